@@ -1,0 +1,88 @@
+"""`skelmae evaluate`: accuracy of a classifier on a split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .errors import expected_errors
+from .options import existing_path, json_file, require, table, to_json
+
+CONFUSED = 5
+
+
+def _summary(result: dict) -> str:
+    """Accuracies as aligned text, then the most frequent confusions."""
+    rows = [("sequences", result["num_samples"]), ("clips", result["num_clips"])]
+    for key, text in (("top1", "top-1 %"), ("top5", "top-5 %"), ("mean_class", "mean class %")):
+        rows.append((text, f"{100 * result[key]:.2f}"))
+    lines = [f"{result['model']} on {result['data']} ({result['split']})", table(rows)]
+    names, matrix = list(result["per_class"]), result["confusion"]
+    wrong = sorted(
+        (
+            (count, true, guess)
+            for true, row in enumerate(matrix)
+            for guess, count in enumerate(row)
+            if count and true != guess
+        ),
+        key=lambda entry: (-entry[0], entry[1], entry[2]),
+    )
+    if wrong and len(names) == len(matrix):
+        lines.append("  most often confused:")
+        lines.append(
+            table(
+                [
+                    (int(count), names[true], "taken for", names[guess])
+                    for count, true, guess in wrong[:CONFUSED]
+                ],
+                indent="    ",
+            )
+        )
+    return "\n".join(lines)
+
+
+@click.command("evaluate")
+@click.argument("model", type=existing_path)
+@click.argument("data", type=existing_path, metavar="DATA.h5")
+@click.option(
+    "--split",
+    required=True,
+    metavar="NAME",
+    help='A split of the store, all, or made on the spot: "subject=217", "camera=1", "ids=FILE".',
+)
+@click.option(
+    "--clips",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Clips sampled from a sequence, their probabilities averaged.",
+)
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Clips in a batch."
+)
+@json_file
+@expected_errors
+def command(model: Path, data: Path, split: str, clips: int, batch_size: int, json_path: str | None):
+    """Measure MODEL (a run folder or .keras file) on a split of DATA.h5: top-1, top-5, mean-class accuracy.
+
+    \b
+    Example:
+      skelmae evaluate runs/fine ntu60.h5 --split xsub_val --clips 10 --json result.json
+    """
+    require(model, "any")
+    require(data)
+    if json_path not in (None, "-"):
+        require(Path(json_path).absolute().parent, "folder")
+
+    from keras_skelmae.training import evaluate_model
+    from skelmae_datasets import SkeletonStore
+
+    with SkeletonStore(data) as store:
+        result = evaluate_model(model, store, split, num_clips=clips, batch_size=batch_size)
+    if json_path == "-":
+        click.echo(to_json(result))
+        return
+    click.echo(_summary(result))
+    if json_path is not None:
+        Path(json_path).write_text(to_json(result) + "\n", encoding="utf-8")

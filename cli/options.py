@@ -1,0 +1,187 @@
+"""Options that several commands share, and the helpers that go with them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+RECIPES = ("small", "paper")
+SHOWN_SKIPPED = 10
+
+existing_path = click.Path(path_type=Path)
+"""A path that the command itself opens: a missing file is bad data (exit 1), not bad usage (exit 2)."""
+
+
+def require(path: Path, kind: str = "file") -> Path:
+    """`path` if it exists (`kind` "file", "folder" or "any"), else an OSError that names it.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError, IsADirectoryError.
+    """
+    if not path.exists():
+        raise FileNotFoundError(
+            2, "no such file or folder" if kind == "any" else f"no such {kind}", str(path)
+        )
+    if kind == "folder" and not path.is_dir():
+        raise NotADirectoryError(20, "expected a folder, found a file", str(path))
+    if kind == "file" and path.is_dir():
+        raise IsADirectoryError(21, "expected a file, found a folder", str(path))
+    return path
+
+
+def _setting(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        key, equals, _ = value.partition("=")
+        if not equals or not key.strip():
+            raise click.BadParameter(f"expected key=value, found {value!r}", context, parameter)
+    return values
+
+
+def training_options(function: Callable) -> Callable:
+    """--recipe --config --set --epochs --batch-size --seed; --set arrives as `overrides`."""
+    for option in (
+        click.option(
+            "--seed", type=click.IntRange(min=0), help="Seed of the weights, order, masks and noise."
+        ),
+        click.option("--batch-size", type=click.IntRange(min=1), help="Sequences in a batch."),
+        click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training split."),
+        click.option(
+            "--set",
+            "overrides",
+            multiple=True,
+            metavar="KEY=VALUE",
+            callback=_setting,
+            help="Change one setting of the recipe; may be repeated.",
+        ),
+        click.option(
+            "--config",
+            "config_file",
+            type=existing_path,
+            metavar="FILE.toml",
+            help="Settings read from a file; the config.toml of a run repeats that run.",
+        ),
+        click.option(
+            "--recipe",
+            type=click.Choice(RECIPES),
+            default="small",
+            show_default=True,
+            help="Settings to start from: the paper's schedule, or one for hundreds of sequences.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def explicit(**values) -> dict:
+    """Only the options that were given: the recipe or the file decides about the others."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def json_file(function: Callable) -> Callable:
+    """--json OUT.json, `-` for the standard output."""
+    return click.option(
+        "--json",
+        "json_path",
+        type=click.Path(dir_okay=False),
+        metavar="OUT.json",
+        help="Write all figures to this file as JSON; - prints them.",
+    )(function)
+
+
+def echo_json(value) -> None:
+    """Print `value` as indented JSON (paths and NumPy numbers become plain ones)."""
+    click.echo(to_json(value))
+
+
+def to_json(value) -> str:
+    """`value` as indented JSON, keys in their order, not-a-number as null."""
+
+    def plain(item):
+        if isinstance(item, dict):
+            return {str(key): plain(entry) for key, entry in item.items()}
+        if isinstance(item, (list, tuple, set)):
+            return [plain(entry) for entry in item]
+        if hasattr(item, "tolist"):
+            return plain(item.tolist())
+        if isinstance(item, float) and not (abs(item) < float("inf")):
+            return None
+        return item if isinstance(item, (str, int, float, bool, type(None))) else str(item)
+
+    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def table(rows: list[tuple], indent: str = "  ") -> str:
+    """Rows of cells as aligned text; numbers stand at the right of their column."""
+    cells = [[f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    widths = [
+        max(len(row[i]) for row in cells if i < len(row)) for i in range(max(map(len, cells), default=0))
+    ]
+    lines = []
+    for row, texts in zip(rows, cells, strict=True):
+        line = [
+            text.rjust(width) if isinstance(cell, (int, float)) else text.ljust(width)
+            for cell, text, width in zip(row, texts, widths, strict=False)
+        ]
+        lines.append((indent + "  ".join(line)).rstrip())
+    return "\n".join(lines)
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A callback (done, total) that draws a bar on standard error; None where that is not a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    bar = None
+
+    def advance(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = click.progressbar(length=total, label=label, file=sys.stderr)
+            bar.__enter__()
+        bar.update(done - bar.pos)
+
+    try:
+        yield advance
+    finally:
+        if bar is not None:
+            bar.__exit__(None, None, None)
+
+
+def echo_conversion(report: dict, output: Path, as_json: bool) -> None:
+    """Say what a conversion wrote, what it left out and why."""
+    if as_json:
+        echo_json({"output": str(output), **report})
+        return
+    click.echo(f"{output}: {report['samples']} sequences")
+    splits = report.get("splits") or {}
+    if splits:
+        rows = [(name, count if isinstance(count, int) else len(count)) for name, count in splits.items()]
+        click.echo(table(rows))
+    if report.get("partial"):
+        click.echo("  a part of the benchmark: compare its figures with no published ones")
+    for key, text in (
+        ("missing_listed", "files of the benchmark's own missing-skeleton list left out"),
+        ("split_ids_not_found", "ids named by a split and not among the annotations"),
+    ):
+        count = report.get(key) or 0
+        if isinstance(count, dict):
+            count = sum(count.values())
+        count = count if isinstance(count, int) else len(count)
+        if count:
+            click.echo(f"  {count} {text}")
+    skipped = report.get("skipped") or []
+    if skipped:
+        click.echo(f"  {len(skipped)} left out:")
+        for name, reason in skipped[:SHOWN_SKIPPED]:
+            click.echo(f"    {reason if str(name) in str(reason) else f'{name}: {reason}'}")
+        if len(skipped) > SHOWN_SKIPPED:
+            click.echo(f"    ... and {len(skipped) - SHOWN_SKIPPED} more (--json lists all)")

@@ -1,0 +1,21 @@
+"""Files to arrays: skeleton layouts, readers of recordings, and the store they are converted to."""
+
+from .errors import DataError
+from .layouts import SkeletonLayout, get_layout, layout_names
+from .ntu import convert_ntu, read_skeleton
+from .pyskl import convert_pyskl
+from .store import Sample, SkeletonStore, StoreWriter, describe_store
+
+__all__ = [
+    "DataError",
+    "Sample",
+    "SkeletonLayout",
+    "SkeletonStore",
+    "StoreWriter",
+    "convert_ntu",
+    "convert_pyskl",
+    "describe_store",
+    "get_layout",
+    "layout_names",
+    "read_skeleton",
+]

@@ -1,0 +1,218 @@
+"""Skeleton layouts as data: joint names, edges, mirror pairs, body parts; the rest is derived from these."""
+
+import difflib
+import functools
+import json
+import os
+import tomllib
+from dataclasses import asdict, dataclass
+from importlib import resources
+
+import numpy as np
+
+from .errors import DataError
+
+# COCO joint i is NTU joint NTU25_TO_COCO17[i] (0-based); nose, eyes and ears all become the head.
+NTU25_TO_COCO17 = (3, 3, 3, 3, 3, 4, 8, 5, 9, 6, 10, 12, 16, 13, 17, 14, 18)
+_DEFAULTS = {17: "coco17", 25: "ntu25", 20: "kinect20", 18: "openpose18", 33: "mediapipe33", 21: "hand21"}
+_KEYS = ("name", "joints", "edges", "mirror", "parts", "root", "spine", "shoulders", "bones")
+
+
+@dataclass(frozen=True)
+class SkeletonLayout:
+    """One skeleton of V joints.
+
+    Attributes:
+        name: short identifier.
+        joints: V unique joint names, in the order of the data.
+        edges: (child, parent) joint indices.
+        mirror_pairs: (left, right) joint indices; joints in no pair mirror onto themselves.
+        parts: part name -> joint indices; an ordered partition of the joints.
+        root: the centre joint.
+        spine: (lower, upper) joints that give the vertical of a 3D skeleton, or None.
+        shoulders: (left, right) joints, or None.
+        bones: one (joint, reference) pair a joint; left empty it follows the edges (root: itself).
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...]
+    mirror_pairs: tuple[tuple[int, int], ...]
+    parts: dict[str, tuple[int, ...]]
+    root: int = 0
+    spine: tuple[int, int] | None = None
+    shoulders: tuple[int, int] | None = None
+    bones: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self):
+        parents = {joint: joint for joint in range(len(self.joints))}
+        parents.update(reversed(self.edges))  # of several parents the first counts
+        parents.update(dict(self.bones))
+        object.__setattr__(self, "bones", tuple(sorted(parents.items())))
+
+    def __hash__(self):
+        return hash((self.name, self.joints, self.edges))
+
+    @property
+    def num_joints(self):
+        return len(self.joints)
+
+    @property
+    def adjacency(self):
+        """(V, V) float32, 1 where an edge joins two joints: symmetric, zero diagonal."""
+        matrix = np.zeros((self.num_joints, self.num_joints), "float32")
+        for child, parent in self.edges:
+            matrix[child, parent] = matrix[parent, child] = 1.0
+        return matrix
+
+    @property
+    def part_masks(self):
+        """(parts, V) bool, True where the joint belongs to the part."""
+        masks = np.zeros((len(self.parts), self.num_joints), bool)
+        for row, members in zip(masks, self.parts.values(), strict=True):
+            row[list(members)] = True
+        return masks
+
+    @property
+    def mirror(self):
+        """(V,) int64 permutation that swaps left and right."""
+        order = np.arange(self.num_joints, dtype="int64")
+        for left, right in self.mirror_pairs:
+            order[left], order[right] = right, left
+        return order
+
+    def to_dict(self):
+        """JSON-able form; `from_dict` gives an equal layout back."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_dict(cls, values, source="layout"):
+        """A layout from `to_dict`, `dataclasses.asdict` or a TOML table. Raises DataError naming the key."""
+        return _parse(cls, values, str(source))
+
+    def to_toml(self):
+        """TOML text that `from_toml` reads; joints are written by name."""
+        names = self.joints
+
+        def pairs(items):
+            return json.dumps([[names[a], names[b]] for a, b in items], ensure_ascii=False)
+
+        lines = [f"name = {_quote(self.name)}", f"joints = {json.dumps(list(names), ensure_ascii=False)}"]
+        lines += [f"edges = {pairs(self.edges)}", f"mirror = {pairs(self.mirror_pairs)}"]
+        lines += [f"root = {_quote(names[self.root])}"]
+        for key in ("spine", "shoulders"):
+            pair = getattr(self, key)
+            lines += [f"{key} = {pairs([pair])[1:-1]}"] if pair else []
+        lines += [f"bones = {pairs(self.bones)}", "", "[parts]"]
+        for part, members in self.parts.items():
+            lines.append(f"{_quote(part)} = {json.dumps([names[j] for j in members], ensure_ascii=False)}")
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(cls, path):
+        """One layout from a TOML file. Raises DataError naming file and key, OSError if unreadable."""
+        with open(path, "rb") as file:
+            try:
+                return cls.from_dict(tomllib.load(file), path)
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise DataError(path, "TOML", "", error) from None
+
+
+def layout_names():
+    """Names of the built-in layouts, a tuple."""
+    return tuple(_builtin())
+
+
+def get_layout(layout):
+    """The layout for a built-in name, a path to a TOML file, or a layout (returned as it is)."""
+    if isinstance(layout, SkeletonLayout):
+        return layout
+    if isinstance(layout, str) and layout in _builtin():
+        return _builtin()[layout]
+    path = os.fspath(layout)
+    if path.endswith(".toml") or os.path.isfile(path):
+        return SkeletonLayout.from_toml(path)
+    close = difflib.get_close_matches(path, _builtin(), 3, 0.4)
+    names = close + [name for name in _builtin() if name not in close]
+    raise DataError("layout", "", f"one of {', '.join(names)} or a .toml file", repr(path))
+
+
+def default_layout(num_joints):
+    """The usual layout for V joints. Raises DataError where none is usual."""
+    if num_joints not in _DEFAULTS:
+        raise DataError(
+            "layout", "", f"a layout name or file for {num_joints} joints (no built-in has so many)"
+        )
+    return get_layout(_DEFAULTS[num_joints])
+
+
+@functools.cache
+def _builtin():
+    text = resources.files(__package__).joinpath("data/layouts.toml").read_text("utf-8")
+    tables = tomllib.loads(text)
+    return {name: SkeletonLayout.from_dict({"name": name} | table, name) for name, table in tables.items()}
+
+
+def _quote(text):
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _parse(cls, values, source):
+    if not isinstance(values, dict):
+        raise DataError(source, "", "a table", type(values).__name__)
+    values = dict(values)
+    if "mirror_pairs" in values:
+        values["mirror"] = values.pop("mirror_pairs")
+    for key in ("name", "joints", "edges", "parts"):
+        if key not in values:
+            raise DataError(source, key, "the key", "none")
+    unknown = sorted(set(map(str, values)) - set(_KEYS))
+    if unknown:
+        raise DataError(source, unknown[0], f"a key of {', '.join(_KEYS)}", "an unknown key")
+    if not isinstance(values["name"], str) or not values["name"]:
+        raise DataError(source, "name", "a non-empty text", repr(values["name"]))
+    names = values["joints"]
+    if not isinstance(names, list | tuple) or not names or not all(isinstance(n, str) and n for n in names):
+        raise DataError(source, "joints", "a list of names", repr(names)[:80])
+    if len(set(names)) != len(names):
+        raise DataError(source, "joints", "unique names", sorted({n for n in names if names.count(n) > 1})[0])
+    numbers = {name: index for index, name in enumerate(names)}
+
+    def joint(value, key):
+        index = numbers.get(value) if isinstance(value, str) else value
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(names):
+            raise DataError(source, key, f"a joint name or an index below {len(names)}", repr(value))
+        return index
+
+    def sequence(value, key, length=None):
+        if not isinstance(value, list | tuple) or (length is not None and len(value) != length):
+            raise DataError(
+                source, key, "a list" if length is None else f"a list of {length}", repr(value)[:80]
+            )
+        return tuple(joint(item, f"{key}[{i}]") for i, item in enumerate(value))
+
+    def pairs(key):
+        items = values.get(key) or ()
+        if not isinstance(items, list | tuple):
+            raise DataError(source, key, "a list of pairs", repr(items)[:80])
+        return tuple(sequence(item, f"{key}[{i}]", 2) for i, item in enumerate(items))
+
+    edges, mirror = pairs("edges"), pairs("mirror")
+    seen = set()
+    for i, (child, parent) in enumerate(edges):
+        if child == parent or frozenset((child, parent)) in seen:
+            raise DataError(source, f"edges[{i}]", "two joints not joined before", f"[{child}, {parent}]")
+        seen.add(frozenset((child, parent)))
+    paired = [j for pair in mirror for j in pair]
+    if len(set(paired)) != len(paired):
+        raise DataError(source, "mirror", "each joint in one pair at most", "a joint twice")
+    if not isinstance(values["parts"], dict):
+        raise DataError(source, "parts", "a table of joint lists", type(values["parts"]).__name__)
+    parts = {str(name): sequence(members, f"parts.{name}") for name, members in values["parts"].items()}
+    members = sorted(j for part in parts.values() for j in part)
+    if members != list(range(len(names))) or not all(parts.values()):
+        wrong = sorted({names[j] for j in range(len(names)) if members.count(j) != 1})
+        raise DataError(source, "parts", "every joint in exactly one part, no empty part", ", ".join(wrong))
+    two = {key: sequence(values[key], key, 2) if values.get(key) else None for key in ("spine", "shoulders")}
+    root = joint(values.get("root", 0), "root")
+    return cls(values["name"], tuple(names), edges, mirror, parts, root, bones=pairs("bones"), **two)

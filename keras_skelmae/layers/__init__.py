@@ -1,0 +1,15 @@
+"""Custom Keras layers; importing this module registers all of them for ``keras.saving``."""
+
+from keras_skelmae.layers.gin_conv import GINConv
+from keras_skelmae.layers.graph_encoder import GraphEncoder
+from keras_skelmae.layers.joint_masking import JointMasking
+from keras_skelmae.layers.multi_scale_temporal_conv import MultiScaleTemporalConv
+from keras_skelmae.layers.position_embedding import PositionEmbedding
+from keras_skelmae.layers.presence_normalization import PresenceBatchNormalization
+from keras_skelmae.layers.presence_pooling import PresencePooling
+from keras_skelmae.layers.skeleton_normalization import JointPresence, SkeletonNormalization
+from keras_skelmae.layers.skeleton_streams import SkeletonStreams
+from keras_skelmae.layers.spatial_modeling import SpatialModeling
+
+__all__ = ["GINConv", "GraphEncoder", "JointMasking", "JointPresence", "MultiScaleTemporalConv",
+           "PositionEmbedding", "PresenceBatchNormalization", "PresencePooling", "SkeletonNormalization", "SkeletonStreams", "SpatialModeling"]

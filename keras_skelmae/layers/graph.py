@@ -1,0 +1,59 @@
+"""Small helpers shared by the graph layers: adjacency from an edge list, and normalisation by name."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_skelmae.layers.presence_normalization import PresenceBatchNormalization
+
+NORMALIZATIONS = ("batch", "layer", "none")
+
+
+def check_edges(edges):
+    """Return ``edges`` as a list of [child, parent] integer pairs (JSON-able), or raise ValueError."""
+    pairs = [[int(joint) for joint in pair] for pair in edges]
+    if any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
+        raise ValueError(f"edges: expected pairs of joint indices >= 0, found {edges!r}")
+    return pairs
+
+
+def adjacency_matrix(edges, num_joints):
+    """(V, V) float32, 0/1, symmetric, zero diagonal."""
+    adjacency = np.zeros((num_joints, num_joints), "float32")
+    for child, parent in edges:
+        if max(child, parent) >= num_joints:
+            raise ValueError(f"edges: joint {max(child, parent)} is outside the input's {num_joints} joints")
+        adjacency[child, parent] = adjacency[parent, child] = 1.0
+    np.fill_diagonal(adjacency, 0.0)
+    return adjacency
+
+
+def make_normalization(kind, name, dtype):
+    """A normalisation layer over the last axis, or None."""
+    if kind not in NORMALIZATIONS:
+        raise ValueError(f"normalization: expected one of {NORMALIZATIONS}, found {kind!r}")
+    if kind == "batch":
+        return PresenceBatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype=dtype)
+    if kind == "layer":
+        return keras.layers.LayerNormalization(epsilon=1e-5, name=name, dtype=dtype)
+    return None
+
+
+def normalize(layer, x, presence=None, training=None):
+    """Apply ``layer``; ``presence`` (x's leading axes, True = present) keeps padding out of batch statistics."""
+    if layer is None:
+        return x
+    if isinstance(layer, keras.layers.BatchNormalization):
+        mask = None
+        if presence is not None:
+            for _ in range(len(x.shape) - 1 - len(presence.shape)):
+                presence = ops.expand_dims(presence, -1)
+            mask = ops.logical_and(presence, ops.ones_like(x[..., 0], dtype="bool"))
+        return layer(x, training=training, mask=mask)
+    return layer(x)
+
+
+def make_prelu(rank, name, dtype):
+    """PReLU with one slope a channel, whatever the number of leading axes."""
+    return keras.layers.PReLU(alpha_initializer=keras.initializers.Constant(0.25),
+                              shared_axes=list(range(1, rank - 1)), name=name, dtype=dtype)

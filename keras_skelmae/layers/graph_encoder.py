@@ -1,0 +1,82 @@
+"""A stack of graph convolutions: the encoder (several) and the decoder (one) of SkeletonMAE."""
+
+import keras
+
+from keras_skelmae.layers.gin_conv import GINConv
+from keras_skelmae.layers.graph import NORMALIZATIONS, check_edges, make_normalization, make_prelu, normalize
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+class GraphEncoder(keras.layers.Layer):
+    """``num_layers`` times graph convolution, normalisation, PReLU.
+
+    Args:
+        units: int, width of every layer.
+        edges: pairs of joint indices.
+        num_layers: int, number of graph convolutions (the paper's L_D; 3 is best there).
+        normalization: "batch", "layer" or "none", after each convolution.
+
+    Call arguments:
+        inputs: ``(..., V, C)`` float.
+        presence: None or bool ``(..., )`` matching leading axes of ``inputs``; True = present. Absent
+            entries stay out of the batch statistics.
+
+    Input shape:
+        ``(..., V, C)``.
+
+    Output shape:
+        ``(..., V, units)``.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = GraphEncoder(8, edges=[(1, 0), (2, 1)], num_layers=2)
+        >>> tuple(layer(np.ones((4, 3, 2), "float32")).shape[1:])
+        (3, 8)
+
+    Reference:
+        Yan et al., "SkeletonMAE: Graph-based Masked Autoencoder for Skeleton Sequence Pre-training", ICCV 2023.
+    """
+
+    def __init__(self, units, edges, num_layers=3, normalization="batch", **kwargs):
+        super().__init__(**kwargs)
+        if num_layers < 1:
+            raise ValueError(f"num_layers: expected at least 1, found {num_layers}")
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(f"normalization: expected one of {NORMALIZATIONS}, found {normalization!r}")
+        self.units = units
+        self.edges = check_edges(edges)
+        self.num_layers = num_layers
+        self.normalization = normalization
+
+    def build(self, input_shape):
+        self.blocks = []
+        shape = tuple(input_shape)
+        output = (*shape[:-1], self.units)
+        for index in range(self.num_layers):
+            conv = GINConv(self.units, self.edges, name=f"conv_{index}", dtype=self.dtype_policy)
+            norm = make_normalization(self.normalization, f"norm_{index}", self.dtype_policy)
+            activation = make_prelu(len(shape), f"activation_{index}", self.dtype_policy)
+            conv.build(shape)
+            if norm is not None:
+                norm.build(output)
+            activation.build(output)
+            self.blocks.append((conv, norm, activation))
+            # tracked one by one: a list of tuples would not be
+            setattr(self, f"conv_{index}", conv)
+            setattr(self, f"norm_{index}", norm)
+            setattr(self, f"activation_{index}", activation)
+            shape = output
+        self.built = True
+
+    def call(self, inputs, presence=None, training=None):
+        x = inputs
+        for conv, norm, activation in self.blocks:
+            x = activation(normalize(norm, conv(x), presence, training))  # (..., V, units)
+        return x
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units, "edges": self.edges, "num_layers": self.num_layers,
+                "normalization": self.normalization}

@@ -1,0 +1,124 @@
+"""Multi-scale temporal pooling: parallel temporal branches over each joint's track."""
+
+import keras
+from keras import ops
+
+from keras_skelmae.layers.graph import make_normalization, normalize
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+class MultiScaleTemporalConv(keras.layers.Layer):
+    """Parallel branches of dilated temporal convolutions, temporal max-pooling and 1x1, concatenated.
+
+    Every branch begins with its own 1x1 convolution, batch normalisation and ReLU; all are one Dense here.
+
+    Args:
+        units: int, output width; divided among the branches, so a multiple of ``len(dilations) + 2``.
+        kernel_size: int, odd, frames a convolution sees.
+        dilations: one temporal convolution for each.
+        pool_size: int, odd, frames of the max-pooling branch.
+        strides: int, keep every ``strides``-th frame.
+        residual: bool, add the input (needs as many channels as ``units``).
+        normalization: "batch", "layer" or "none".
+        activation: applied at the end.
+
+    Call arguments:
+        inputs: ``(B, M, T, V, C)``.
+        presence: None or bool ``(B, M, T)``; absent entries stay out of the batch statistics.
+
+    Input shape:
+        ``(B, M, T, V, C)``.
+
+    Output shape:
+        ``(B, M, ceil(T / strides), V, units)``.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = MultiScaleTemporalConv(16)
+        >>> tuple(layer(np.ones((1, 2, 8, 3, 4), "float32")).shape[1:])
+        (2, 8, 3, 16)
+
+    Reference:
+        Chen et al., "Channel-wise Topology Refinement Graph Convolution" (CTR-GCN), ICCV 2021, for the branches.
+    """
+
+    def __init__(self, units, kernel_size=5, dilations=(1, 2), pool_size=3, strides=1, residual=False, normalization="batch",
+                 activation="relu", **kwargs):
+        super().__init__(**kwargs)
+        if units % (len(dilations) + 2):
+            raise ValueError(f"units: expected a multiple of {len(dilations) + 2} branches, found {units}")
+        if kernel_size % 2 == 0 or pool_size % 2 == 0:
+            raise ValueError(f"kernel_size and pool_size: expected odd, found {kernel_size} and {pool_size}")
+        self.units = units
+        self.kernel_size = kernel_size
+        self.dilations = [int(dilation) for dilation in dilations]
+        self.pool_size = pool_size
+        self.strides = strides
+        self.residual = residual
+        self.normalization = normalization
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape):
+        if self.residual and input_shape[-1] != self.units:
+            raise ValueError(f"residual: expected {self.units} input channels, found shape {tuple(input_shape)}")
+        self.branch_units = self.units // (len(self.dilations) + 2)
+        output = (*input_shape[:-1], self.units)
+        self.pointwise = keras.layers.Dense(self.units, name="pointwise", dtype=self.dtype_policy)
+        self.pointwise.build(input_shape)
+        self.norm_in = make_normalization(self.normalization, "norm_in", self.dtype_policy)
+        self.norm_out = make_normalization(self.normalization, "norm_out", self.dtype_policy)
+        for norm in (self.norm_in, self.norm_out):
+            if norm is not None:
+                norm.build(output)
+        # All taps of one convolution are one matrix: (C, taps * units), see call
+        self.kernels = [
+            self.add_weight(shape=(self.branch_units, self.kernel_size * self.branch_units),
+                            initializer=keras.initializers.VarianceScaling(1.0 / self.kernel_size, "fan_in"),
+                            name=f"kernel_{index}")
+            for index in range(len(self.dilations))]
+        self.built = True
+
+    def _shifted(self, x, offset):
+        """x moved by ``offset`` frames, zeros where it runs out."""
+        pad = [[0, 0], [0, 0], [max(-offset, 0), max(offset, 0)], [0, 0], [0, 0]]
+        x = ops.pad(x, pad)
+        return x[:, :, offset:] if offset > 0 else (x[:, :, :offset] if offset < 0 else x)
+
+    def _conv(self, x, kernel, dilation):
+        taps = ops.split(ops.matmul(x, ops.cast(kernel, x.dtype)), self.kernel_size, axis=-1)
+        reach = self.kernel_size // 2
+        moved = [self._shifted(tap, (index - reach) * dilation) for index, tap in enumerate(taps)]
+        return sum(moved[1:], moved[0])  # (B, M, T, V, branch_units)
+
+    def _pool(self, x):
+        reach = self.pool_size // 2  # inputs are >= 0 after the ReLU, so zero padding never wins
+        out = x
+        for offset in range(-reach, reach + 1):
+            if offset:
+                out = ops.maximum(out, self._shifted(x, offset))
+        return out
+
+    def call(self, inputs, presence=None, training=None):
+        x = ops.relu(normalize(self.norm_in, self.pointwise(inputs), presence, training))  # (B, M, T, V, units)
+        if presence is not None:
+            x = x * ops.cast(presence, x.dtype)[..., None, None]
+        branches = ops.split(x, len(self.dilations) + 2, axis=-1)
+        out = [self._conv(branch, kernel, dilation)
+               for branch, kernel, dilation in zip(branches, self.kernels, self.dilations, strict=False)]
+        out += [self._pool(branches[-2]), branches[-1]]
+        out = ops.concatenate(out, axis=-1)  # (B, M, T, V, units)
+        if self.strides > 1:
+            out, inputs = out[:, :, ::self.strides], inputs[:, :, ::self.strides]
+            presence = None if presence is None else presence[:, :, ::self.strides]
+        x = normalize(self.norm_out, out, presence, training)
+        return self.activation(x + inputs if self.residual else x)
+
+    def compute_output_shape(self, input_shape):
+        frames = input_shape[2] if input_shape[2] is None else -(-input_shape[2] // self.strides)
+        return (*input_shape[:2], frames, input_shape[3], self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units, "kernel_size": self.kernel_size,
+                "dilations": self.dilations, "pool_size": self.pool_size,
+                "strides": self.strides, "residual": self.residual,
+                "normalization": self.normalization, "activation": keras.activations.serialize(self.activation)}

@@ -1,0 +1,63 @@
+"""Averaging over what is there: frames, joints and people that were observed."""
+
+import keras
+from keras import ops
+
+PEOPLE_FUSIONS = ("mean", "concat")
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+class PresencePooling(keras.layers.Layer):
+    """Mean over joints and present frames, then over present people (``mean``) or side by side (``concat``).
+
+    A person absent from the whole clip has no weight (``mean``) or a zero vector (``concat``); a clip without
+    anybody gives zeros.
+
+    Args:
+        people: "mean" or "concat".
+
+    Call arguments:
+        inputs: ``(B, M, T, V, C)``.
+        presence: bool ``(B, M, T)``; True = the person is there.
+
+    Input shape:
+        ``(B, M, T, V, C)``.
+
+    Output shape:
+        ``(B, C)`` or ``(B, M * C)``.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = PresencePooling()
+        >>> x = np.stack([np.ones((4, 3, 2)), 9 * np.ones((4, 3, 2))])[None].astype("float32")
+        >>> here = np.array([[[True] * 4, [False] * 4]])
+        >>> keras.ops.convert_to_numpy(layer(x, here)).tolist()
+        [[1.0, 1.0]]
+
+    Reference:
+        None; padding people with zeros is PYSKL's convention.
+    """
+
+    def __init__(self, people="mean", **kwargs):
+        super().__init__(**kwargs)
+        if people not in PEOPLE_FUSIONS:
+            raise ValueError(f"people: expected one of {PEOPLE_FUSIONS}, found {people!r}")
+        self.people = people
+
+    def call(self, inputs, presence):
+        x = ops.mean(inputs, axis=3)  # (B, M, T, C)
+        weight = ops.cast(presence, x.dtype)[..., None]  # (B, M, T, 1)
+        frames = ops.sum(weight, axis=2)  # (B, M, 1)
+        x = ops.sum(x * weight, axis=2) / ops.maximum(frames, 1)  # (B, M, C)
+        if self.people == "concat":
+            return ops.reshape(x, (-1, x.shape[1] * x.shape[2]))  # (B, M * C)
+        here = ops.cast(frames > 0, x.dtype)  # (B, M, 1)
+        return ops.sum(x * here, axis=1) / ops.maximum(ops.sum(here, axis=1), 1)  # (B, C)
+
+    def compute_output_shape(self, input_shape):
+        if self.people == "concat":
+            return (input_shape[0], input_shape[1] * input_shape[-1])
+        return (input_shape[0], input_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "people": self.people}

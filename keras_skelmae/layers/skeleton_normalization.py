@@ -1,0 +1,115 @@
+"""Coordinates in the recording's units to centred, scaled ones; and which joints are there at all."""
+
+import keras
+from keras import ops
+
+MODES = ("clip", "image", "none")
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+class JointPresence(keras.layers.Layer):
+    """True where a joint was observed, that is where any of its coordinates is not exactly zero.
+
+    Args:
+        num_coordinates: int, how many leading channels are coordinates (2 or 3).
+
+    Input shape:
+        ``(B, M, T, V, C)``.
+
+    Output shape:
+        ``(B, M, T, V)``, bool.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = JointPresence(2)
+        >>> keras.ops.convert_to_numpy(layer(np.array([[[[[0.0, 0.0], [3.0, 0.0]]]]]))).tolist()
+        [[[[False, True]]]]
+
+    Reference:
+        Absent people and undetected joints are zeros in PYSKL's annotation files.
+    """
+
+    def __init__(self, num_coordinates, **kwargs):
+        super().__init__(**kwargs)
+        self.num_coordinates = num_coordinates
+
+    def call(self, inputs):
+        return ops.any(ops.not_equal(inputs[..., :self.num_coordinates], 0), axis=-1)  # (B, M, T, V)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape[:-1], dtype="bool")
+
+    def get_config(self):
+        return {**super().get_config(), "num_coordinates": self.num_coordinates}
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+class SkeletonNormalization(keras.layers.Layer):
+    """Centre and scale raw coordinates; undetected joints stay zero; further channels pass unchanged.
+
+    ``clip``: subtract the mean of all observed joints of the clip (all people and frames), divide by their
+    root mean square distance from it: invariant to translation and scale, keeps the motion inside the clip.
+    ``image``: ``x' = (x - w / 2) / (w / 2)``, ``y' = (y - h / 2) / (h / 2)`` (PYSKL's PreNormalize2D "fix").
+    ``none``: unchanged.
+
+    Args:
+        num_coordinates: int, 2 or 3.
+        mode: "clip", "image" or "none".
+        image_size: (height, width) in pixels, for ``image``.
+
+    Input shape:
+        ``(B, M, T, V, C)``, in pixels or metres.
+
+    Output shape:
+        ``(B, M, T, V, C)``.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = SkeletonNormalization(2)
+        >>> y = layer(np.array([[[[[1.0, 1.0], [3.0, 1.0], [0.0, 0.0]]]]], "float32"))
+        >>> (keras.ops.convert_to_numpy(y).round(3) + 0)[0, 0, 0].tolist()
+        [[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]
+
+    Reference:
+        Duan et al., "PYSKL", 2022, for ``image``.
+    """
+
+    def __init__(self, num_coordinates, mode="clip", image_size=(1080, 1920), **kwargs):
+        super().__init__(**kwargs)
+        if num_coordinates not in (2, 3):
+            raise ValueError(f"num_coordinates: expected 2 or 3, found {num_coordinates}")
+        if mode not in MODES:
+            raise ValueError(f"mode: expected one of {MODES}, found {mode!r}")
+        if mode == "image" and num_coordinates != 2:
+            raise ValueError("mode 'image' needs 2 coordinates")
+        self.num_coordinates = num_coordinates
+        self.mode = mode
+        self.image_size = [int(side) for side in image_size]
+
+    def call(self, inputs):
+        if self.mode == "none":
+            return inputs
+        xyz = ops.cast(inputs[..., :self.num_coordinates], "float32")  # sums of squares need the range
+        present = ops.any(ops.not_equal(xyz, 0), axis=-1, keepdims=True)  # (B, M, T, V, 1)
+        weight = ops.cast(present, "float32")
+        if self.mode == "image":
+            height, width = self.image_size
+            half = ops.convert_to_tensor([width / 2, height / 2], dtype="float32")
+            xyz = (xyz - half) / half
+        else:
+            count = ops.maximum(ops.sum(weight, axis=(1, 2, 3), keepdims=True), 1.0)  # (B, 1, 1, 1, 1)
+            center = ops.sum(xyz * weight, axis=(1, 2, 3), keepdims=True) / count  # (B, 1, 1, 1, C)
+            xyz = (xyz - center) * weight
+            square = ops.sum(ops.square(xyz), axis=(1, 2, 3, 4), keepdims=True) / count
+            xyz = xyz * ops.rsqrt(ops.maximum(square, 1e-12))
+        xyz = ops.cast(xyz * weight, self.compute_dtype)
+        if inputs.shape[-1] == self.num_coordinates:
+            return xyz
+        return ops.concatenate([xyz, ops.cast(inputs[..., self.num_coordinates:], self.compute_dtype)], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "num_coordinates": self.num_coordinates, "mode": self.mode,
+                "image_size": self.image_size}

@@ -1,0 +1,66 @@
+"""Reconstruction losses over masked joints."""
+
+import keras
+from keras import ops
+
+REDUCTIONS = ("paper", "mean")
+
+
+def cosine_similarity(target, reconstruction, epsilon=1e-12):
+    """Cosine of the angle between two vectors on the last axis; 0 where either is zero. (..., C) -> (...)."""
+    dot = ops.sum(target * reconstruction, axis=-1)
+    square = ops.sum(ops.square(target), axis=-1) * ops.sum(ops.square(reconstruction), axis=-1)
+    return dot * ops.rsqrt(ops.maximum(square, epsilon))
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+def reweighted_cosine_error(target, reconstruction, mask, beta=2.0, reduction="paper"):
+    """Re-weighted cosine error (RCE) over the masked joints.
+
+    ``paper``: per graph ``sum_i (1/n - cos_i/n)^beta`` with n masked joints, averaged over the graphs that have
+    any (Yan et al., ICCV 2023, equation 3 as printed). ``mean``: the mean of ``(1 - cos_i)^beta`` over all masked
+    joints (the scaled cosine error of GraphMAE, Hou et al., KDD 2022).
+
+    Args:
+        target: (..., V, C).
+        reconstruction: (..., V, C).
+        mask: (..., V) bool or 0/1; True = masked, to be reconstructed.
+        beta: exponent, >= 1.
+        reduction: "paper" or "mean".
+
+    Returns:
+        A scalar; 0 when nothing is masked.
+    """
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction: expected one of {REDUCTIONS}, found {reduction!r}")
+    target, reconstruction = ops.cast(target, "float32"), ops.cast(reconstruction, "float32")
+    weight = ops.cast(mask, "float32")
+    # the clip keeps rounding above a cosine of 1 from a negative base, whose power is not a number
+    error = ops.power(ops.maximum(1 - cosine_similarity(target, reconstruction), 1e-7), beta) * weight
+    if reduction == "mean":
+        return ops.sum(error) / ops.maximum(ops.sum(weight), 1)
+    count = ops.sum(weight, axis=-1)
+    graph = ops.sum(error, axis=-1) / ops.power(ops.maximum(count, 1), beta)
+    return ops.sum(graph) / ops.maximum(ops.sum(ops.cast(count > 0, "float32")), 1)
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+def masked_mean_squared_error(target, reconstruction, mask):
+    """Mean squared error over the masked joints' channels; shapes as in :func:`reweighted_cosine_error`."""
+    weight = ops.cast(mask, "float32")
+    square = ops.mean(ops.square(ops.cast(target, "float32") - ops.cast(reconstruction, "float32")), axis=-1)
+    return ops.sum(square * weight) / ops.maximum(ops.sum(weight), 1)
+
+
+def target_spread(target, weight):
+    """How far apart the directions of a frame's joints are: ``1 - |mean unit vector|^2``, averaged over frames.
+
+    0 means that all joints point the same way: a collapsed target. target (..., V, C), weight (..., V).
+    """
+    target, weight = ops.cast(target, "float32"), ops.cast(weight, "float32")[..., None]
+    unit = target * ops.rsqrt(ops.maximum(ops.sum(ops.square(target), axis=-1, keepdims=True), 1e-12))
+    count = ops.sum(weight, axis=-2)
+    mean = ops.sum(unit * weight, axis=-2) / ops.maximum(count, 1)  # (..., C)
+    spread = 1 - ops.sum(ops.square(mean), axis=-1)
+    here = ops.cast(count[..., 0] > 1, "float32")
+    return ops.sum(spread * here) / ops.maximum(ops.sum(here), 1)

@@ -1,0 +1,174 @@
+"""The Skeleton Sequence Learning network: M-layer STRL and a classifier, as a functional model."""
+
+import keras
+from keras import ops
+
+from keras_skelmae.layers import MultiScaleTemporalConv, PositionEmbedding, PresencePooling, SpatialModeling
+from keras_skelmae.layers.graph import make_normalization
+from keras_skelmae.layers.graph import normalize as apply_normalization
+from keras_skelmae.models.skeleton_mae import as_layout, embed_joints
+from keras_skelmae.models.transfer import transfer_encoder
+
+TEMPORAL = ("each", "last")
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+class PointwiseUpdate(keras.layers.Layer):
+    """``H^{l+1} = ReLU(norm(SM(H^l) W^l))``, the closing step of one STRL layer.
+
+    Args:
+        units: int, width of the output.
+        normalization: "batch", "layer" or "none".
+
+    Call arguments:
+        inputs: ``(B, M, T, V, C)``.
+        presence: None or bool ``(B, M, T)``.
+
+    Input shape:
+        ``(B, M, T, V, C)``.
+
+    Output shape:
+        ``(B, M, T, V, units)``.
+
+    Reference:
+        Yan et al., ICCV 2023, section 3.3.
+    """
+
+    def __init__(self, units, normalization="batch", **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.normalization = normalization
+
+    def build(self, input_shape):
+        self.dense = keras.layers.Dense(self.units, name="dense", dtype=self.dtype_policy)
+        self.dense.build(input_shape)
+        self.norm = make_normalization(self.normalization, "norm", self.dtype_policy)
+        if self.norm is not None:
+            self.norm.build((*input_shape[:-1], self.units))
+        self.built = True
+
+    def call(self, inputs, presence=None, training=None):
+        return ops.relu(apply_normalization(self.norm, self.dense(inputs), presence, training))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units, "normalization": self.normalization}
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+class STRLClassifier(keras.Model):
+    """Spatial-temporal representation learning and a classifier, from raw keypoints to class probabilities.
+
+    Args:
+        layout: SkeletonLayout, its dict, a built-in name or a TOML file.
+        num_classes: int.
+        class_names: list of str kept with the model, or None.
+        num_layers: int, the paper's M.
+        share_people: bool, one encoder for all people instead of one a person.
+        residual, readout: see SpatialModeling.
+        temporal: "last" (one multi-scale temporal module before the classifier) or "each" (one in every layer,
+            with a residual connection).
+        temporal_strides: with ``temporal="each"``, one int a layer: frames are thinned by it after the layer; empty
+            for none.
+        people: "mean" or "concat", how the people's features meet, see PresencePooling.
+        dropout_rate: float, before the classifier.
+        head_units: int, width of the hidden layer of the classifying MLP; 0 for none.
+        encoder: None, or a SkeletonMAE, a SkeletonEncoder: weights to start from.
+        Others as in SkeletonMAE.
+
+    Input shape:
+        ``(B, M, T, V, C)`` in pixels or metres.
+
+    Output shape:
+        ``(B, num_classes)``, probabilities.
+
+    Reference:
+        Yan et al., "SkeletonMAE: Graph-based Masked Autoencoder for Skeleton Sequence Pre-training", ICCV 2023.
+    """
+
+    def __init__(self, layout, num_classes, class_names=None, num_coordinates=2, use_score=False, num_frames=64,
+                 num_people=2, units=64, encoder_layers=3, num_layers=3, normalize="clip", image_size=(1080, 1920),
+                 streams=("joint",), normalization="batch", joint_positions=False, share_people=False,
+                 residual="concat", readout="pooled", temporal="last", temporal_strides=(),
+                 people="mean", dropout_rate=0.0,
+                 head_units=128, encoder=None, name="strl_classifier", **kwargs):
+        if temporal not in TEMPORAL:
+            raise ValueError(f"temporal: expected one of {TEMPORAL}, found {temporal!r}")
+        if class_names is not None and len(class_names) != num_classes:
+            raise ValueError(f"class_names: expected {num_classes} names, found {len(class_names)}")
+        if temporal_strides and (temporal != "each" or len(temporal_strides) != num_layers):
+            raise ValueError(f"temporal_strides: expected one for each of {num_layers} layers and temporal='each', "
+                             f"found {list(temporal_strides)}")
+        layout = as_layout(layout)
+        strides = [int(stride) for stride in temporal_strides] or [1] * num_layers
+
+        # === Functional graph ===
+        inputs = keras.Input((num_people, num_frames, layout.num_joints, num_coordinates + bool(use_score)),
+                             name="keypoints")
+        x, _, presence = embed_joints(inputs, layout, units=units, num_coordinates=num_coordinates,
+                                      normalize=normalize, image_size=image_size, streams=streams)
+        here = ops.any(presence, axis=-1)  # (B, M, T)
+        padded = here if num_people > 1 else None  # a lone person's gaps are too few to matter to the statistics
+        if joint_positions:
+            x = PositionEmbedding(axis=-2, name="joint_positions")(x)
+        x = PositionEmbedding(axis=-3, name="temporal_positions")(x)
+        for index in range(num_layers):
+            x = SpatialModeling(units, layout.edges, encoder_layers, num_people, share_people, normalization,
+                                residual, readout, name=f"spatial_{index}")(x, presence=padded)
+            x = PointwiseUpdate(units, normalization, name=f"update_{index}")(x, presence=padded)
+            if temporal == "each":
+                x = MultiScaleTemporalConv(units, strides=strides[index], residual=True,
+                                           normalization=normalization,
+                                           name=f"temporal_{index}")(x, presence=padded)
+                if strides[index] > 1:
+                    here = here[:, :, ::strides[index]]
+                    padded = here if num_people > 1 else None
+        if temporal == "last":
+            x = MultiScaleTemporalConv(units, normalization=normalization, name="temporal")(x, presence=padded)
+        x = PresencePooling(people, name="pooling")(x, here)  # (B, units)
+        if dropout_rate:
+            x = keras.layers.Dropout(dropout_rate, name="dropout")(x)
+        if head_units:
+            x = keras.layers.Dense(head_units, activation="relu", name="head")(x)
+        outputs = keras.layers.Dense(num_classes, activation="softmax", dtype="float32", name="classifier")(x)
+        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
+
+        # === Config ===
+        self.layout = layout
+        self.num_classes = num_classes
+        self.class_names = None if class_names is None else [str(item) for item in class_names]
+        self.num_coordinates = num_coordinates
+        self.use_score = use_score
+        self.num_frames = num_frames
+        self.num_people = num_people
+        self.units = units
+        self.encoder_layers = encoder_layers
+        self.num_layers = num_layers
+        self.normalize = normalize
+        self.image_size = [int(side) for side in image_size]
+        self.streams = list(streams)
+        self.normalization = normalization
+        self.joint_positions = joint_positions
+        self.share_people = share_people
+        self.residual = residual
+        self.readout = readout
+        self.temporal = temporal
+        self.temporal_strides = [int(stride) for stride in temporal_strides]
+        self.people = people
+        self.dropout_rate = dropout_rate
+        self.head_units = head_units
+        if encoder is not None:
+            transfer_encoder(encoder, self)
+
+    def get_config(self):
+        keys = ("num_classes", "class_names", "num_coordinates", "use_score", "num_frames", "num_people", "units",
+                "encoder_layers", "num_layers", "normalize", "image_size", "streams", "normalization",
+                "joint_positions", "share_people", "residual", "readout", "temporal", "temporal_strides", "people", "dropout_rate",
+                "head_units")
+        return {"name": self.name, "layout": self.layout.to_dict(), **{key: getattr(self, key) for key in keys}}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)

@@ -1,0 +1,179 @@
+"""Settings of a run: recipes, TOML files and overrides resolved into one flat, complete record."""
+
+import dataclasses
+import difflib
+import importlib.resources
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+RECIPES = ("small", "paper")
+STAGES = ("pretrain", "finetune")
+
+
+class ConfigError(ValueError):
+    """A setting that does not exist or has the wrong type; the message names it."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every setting of a run. Recipes fill it; ``paper`` is the paper's, ``small`` is for hundreds of sequences."""
+
+    # data
+    num_frames: int = 64  # T
+    people: int = 0  # P; 0 = as many as the store holds, at most 2
+    use_score: bool = False  # the pose estimator's confidence as a channel
+    # joint embedding and encoder, the same in both stages
+    units: int = 64  # D
+    encoder_layers: int = 3  # L_D
+    normalize: str = "clip"  # clip, image, none
+    image_size: tuple = (1080, 1920)  # (height, width) in pixels, for normalize = "image"
+    streams: tuple = ("joint",)
+    normalization: str = "batch"
+    joint_positions: bool = False
+    # pre-training
+    target: str = "embedding"
+    remedy: str = "variance"
+    loss_function: str = "rce"
+    beta: float = 2.0
+    remask: bool = True
+    mask: str = "parts"  # parts, joints
+    mask_parts: tuple = ()  # names; empty = drawn
+    num_masked: int = 0  # parts or joints; 0 = drawn (parts) or half of the joints
+    mask_per_frame: bool = False
+    # recognition
+    num_layers: int = 3  # M
+    share_people: bool = False
+    residual: str = "concat"
+    readout: str = "pooled"
+    temporal: str = "last"
+    temporal_strides: tuple = ()  # with temporal = "each", one a layer
+    people_fusion: str = "mean"
+    dropout_rate: float = 0.0
+    head_units: int = 128
+    label_smoothing: float = 0.1
+    # augmentation, as shares of the clip's extent or radians; 0 = none
+    crop_min: float = 1.0  # shortest temporal crop, as a share of the sequence
+    rotate: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    joint_noise: float = 0.0
+    flip: float = 0.0  # probability
+    # optimisation
+    optimizer: str = "adam"  # adam, adamw, sgd
+    learning_rate: float = 1.5e-4
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    nesterov: bool = False
+    schedule: str = "constant"  # constant, cosine, step
+    step_epochs: tuple = ()
+    warmup_epochs: int = 0
+    clip_norm: float = 0.0
+    epochs: int = 50
+    batch_size: int = 128
+    ema: float = 0.0  # momentum of the weights' moving average; 0 = none
+    validation_fraction: float = 0.1
+    jit: str = "auto"
+    seed: int = 0
+
+    def to_toml(self):
+        """The settings as TOML text; reading it back gives the same Config."""
+        return "".join(f"{key} = {json.dumps(value)}\n" for key, value in dataclasses.asdict(self).items())
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+CHOICES = {
+    "normalize": ("clip", "image", "none"), "normalization": ("batch", "layer", "none"),
+    "target": ("embedding", "coordinates", "motion"), "remedy": ("none", "stop_gradient", "variance", "center"),
+    "loss_function": ("rce", "sce", "mse"), "mask": ("parts", "joints"), "residual": ("concat", "add"),
+    "readout": ("pooled", "pooled+joints"), "temporal": ("each", "last"), "people_fusion": ("mean", "concat"),
+    "optimizer": ("adam", "adamw", "sgd"), "schedule": ("constant", "cosine", "step"),
+    "jit": ("auto", "on", "off"),
+}
+
+
+def _convert(key, value, source):
+    if key not in FIELDS:
+        close = difflib.get_close_matches(key, FIELDS, 1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise ConfigError(f"{source}: unknown setting {key!r}{hint}")
+    default = FIELDS[key].default
+    kind = type(default)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if kind is tuple and isinstance(value, (list, tuple)):
+        value = tuple(value)
+    if type(value) is not kind:
+        raise ConfigError(f"{source}: {key}: expected {kind.__name__}, found {value!r}")
+    if key in CHOICES and value not in CHOICES[key]:
+        raise ConfigError(f"{source}: {key}: expected one of {', '.join(CHOICES[key])}, found {value!r}")
+    if key in ("epochs", "batch_size", "num_frames", "units", "encoder_layers", "num_layers") and value < 1:
+        raise ConfigError(f"{source}: {key}: expected at least 1, found {value!r}")
+    return value
+
+
+def _parse(text):
+    """The value of ``key=value``: TOML where it is TOML, a list where it has commas, else a string."""
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return [part for part in text.split(",") if part] if "," in text else text
+
+
+def _read_toml(text, source):
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not TOML: {error}") from error
+
+
+def _flatten(table, stage, source):
+    """Settings of a TOML table: flat keys, then those of its [both] and [stage] tables."""
+    other = [name for name in STAGES if name != stage]
+    flat = {}
+    for key, value in table.items():
+        if key in other:
+            continue
+        if key in ("both", stage) and isinstance(value, dict):
+            flat.update({name: _convert(name, item, source) for name, item in value.items()})
+        else:
+            flat[key] = _convert(key, value, source)
+    return flat
+
+
+def resolve_config(stage, recipe="small", config_file=None, overrides=(), **explicit):
+    """Defaults, then the recipe, then the file, then ``key=value`` overrides, then explicit options.
+
+    Args:
+        stage: "pretrain" or "finetune".
+        recipe: one of RECIPES.
+        config_file: TOML path, such as the config.toml of a run folder.
+        overrides: strings ``key=value``.
+        explicit: settings that win over everything; None = not given.
+
+    Returns:
+        Config.
+
+    Raises:
+        ConfigError: naming the source, the setting, what was expected and what was found.
+    """
+    if recipe not in RECIPES:
+        raise ConfigError(f"recipe: expected one of {', '.join(RECIPES)}, found {recipe!r}")
+    text = importlib.resources.files("keras_skelmae").joinpath("recipes", f"{recipe}.toml").read_text("utf-8")
+    values = _flatten(_read_toml(text, recipe), stage, recipe)
+    if config_file is not None:
+        text = Path(config_file).read_text("utf-8")
+        values.update(_flatten(_read_toml(text, config_file), stage, config_file))
+    for override in overrides:
+        key, sign, value = override.partition("=")
+        if not sign:
+            raise ConfigError(f"--set {override}: expected key=value")
+        value = _parse(value.strip())
+        if isinstance(value, str) and key.strip() in FIELDS and FIELDS[key.strip()].type in ("tuple", tuple):
+            value = [value]
+        values[key.strip()] = _convert(key.strip(), value, "--set")
+    for key, value in explicit.items():
+        if value is not None:
+            values[key] = _convert(key, value, f"--{key.replace('_', '-')}")
+    return Config(**values)

@@ -1,0 +1,147 @@
+"""Accuracy of a trained classifier on a split, and predictions for single files."""
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_skelmae.models import STRLClassifier
+from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
+from keras_skelmae.training.runs import load_model, model_file
+from skelmae_datasets import DataError, SkeletonStore
+
+
+def scores(probabilities, labels, names):
+    """Top-1, top-5, mean-class accuracy and confusion matrix.
+
+    Args:
+        probabilities: (N, K) float.
+        labels: (N,) int.
+        names: K class names.
+
+    Returns:
+        dict; accuracies in 0..1. ``per_class`` and ``mean_class`` know only the classes that occur.
+    """
+    num_classes = probabilities.shape[1]
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    confusion = np.zeros((num_classes, num_classes), np.int64)
+    np.add.at(confusion, (labels, order[:, 0]), 1)
+    count = confusion.sum(axis=1)
+    per_class = {str(names[k]): float(confusion[k, k] / count[k]) for k in range(num_classes) if count[k]}
+    return {"top1": float((order[:, 0] == labels).mean()),
+            "top5": float((order[:, :5] == labels[:, None]).any(axis=1).mean()),
+            "mean_class": float(np.mean(list(per_class.values()))),
+            "per_class": per_class, "confusion": confusion.tolist(), "num_samples": int(len(labels))}
+
+
+def load_classifier(path):
+    """A STRLClassifier from a run folder or file, or DataError."""
+    model = load_model(path)
+    if not isinstance(model, STRLClassifier):
+        raise DataError(model_file(path), "model", "a classifier", type(model).__name__)
+    return model
+
+
+def check_store(model, store, path):
+    """DataError unless the model takes this store's joints and coordinates."""
+    found = (store.layout.num_joints, store.num_coordinates)
+    expected = (model.layout.num_joints, model.num_coordinates)
+    if found != expected:
+        raise DataError(store.path, "keypoints", "{} joints, {} coordinates as {} takes".format(*expected, path),
+                        "{} joints, {} coordinates".format(*found))
+
+
+def predict_store(model, store, indices, num_clips=1, batch_size=64):
+    """(N, K) probabilities, averaged over the clips of each sequence."""
+    data = SkeletonBatches(SequenceSource(store, 0), indices, batch_size=max(1, batch_size // num_clips),
+                           num_frames=model.num_frames, num_people=model.num_people, use_score=model.use_score,
+                           training=False, num_clips=num_clips)
+    parts = [np.asarray(model.predict_on_batch(data[i][0])) for i in range(len(data))]
+    return np.concatenate(parts).reshape(len(indices), num_clips, -1).mean(axis=1)
+
+
+def evaluate_model(model_path, store, split, num_clips=1, batch_size=64):
+    """Evaluate a run folder or .keras file on a split; returns the dict of :func:`scores` and where it came from."""
+    model = load_classifier(model_path)
+    check_store(model, store, model_path)
+    indices = store.select(split)
+    labels = store.labels[indices]
+    if len(store.classes) != model.num_classes or (labels < 0).any():
+        raise DataError(store.path, "classes", f"{model.num_classes} classes, every sequence labelled",
+                        f"{len(store.classes)} classes, {int((labels < 0).sum())} sequences without")
+    probabilities = predict_store(model, store, indices, num_clips, batch_size)
+    return {"model": str(model_path), "data": str(store.path), "fingerprint": store.fingerprint, "split": split,
+            "num_clips": num_clips, **scores(probabilities, labels, store.classes)}
+
+
+def read_samples(path, model):
+    """Samples of any readable file, for prediction.
+
+    Raises:
+        DataError: unknown suffix or unreadable content.
+    """
+    from skelmae_datasets import read_skeleton
+    from skelmae_datasets.pyskl import read_annotations
+
+    path = Path(path)
+    if path.suffix == ".skeleton":
+        joints = "coco17" if model.layout.num_joints == 17 else "all"
+        return [read_skeleton(path, people=model.num_people, joints=joints)]
+    if path.suffix == ".pkl":
+        return list(read_annotations(path))
+    if path.suffix in (".h5", ".hdf5"):
+        with SkeletonStore(path) as store:
+            return [store.sample(i) for i in range(len(store))]
+    raise DataError(path, "suffix", ".skeleton, .pkl or .h5", path.suffix or "none")
+
+
+def predict_files(model_path, inputs):
+    """Class probabilities for every sequence of the given files.
+
+    Returns:
+        list of dict with input, sample, label, probability and probabilities by class name.
+    """
+    from skelmae_datasets.sampling import uniform_grid_indices
+
+    model = load_classifier(model_path)
+    names = model.class_names or [str(k) for k in range(model.num_classes)]
+    channels = model.num_coordinates + model.use_score
+    results = []
+    for path in inputs:
+        for sample in read_samples(path, model):
+            keypoints = np.asarray(sample.keypoints, np.float32)
+            if keypoints.ndim != 4 or keypoints.shape[2] != model.layout.num_joints or keypoints.shape[3] < channels:
+                raise DataError(path, f"{sample.id}.keypoints",
+                                f"(M, T, {model.layout.num_joints}, {channels})", keypoints.shape)
+            seen = keypoints[..., :model.num_coordinates].any(axis=(0, 2, 3))
+            keypoints = keypoints[:, seen] if seen.any() else keypoints[:, :1]
+            clip = np.zeros((1, model.num_people, model.num_frames, model.layout.num_joints, channels), np.float32)
+            kept = keypoints[:model.num_people, uniform_grid_indices(keypoints.shape[1], model.num_frames), :, :channels]
+            clip[0, :len(kept)] = kept
+            probability = np.asarray(model.predict_on_batch(clip))[0]
+            best = int(probability.argmax())
+            results.append({"input": str(path), "sample": sample.id, "label": names[best],
+                            "probability": float(probability[best]),
+                            "probabilities": {name: float(p) for name, p in zip(names, probability, strict=True)}})
+    return results
+
+
+def describe(path):
+    """What a store, a run folder or a .keras file holds, as a dict."""
+    import json
+
+    from skelmae_datasets import describe_store
+
+    path = Path(path)
+    if path.suffix in (".h5", ".hdf5"):
+        return describe_store(path)
+    if path.is_dir():
+        files = sorted(item.name for item in path.iterdir() if item.is_file())
+        if "config.toml" not in files:
+            raise DataError(path, "config.toml", "a run folder", "no such file")
+        metrics = path / "metrics.json"
+        return {"kind": "run", "files": files, "config": (path / "config.toml").read_text("utf-8"),
+                "metrics": json.loads(metrics.read_text("utf-8")) if metrics.exists() else None}
+    model = load_model(path)
+    config = {key: value for key, value in model.get_config().items() if key != "layout"}
+    return {"kind": type(model).__name__, "layout": model.layout.name, "parameters": int(model.count_params()),
+            "config": config}

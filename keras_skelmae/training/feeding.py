@@ -1,0 +1,176 @@
+"""Seeded batches from a store, the same on every backend: NumPy in, NumPy out."""
+
+import keras
+import numpy as np
+
+from skelmae_datasets.masking import sample_joint_masks, sample_part_masks
+from skelmae_datasets.sampling import (
+    uniform_grid_indices,
+    uniform_sample_indices,
+    uniform_sample_test_indices,
+)
+from skelmae_datasets.transforms import joint_noise, random_flip, random_rotate, random_scale, random_shear
+
+CACHE_BYTES = 2 * 2**30
+AUGMENTATIONS = ("crop_min", "rotate", "scale", "shear", "joint_noise", "flip")
+
+
+class SequenceSource:
+    """Sequences of a store by index, without their empty frames; kept in memory while they fit."""
+
+    def __init__(self, store, cache_bytes=CACHE_BYTES):
+        self.store = store
+        self.budget = cache_bytes
+        self.cache = {}
+
+    def read(self, index):
+        """(M, T, V, C) float32 of the frames in which anybody was seen (one zero frame if none was)."""
+        index = int(index)
+        if index in self.cache:
+            return self.cache[index]
+        array = self.store.read(index)
+        seen = array[..., :self.store.num_coordinates].any(axis=(0, 2, 3))
+        array = array[:, seen] if seen.any() else np.zeros_like(array[:, :1])
+        if self.budget >= array.nbytes:
+            self.budget -= array.nbytes
+            self.cache[index] = array
+        return array
+
+
+class SkeletonBatches(keras.utils.PyDataset):
+    """Batches ``(keypoints, one-hot labels)``, or ``({"keypoints", "mask"},)`` with ``masked``.
+
+    The batches depend on the seed, the epoch and the batch's number alone. In training the order is shuffled,
+    frames are drawn at random, augmentation is applied and an incomplete last batch is left out; otherwise
+    nothing is drawn. Keypoints are in the recording's units: models normalise by themselves.
+
+    Args:
+        source: SequenceSource or SkeletonStore.
+        indices: samples of the store, int array.
+        batch_size, num_frames, num_people: ints; absent people are zeros.
+        use_score: bool, keep the confidence channel.
+        training: bool.
+        masked: None, or a dict with mask ("parts" or "joints"), mask_parts, num_masked, mask_per_frame.
+        each_person: bool, every person of a sequence is a sequence of its own (pre-training).
+        augment: dict of AUGMENTATIONS.
+        num_clips: int, clips a sequence when not training; 1 = the middle frames of equal stretches.
+        seed: int.
+        first_epoch: int, for continuing.
+    """
+
+    def __init__(self, source, indices, *, batch_size=32, num_frames=64, num_people=2, use_score=False,
+                 training=True, masked=None, each_person=False, augment=None, num_clips=1, seed=0, first_epoch=0):
+        super().__init__()
+        self.source = source if isinstance(source, SequenceSource) else SequenceSource(source)
+        self.store = self.source.store
+        self.batch_size, self.num_frames, self.num_people = batch_size, num_frames, num_people
+        self.dims = self.store.num_coordinates
+        if use_score and not self.store.has_score:
+            raise ValueError(f"{self.store.path}: use_score: expected a score channel, found {self.store.channels}")
+        self.channels = self.dims + bool(use_score)
+        self.training, self.masked, self.num_clips = training, masked, num_clips
+        self.augment = dict(augment or {})
+        unknown = sorted(set(self.augment) - set(AUGMENTATIONS))
+        if unknown:
+            raise ValueError(f"augment: expected keys of {AUGMENTATIONS}, found {unknown}")
+        self.seed, self.epoch = seed, first_epoch
+        indices = np.asarray(indices, np.int64)
+        if not len(indices):
+            raise ValueError(f"{self.store.path}: expected at least one sequence, found an empty selection")
+        self.items = self._people(indices) if each_person else [(int(index), None) for index in indices]
+        self._order()
+
+    def _people(self, indices):
+        items = []
+        for index in indices:
+            seen = self.source.read(index)[..., :self.dims].any(axis=(1, 2, 3))
+            items += [(int(index), int(person)) for person in np.flatnonzero(seen)]
+        if not items:
+            raise ValueError(f"{self.store.path}: expected at least one person, found none in {len(indices)} sequences")
+        return items
+
+    def _order(self):
+        count = len(self.items)
+        self.order = np.arange(count)
+        if self.training:
+            self.order = np.random.default_rng([self.seed, self.epoch]).permutation(count)
+
+    def __len__(self):
+        full, rest = divmod(len(self.items), self.batch_size)
+        return full if self.training and full else full + bool(rest)
+
+    def on_epoch_end(self):
+        self.epoch += 1
+        self._order()
+
+    @property
+    def labels(self):
+        """(N,) int64 labels in order, when not training."""
+        return self.store.labels[[index for index, _ in self.items]]
+
+    def _frames(self, count, rng):
+        if self.training:
+            low = self.augment.get("crop_min", 1.0)
+            return uniform_sample_indices(count, self.num_frames, rng, (low, 1.0))[None]
+        if self.num_clips == 1:
+            return uniform_grid_indices(count, self.num_frames)[None]
+        return uniform_sample_test_indices(count, self.num_frames, self.num_clips)
+
+    def __getitem__(self, number):
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        rng = np.random.default_rng([self.seed, self.epoch, number])
+        chosen = [self.items[i] for i in self.order[number * self.batch_size:(number + 1) * self.batch_size]]
+        clips = 1 if self.training else self.num_clips
+        shape = (len(chosen) * clips, self.num_people, self.num_frames, self.store.layout.num_joints, self.channels)
+        x = np.zeros(shape, np.float32)
+        for row, (index, person) in enumerate(chosen):
+            sequence = self.source.read(index)[..., :self.channels]
+            sequence = sequence[:self.num_people] if person is None else sequence[person:person + 1]
+            for clip, frames in enumerate(self._frames(sequence.shape[1], rng)):
+                x[row * clips + clip, :len(sequence)] = sequence[:, frames]
+        if self.training:
+            x = self._augmented(x, rng)
+        if self.masked is not None:
+            return ({"keypoints": x, "mask": self._mask(shape, rng)},)
+        labels = np.repeat(self.store.labels[[index for index, _ in chosen]], clips)
+        return x, np.eye(len(self.store.classes), dtype=np.float32)[labels]
+
+    def _augmented(self, x, rng):
+        amount = self.augment.get
+        if amount("flip"):
+            x = random_flip(x, rng, self.store.layout, amount("flip"))
+        if amount("rotate"):
+            x = random_rotate(x, rng, amount("rotate"), self.dims)
+        if amount("scale"):
+            x = random_scale(x, rng, amount("scale"), self.dims)
+        if amount("shear"):
+            x = random_shear(x, rng, amount("shear"), self.dims)
+        if amount("joint_noise"):
+            x = joint_noise(x, rng, amount("joint_noise"), self.dims)
+        return x
+
+    def _mask(self, shape, rng):
+        """(B, M, T, V) bool; True = masked, to be reconstructed."""
+        settings = self.masked
+        if settings["mask"] == "joints":
+            joints = shape[3]
+            count = settings["num_masked"] or joints // 2
+            return sample_joint_masks(joints, shape[:3], count, rng, settings["mask_per_frame"])
+        return sample_part_masks(self.store.layout, shape[:3], rng, num_parts=settings["num_masked"] or None,
+                                 parts=list(settings["mask_parts"]) or None, per_frame=settings["mask_per_frame"])
+
+
+DEFAULT_MASK = {"mask": "parts", "mask_parts": (), "num_masked": 0, "mask_per_frame": False}
+
+
+def batches(store, split, *, masked=False, **options):
+    """Batches of a split for ``fit`` and ``evaluate``: see SkeletonBatches for the options.
+
+    Args:
+        store: SkeletonStore.
+        split: a split name, or an expression such as "subject=215,216".
+        masked: False, True (whole body parts, drawn) or a dict of mask settings.
+    """
+    settings = None if masked is False else {**DEFAULT_MASK, **({} if masked is True else masked)}
+    return SkeletonBatches(store, store.select(split), masked=settings, **options)

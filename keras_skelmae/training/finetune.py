@@ -1,0 +1,125 @@
+"""Fine-tuning: the STRL classifier, end to end, from a pre-trained encoder or from random initialisation."""
+
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_skelmae.models import STRLClassifier
+from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
+from keras_skelmae.training.optimization import JIT, make_optimizer
+from keras_skelmae.training.pretrain import augmentation, shared_model_options
+from keras_skelmae.training.runs import History, finish_run, load_model, start_run
+
+SELECTIONS = ("last", "best")
+
+
+def hold_out(store, indices, fraction, seed):
+    """Split indices into (training, validation): whole subjects where at least four are known, else by class.
+
+    Args:
+        store: SkeletonStore.
+        indices: int array.
+        fraction: float, share to set aside, at least one sequence.
+        seed: int.
+    """
+    rng = np.random.default_rng(seed)
+    indices = np.asarray(indices)
+    subjects = np.unique(store.subject[indices])
+    chosen = np.zeros(len(indices), bool)
+    if len(subjects) >= 4 and subjects[0] >= 0:
+        for subject in rng.permutation(subjects)[:-1]:
+            if chosen.any() and chosen.mean() >= fraction:
+                break
+            chosen |= store.subject[indices] == subject
+    else:
+        labels = store.labels[indices]
+        for label in np.unique(labels):
+            rows = rng.permutation(np.flatnonzero(labels == label))
+            if len(rows) > 1:
+                chosen[rows[:max(1, round(fraction * len(rows)))]] = True
+    if chosen.all() or not chosen.any():
+        raise ValueError(f"{store.path}: expected enough sequences to set {fraction:.0%} aside, found {len(indices)}")
+    return indices[~chosen], indices[chosen]
+
+
+def people_count(store, config):
+    """P of a Config: as given, or as many as the store holds, at most 2."""
+    return config.people or int(np.clip(store.people.max(), 1, 2))
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Remember the weights of the epoch with the best validation accuracy."""
+
+    def __init__(self):
+        super().__init__()
+        self.best, self.weights, self.epoch = -1.0, None, None
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs["val_accuracy"] > self.best:
+            self.best, self.epoch, self.weights = logs["val_accuracy"], epoch + 1, self.model.get_weights()
+
+
+def finetune(store, train_split, val_split, output, config, pretrained=None, select="last", verbose=True):
+    """Train a classifier and write a run folder: model.keras, history.csv, metrics.json.
+
+    Args:
+        store: SkeletonStore.
+        train_split: split name or expression.
+        val_split: likewise; None sets a part of the training split aside. It is reported, and chooses the weights
+            only with ``select="best"``.
+        output: run folder, new.
+        config: Config.
+        pretrained: None, a pre-training run folder or an encoder.keras file.
+        select: "last" or "best".
+        verbose: one line an epoch.
+
+    Returns:
+        dict of figures, as in metrics.json.
+    """
+    if select not in SELECTIONS:
+        raise ValueError(f"select: expected one of {SELECTIONS}, found {select!r}")
+    encoder = None if pretrained is None else load_model(pretrained, "encoder.keras")
+    train = store.select(train_split)
+    if val_split is None:
+        train, validation = hold_out(store, train, config.validation_fraction, config.seed)
+    else:
+        validation = store.select(val_split)
+    if (store.labels[np.concatenate([train, validation])] < 0).any():
+        raise ValueError(f"{store.path}: expected a label on every sequence of {train_split}, found some without")
+    output = start_run(output, config)
+    keras.utils.set_random_seed(config.seed)
+    people = people_count(store, config)
+    source = SequenceSource(store)
+    common = {"batch_size": config.batch_size, "num_frames": config.num_frames, "num_people": people,
+              "use_score": config.use_score, "seed": config.seed}
+    data = SkeletonBatches(source, train, augment=augmentation(config), **common)
+    held = SkeletonBatches(source, validation, training=False, **common)
+    model = STRLClassifier(
+        num_classes=len(store.classes), class_names=list(store.classes), num_people=people,
+        num_layers=config.num_layers, share_people=config.share_people, residual=config.residual,
+        readout=config.readout, temporal=config.temporal,
+        temporal_strides=config.temporal_strides, people=config.people_fusion,
+        dropout_rate=config.dropout_rate, head_units=config.head_units, encoder=encoder,
+        **shared_model_options(store, config))
+    model.compile(optimizer=make_optimizer(config, len(data)), jit_compile=JIT[config.jit], metrics=["accuracy"],
+                  loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing))
+    callbacks = [History(output / "history.csv"), keras.callbacks.TerminateOnNaN()]
+    keep = KeepBest() if select == "best" else None
+    if keep:
+        callbacks.append(keep)
+    started = time.perf_counter()
+    history = model.fit(data, epochs=config.epochs, validation_data=held, verbose=2 if verbose else 0,
+                        callbacks=callbacks).history
+    if keep and keep.weights is not None:
+        model.set_weights(keep.weights)
+    metrics = {"stage": "finetune", "data": str(store.path), "fingerprint": store.fingerprint,
+               "train_split": train_split, "val_split": val_split, "num_sequences": len(train),
+               "num_validation": len(validation), "pretrained": None if pretrained is None else str(Path(pretrained)),
+               "select": select, "epoch": keep.epoch if keep else config.epochs,
+               "loss": history["loss"][-1], "accuracy": history["accuracy"][-1],
+               "val_accuracy": keep.best if keep else history["val_accuracy"][-1],
+               "parameters": int(model.count_params()), "seconds": round(time.perf_counter() - started, 1)}
+    finish_run(output, {"model.keras": model}, metrics)
+    return metrics

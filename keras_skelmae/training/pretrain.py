@@ -1,0 +1,63 @@
+"""Pre-training: SkeletonMAE on a split, without its labels."""
+
+import time
+
+import keras
+
+from keras_skelmae.models import SkeletonMAE
+from keras_skelmae.training.feeding import AUGMENTATIONS, DEFAULT_MASK, SequenceSource, SkeletonBatches
+from keras_skelmae.training.optimization import JIT, make_optimizer
+from keras_skelmae.training.runs import History, finish_run, start_run
+
+COLLAPSED = 0.01
+
+
+def shared_model_options(store, config):
+    """Constructor arguments both models take, from the store and the Config."""
+    return {"layout": store.layout, "num_coordinates": store.num_coordinates, "use_score": config.use_score,
+            "num_frames": config.num_frames, "units": config.units, "encoder_layers": config.encoder_layers,
+            "normalize": config.normalize, "image_size": config.image_size, "streams": config.streams,
+            "normalization": config.normalization, "joint_positions": config.joint_positions}
+
+
+def augmentation(config):
+    """The augmentation settings of a Config."""
+    return {key: getattr(config, key) for key in AUGMENTATIONS}
+
+
+def pretrain(store, split, output, config, verbose=True):
+    """Pre-train on a split and write a run folder: model.keras, encoder.keras, history.csv, metrics.json.
+
+    Every person of a sequence is a sequence of its own, since the encoder sees one person's frame at a time.
+
+    Args:
+        store: SkeletonStore.
+        split: split name or expression.
+        output: run folder, new.
+        config: Config.
+        verbose: one line an epoch.
+
+    Returns:
+        dict of figures, as in metrics.json.
+    """
+    output = start_run(output, config)
+    keras.utils.set_random_seed(config.seed)
+    data = SkeletonBatches(
+        SequenceSource(store), store.select(split), batch_size=config.batch_size, num_frames=config.num_frames,
+        num_people=1, use_score=config.use_score, each_person=True, augment=augmentation(config), seed=config.seed,
+        masked={key: getattr(config, key) for key in DEFAULT_MASK})
+    model = SkeletonMAE(num_people=1, target=config.target, remedy=config.remedy, beta=config.beta,
+                        loss_function=config.loss_function, remask=config.remask,
+                        **shared_model_options(store, config))
+    model.compile(optimizer=make_optimizer(config, len(data)), jit_compile=JIT[config.jit])
+    started = time.perf_counter()
+    history = model.fit(data, epochs=config.epochs, verbose=2 if verbose else 0,
+                        callbacks=[History(output / "history.csv"), keras.callbacks.TerminateOnNaN()]).history
+    spread = history["target_spread"][-1]
+    metrics = {"stage": "pretrain", "data": str(store.path), "fingerprint": store.fingerprint, "split": split,
+               "num_sequences": len(data.items), "loss": history["loss"][-1], "target_spread": spread,
+               "collapsed": bool(spread < COLLAPSED), "seconds": round(time.perf_counter() - started, 1)}
+    if metrics["collapsed"] and verbose:
+        print(f"warning: the target has collapsed: its spread is {spread:.2g}, all joints point the same way")
+    finish_run(output, {"model.keras": model, "encoder.keras": model.encoder}, metrics)
+    return metrics

@@ -1,0 +1,158 @@
+"""Wrong usage ends with 2, bad data with 1 and one line naming the file; a traceback only under --debug."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from skelmae_cli import errors, options
+from skelmae_cli.main import cli
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["no-such-command"],
+        ["--backend", "theano", "info", "x"],
+        ["convert-ntu", "folder"],
+        ["convert-ntu", "folder", "out.h5", "--joints", "all25"],
+        ["convert-ntu", "folder", "out.h5", "--people", "0"],
+        ["pretrain", "data.h5", "--output", "run"],
+        ["pretrain", "data.h5", "--split", "a", "--output", "run", "--epochs", "none"],
+        ["pretrain", "data.h5", "--split", "a", "--output", "run", "--set", "epochs:3"],
+        ["finetune", "data.h5", "--train-split", "a", "--output", "run", "--select", "luckiest"],
+        ["evaluate", "model.keras"],
+        ["predict", "model.keras"],
+        ["export", "model.keras", "--format", "pdf"],
+    ],
+    ids=" ".join,
+)
+def test_bad_usage_ends_with_2(arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "Error:" in result.output and "Traceback" not in result.output
+
+
+def test_a_mistyped_command_is_put_right():
+    assert "'convert-ntu'" in run("convert-nut", "a", "b").output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["convert-ntu", "{missing}", "{out}"],
+        ["convert-pyskl", "{missing}", "{out}"],
+        ["convert-pyskl", "{present}", "{out}", "--classes", "{missing}"],
+        ["info", "{missing}"],
+        ["pretrain", "{missing}", "--split", "train", "--output", "{out}"],
+        ["pretrain", "{present}", "--split", "train", "--output", "{out}", "--config", "{missing}"],
+        ["finetune", "{missing}", "--train-split", "train", "--output", "{out}"],
+        ["finetune", "{present}", "--train-split", "train", "--output", "{out}", "--pretrained", "{missing}"],
+        ["evaluate", "{missing}", "{present}", "--split", "test"],
+        ["evaluate", "{present}", "{missing}", "--split", "test"],
+        ["predict", "{present}", "{missing}"],
+        ["export", "{missing}"],
+    ],
+    ids=" ".join,
+)
+def test_a_missing_file_ends_with_1_and_one_line(arguments, tmp_path):
+    present, missing = tmp_path / "present.bin", tmp_path / "missing.bin"
+    present.write_bytes(b"")
+    names = {"missing": missing, "present": present, "out": tmp_path / "out"}
+    result = run(*(argument.format(**names) for argument in arguments))
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ") and result.output.count("\n") == 1
+    assert str(missing) in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_place_of_a_folder_and_a_folder_in_place_of_a_file(tmp_path):
+    file = tmp_path / "file.txt"
+    file.write_text("text")
+    for arguments in (
+        ["convert-ntu", file, tmp_path / "out.h5"],
+        ["convert-pyskl", tmp_path, tmp_path / "out.h5"],
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 1
+        assert str(arguments[1]) in result.output and "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(("command", "name"), [("info", "bad.h5"), ("convert-pyskl", "bad.pkl")])
+def test_a_file_that_is_not_what_its_name_says(command, name, tmp_path):
+    bad = tmp_path / name
+    bad.write_bytes(b"nothing of the kind")
+    arguments = [command, bad] + ([tmp_path / "out.h5"] if command == "convert-pyskl" else [])
+    result = run(*arguments)
+    assert result.exit_code == 1, result.exception
+    assert name in result.output and result.output.count("\n") == 1
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_no_recordings_in_the_folder(tmp_path):
+    result = run("convert-ntu", tmp_path, tmp_path / "out.h5")
+    assert result.exit_code == 1
+    assert str(tmp_path) in result.output and not (tmp_path / "out.h5").exists()
+
+
+def group_raising(error: Exception) -> click.Group:
+    @click.group()
+    @click.option("--debug", is_flag=True)
+    def group(debug):
+        pass
+
+    @group.command("fail")
+    @errors.expected_errors
+    def fail():
+        raise error
+
+    return group
+
+
+class Foreign(ValueError):
+    """An error of another library."""
+
+
+OURS = type("DataError", (ValueError,), {"__module__": "skelmae_datasets.errors"})
+
+
+def test_expected_errors_are_one_line():
+    for error, text in (
+        (FileNotFoundError(2, "No such file or directory", "a.h5"), "a.h5: No such file or directory"),
+        (OURS("a.pkl: split:\nfound 3"), "a.pkl: split: found 3"),
+    ):
+        result = CliRunner().invoke(group_raising(error), ["fail"])
+        assert (result.exit_code, result.output) == (1, f"Error: {text}\n")
+        assert CliRunner().invoke(group_raising(error), ["--debug", "fail"]).exception is error
+
+
+def test_a_bug_keeps_its_traceback():
+    for error in (Foreign("somewhere else"), KeyError("key"), TypeError("type")):
+        assert CliRunner().invoke(group_raising(error), ["fail"]).exception is error
+
+
+def test_backend_is_set_before_the_command_runs(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert run("--backend", "tensorflow", "info", "no-such-file").exit_code == 1
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"
+
+
+def test_demo_leaves_other_files_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("kept")
+    result = run("demo", "--output", tmp_path)
+    assert result.exit_code == 1 and str(tmp_path) in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_json_holds_plain_values_only():
+    numpy = pytest.importorskip("numpy")
+    value = {"top1": numpy.float32(0.5), "confusion": numpy.eye(2, dtype=int), "empty": float("nan")}
+    assert json.loads(options.to_json(value)) == {"top1": 0.5, "confusion": [[1, 0], [0, 1]], "empty": None}

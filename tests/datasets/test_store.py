@@ -1,0 +1,216 @@
+"""The store: exact round trip, whole file or none, refusal of what is not a sound store."""
+
+import multiprocessing
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+
+from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter, describe_store
+
+
+def make_samples(count=5, dtype="float16"):
+    rng = np.random.default_rng(0)
+    return [
+        Sample(
+            f"clip-{i}",
+            rng.normal(200, 50, (1 + i % 2, 3 + 40 * i, 17, 3)).astype(dtype),
+            i % 3,
+            i,
+            1 + i % 2,
+            7,
+            (4, 5),
+        )
+        for i in range(count)
+    ]
+
+
+def write(path, samples, **options):
+    options = {
+        "layout": "coco17",
+        "classes": ["a", "b", "c"],
+        "channels": ("x", "y", "score"),
+        "units": "pixels",
+    } | options
+    with StoreWriter(path, **{"provenance": {"note": "é"}, "dtype": "float16"} | options) as writer:
+        for sample in samples:
+            writer.append(sample)
+        missing = writer.set_splits({"train": ["clip-3", "clip-0", "nobody"], "val": ["clip-1"], "none": []})
+    assert missing == {"train": 1, "val": 0, "none": 0}
+    return path
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write(tmp_path / "store.h5", make_samples())
+
+
+@pytest.mark.parametrize("buffer", [1, 8 << 20])
+def test_round_trip(tmp_path, monkeypatch, buffer):
+    monkeypatch.setattr("skelmae_datasets.store_writer._BUFFER_BYTES", buffer)
+    samples = make_samples()
+    with SkeletonStore(write(tmp_path / "store.h5", samples)) as store:
+        for i, sample in enumerate(samples):
+            found = store.sample(i)
+            assert found.keypoints.dtype == np.float16
+            np.testing.assert_array_equal(found.keypoints, sample.keypoints)
+            assert {**vars(found), "keypoints": 0} == {**vars(sample), "keypoints": 0}
+            assert store.read(i).dtype == np.float32
+        for all_at_once, i in zip(store.load_all(1 << 30), range(5), strict=True):
+            np.testing.assert_array_equal(all_at_once, store.read(i))
+        assert store.load_all(1000) is None
+        assert store.layout.name == "coco17" and store.num_coordinates == 2 and store.has_score
+        assert store.provenance == {"note": "é"} and len(store) == 5
+        store.verify()
+        with pytest.raises(IndexError):
+            store.read(5)
+    assert describe_store(store.path)["classes"] == {"a": 2, "b": 2, "c": 1}
+
+
+def test_fingerprint_is_of_the_content(tmp_path):
+    samples = make_samples()
+    one, two = (write(tmp_path / name, samples, provenance={"at": name}) for name in ("1.h5", "2.h5"))
+    samples[2].keypoints[0, 0, 0, 0] += 1
+    three = write(tmp_path / "3.h5", samples)
+    prints = [SkeletonStore(p).fingerprint for p in (one, two, three)]
+    assert prints[0] == prints[1] != prints[2]
+    with h5py.File(one, "r+") as file:
+        file["keypoints"][10, 3, 1] = 0
+    with pytest.raises(DataError, match="fingerprint"):
+        SkeletonStore(one).verify()
+
+
+def test_select(path, tmp_path):
+    store = SkeletonStore(path)
+    assert store.select("all").tolist() == [0, 1, 2, 3, 4]
+    assert store.select("train").tolist() == [3, 0]
+    assert store.select("subject=1,4").tolist() == [1, 4]
+    assert store.select("camera=2").tolist() == [1, 3] and len(store.select("setup=7")) == 5
+    (tmp_path / "ids.txt").write_text("clip-4\n\nclip-2\n")
+    assert store.select(f"ids={tmp_path / 'ids.txt'}").tolist() == [4, 2]
+    with pytest.raises(DataError, match="one of train, .*found 'trian'"):
+        store.select("trian")
+    with pytest.raises(DataError, match="subject: expected values of 0, 1, 2, 3, 4, found '9'"):
+        store.select("subject=9")
+    (tmp_path / "ids.txt").write_text("clip_4\n")
+    with pytest.raises(DataError, match="close: clip-4"):
+        store.select(f"ids={tmp_path / 'ids.txt'}")
+
+
+def read_one(store):
+    return store.read(1)
+
+
+def test_other_processes_read_the_same(path):
+    store = SkeletonStore(path)
+    expected = store.read(1)
+    assert len(pickle.dumps(store)) < 1000
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        for found in pool.map(read_one, [store] * 4):
+            np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(store.read(1), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"keypoints": np.zeros((1, 2, 18, 3))}, "18"),
+        ({"keypoints": np.zeros((0, 2, 17, 3))}, r"\(0, 2, 17, 3\)"),
+        ({"keypoints": np.full((1, 2, 17, 3), np.nan)}, "finite"),
+        ({"keypoints": np.full((1, 2, 17, 3), 1e9)}, "finite float16"),
+        ({"label": 3}, "label below 3"),
+        ({"id": "clip-0"}, "new, printable id"),
+        ({"id": "a\0"}, "new, printable id"),
+    ],
+)
+def test_a_bad_sample_leaves_no_file_and_keeps_the_old(path, change, match):
+    before = path.read_bytes()
+    samples = make_samples(2)
+    vars(samples[1]).update(change)
+    with pytest.raises(DataError, match=match):
+        write(path, samples)
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == ["store.h5"]
+
+
+def test_an_empty_store_is_refused(tmp_path):
+    with (
+        pytest.raises(DataError, match="one sample or more"),
+        StoreWriter(tmp_path / "x.h5", layout="coco17", classes=[], channels=("x", "y"), units="pixels"),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def damage_version(file):
+    file.attrs["version"] = 2
+
+
+def damage_layout(file):
+    file.attrs["layout"] = "{}"
+
+
+def damage_json(file):
+    file.attrs["classes"] = "["
+
+
+def damage_missing(file):
+    del file["samples/people"]
+
+
+def damage_range(file):
+    file["samples/frames"][4] = 10**9
+
+
+def damage_negative(file):
+    file["samples/offset"][0] = -1
+
+
+def damage_label(file):
+    file["samples/label"][0] = 3
+
+
+def damage_split(file):
+    file["splits/train"][0] = 5
+
+
+def damage_external(file):
+    del file["keypoints"]
+    file["keypoints"] = h5py.ExternalLink("other.h5", "/keypoints")
+
+
+def damage_soft(file):
+    del file["splits"]
+    file["splits"] = h5py.SoftLink("/samples")
+
+
+def damage_raw_file(file):
+    del file["keypoints"]
+    file.create_dataset("keypoints", (463, 17, 3), "float16", external=[("raw.bin", 0, h5py.h5f.UNLIMITED)])
+
+
+def damage_sparse(file):
+    del file["keypoints"]
+    file.create_dataset("keypoints", (10**12, 17, 3), "float16", chunks=(64, 17, 3))
+
+
+DAMAGES = [value for name, value in list(globals().items()) if name.startswith("damage_")]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_unsound_store_is_refused(path, damage):
+    with h5py.File(path, "r+") as file:
+        damage(file)
+    with pytest.raises(DataError, match="store.h5"):
+        SkeletonStore(path)
+
+
+def test_other_files_are_refused(path, tmp_path):
+    whole = path.read_bytes()
+    for content in (b"", b"text", whole[:100], whole[: len(whole) // 2]):
+        (tmp_path / "x.h5").write_bytes(content)
+        with pytest.raises(DataError, match="x.h5"):
+            SkeletonStore(tmp_path / "x.h5")
+    with pytest.raises(FileNotFoundError):
+        SkeletonStore(tmp_path / "absent.h5")

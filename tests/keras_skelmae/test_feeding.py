@@ -1,0 +1,115 @@
+"""Batches: what is in them, and that a seed decides them."""
+
+import numpy as np
+import pytest
+
+from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches, batches
+from skelmae_datasets import Sample, SkeletonStore, StoreWriter
+from skelmae_datasets.sampling import uniform_grid_indices
+
+FRAMES = 8
+
+
+@pytest.fixture
+def store(tmp_path):
+    rng = np.random.default_rng(0)
+    with StoreWriter(tmp_path / "s.h5", layout="coco17", classes=["a", "b", "c"], channels=("x", "y", "score"),
+                     units="pixels", provenance={}, dtype="float32") as writer:
+        for i in range(10):
+            people = 1 + i % 2
+            keypoints = rng.uniform(10, 200, (people, 5 + 3 * i, 17, 3)).astype("float32")
+            keypoints[:, 2] = 0  # nobody was seen in frame 2
+            writer.append(Sample(f"s{i}", keypoints, label=i % 3, subject=i % 5))
+        writer.set_splits({"train": [f"s{i}" for i in range(8)], "test": ["s8", "s9"]})
+    return SkeletonStore(tmp_path / "s.h5")
+
+
+def all_batches(data):
+    return [data[i] for i in range(len(data))]
+
+
+def test_the_seed_decides_everything(store):
+    def epochs(seed):
+        data = batches(store, "train", batch_size=4, num_frames=FRAMES, masked=True, seed=seed,
+                       augment={"rotate": 0.3, "joint_noise": 0.1, "crop_min": 0.5, "flip": 0.5})
+        first = all_batches(data)
+        data.on_epoch_end()
+        return first + all_batches(data)
+    one, again, other = epochs(1), epochs(1), epochs(2)
+    for (a,), (b,) in zip(one, again, strict=True):
+        np.testing.assert_array_equal(a["keypoints"], b["keypoints"])
+        np.testing.assert_array_equal(a["mask"], b["mask"])
+    assert any((a[0]["keypoints"] != b[0]["keypoints"]).any() for a, b in zip(one, other, strict=True))
+    assert (one[0][0]["keypoints"] != one[2][0]["keypoints"]).any()  # epochs differ
+
+
+def test_starting_at_an_epoch_gives_that_epochs_batches(store):
+    data = batches(store, "train", batch_size=4, num_frames=FRAMES)
+    data.on_epoch_end()
+    later = batches(store, "train", batch_size=4, num_frames=FRAMES, first_epoch=1)
+    for (x, y), (u, v) in zip(all_batches(data), all_batches(later), strict=True):
+        np.testing.assert_array_equal(x, u)
+        np.testing.assert_array_equal(y, v)
+
+
+def test_without_training_frames_are_the_middles_of_equal_stretches(store):
+    x, y = batches(store, "test", batch_size=4, num_frames=FRAMES, training=False)[0]
+    raw = store.read(8)[..., :2]
+    raw = raw[:, [t for t in range(raw.shape[1]) if t != 2]]
+    np.testing.assert_array_equal(x[0, :1], raw[:, uniform_grid_indices(raw.shape[1], FRAMES)])
+    assert not x[0, 1].any() and x[1, 1].any()  # padded with an absent person; the other sequence has two
+    np.testing.assert_array_equal(y.argmax(1), [8 % 3, 9 % 3])
+
+
+def test_shuffling_uses_every_sequence_once_and_drops_the_rest(store):
+    data = batches(store, "train", batch_size=3, num_frames=FRAMES)
+    assert len(data) == 2
+    assert sorted(data.order) == list(range(8))
+    assert len(batches(store, "test", batch_size=3, training=False)) == 1
+
+
+def test_every_person_becomes_a_sequence(store):
+    data = SkeletonBatches(SequenceSource(store), store.select("train"), num_people=1, each_person=True, num_frames=FRAMES)
+    assert len(data.items) == 4 * 1 + 4 * 2
+    for x, _ in all_batches(data):
+        assert x.any(axis=(1, 2, 3, 4)).all()
+
+
+def test_whole_parts_are_masked(store):
+    batch, = batches(store, "train", num_frames=FRAMES, batch_size=8, masked={"mask_parts": ("left_arm",)})[0]
+    assert batch["mask"].dtype == bool
+    np.testing.assert_array_equal(np.flatnonzero(batch["mask"][0, 0, 0]), [7, 9])
+    assert (batch["mask"] == batch["mask"][:1, :1, :1]).all()
+
+
+def test_random_joints_have_equal_counts(store):
+    batch, = batches(store, "train", num_frames=FRAMES, batch_size=8,
+                     masked={"mask": "joints", "num_masked": 5, "mask_per_frame": True})[0]
+    assert (batch["mask"].sum(axis=-1) == 5).all()
+    assert (batch["mask"][:, :, 0] != batch["mask"][:, :, 1]).any()
+
+
+@pytest.mark.parametrize("budget", [0, 20_000, 2**30])
+def test_a_full_cache_changes_nothing(store, budget):
+    source = SequenceSource(store, budget)
+    expected = SequenceSource(store)
+    for _ in range(2):
+        for index in range(10):
+            np.testing.assert_array_equal(source.read(index), expected.read(index))
+    assert sum(array.nbytes for array in source.cache.values()) <= max(budget, 0)
+
+
+def test_clips_of_a_sequence_lie_side_by_side(store):
+    x, y = batches(store, "test", batch_size=2, num_frames=FRAMES, training=False, num_clips=3)[0]
+    assert x.shape[0] == 6
+    np.testing.assert_array_equal(y.argmax(1), [2, 2, 2, 0, 0, 0])
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"augment": {"spin": 1}}, "augment: expected keys"),
+])
+def test_bad_options_are_named(store, options, message):
+    with pytest.raises(ValueError, match=message):
+        batches(store, "train", **options)
+    with pytest.raises(ValueError, match="found an empty selection"):
+        SkeletonBatches(store, [])

@@ -1,0 +1,184 @@
+"""Rules every layer keeps, then what is particular to each."""
+
+import doctest
+import importlib
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from keras_skelmae import layers
+from keras_skelmae.models import PointwiseUpdate
+
+EDGES = [(1, 0), (2, 1), (3, 1)]
+V = 4
+GENERATOR = np.random.default_rng(0)
+
+
+def features(*shape):
+    return GENERATOR.normal(size=shape).astype("float32")
+
+
+SEQUENCE = features(2, 2, 6, V, 8)
+HERE = np.array([[[True] * 6, [False] * 6], [[True] * 6, [True] * 6]])
+CASES = {
+    "GINConv": (lambda: layers.GINConv(5, EDGES), (SEQUENCE,)),
+    "GraphEncoder": (lambda: layers.GraphEncoder(5, EDGES, 2), (SEQUENCE, HERE)),
+    "JointMasking": (lambda: layers.JointMasking(), (SEQUENCE, SEQUENCE[..., 0] > 0)),
+    "JointPresence": (lambda: layers.JointPresence(2), (features(2, 2, 6, V, 3),)),
+    "MultiScaleTemporalConv": (lambda: layers.MultiScaleTemporalConv(8, strides=2, residual=True), (SEQUENCE, HERE)),
+    "PointwiseUpdate": (lambda: PointwiseUpdate(5), (SEQUENCE, HERE)),
+    "PositionEmbedding": (lambda: layers.PositionEmbedding(-2), (SEQUENCE,)),
+    "PresenceBatchNormalization": (lambda: layers.PresenceBatchNormalization(), (SEQUENCE,)),
+    "PresencePooling": (lambda: layers.PresencePooling("concat"), (SEQUENCE, HERE)),
+    "SkeletonNormalization": (lambda: layers.SkeletonNormalization(2), (features(2, 2, 6, V, 3),)),
+    "SkeletonStreams": (lambda: layers.SkeletonStreams(["joint", "motion", "bone"], 2, EDGES),
+                        (features(2, 2, 6, V, 2), SEQUENCE[..., 0] > 0)),
+    "SpatialModeling": (lambda: layers.SpatialModeling(5, EDGES, 1, readout="pooled+joints"), (SEQUENCE, HERE)),
+}
+every_layer = pytest.mark.parametrize("name", sorted(CASES))
+
+
+def array(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def test_every_public_layer_is_checked():
+    assert set(layers.__all__) | {"PointwiseUpdate"} == set(CASES)
+
+
+@every_layer
+def test_config_survives_json(name):
+    layer = CASES[name][0]()
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
+    again = keras.saving.deserialize_keras_object(config)
+    assert type(again) is type(layer)
+    assert again.get_config() == layer.get_config()
+    assert config["registered_name"] == f"keras_skelmae>{name}"
+
+
+@every_layer
+def test_symbolic_shape_is_the_eager_shape(name):
+    make, inputs = CASES[name]
+    layer = make()
+    symbolic = layer(*[keras.KerasTensor((None, *x.shape[1:]), dtype=str(x.dtype)) for x in inputs])
+    assert tuple(symbolic.shape[1:]) == tuple(layer(*inputs).shape[1:])
+
+
+@every_layer
+def test_weights_rebuild_the_output(name):
+    make, inputs = CASES[name]
+    layer = make()
+    expected = array(layer(*inputs))
+    again = type(layer).from_config(layer.get_config())
+    again(*inputs)
+    again.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(array(again(*inputs)), expected)
+
+
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"JointPresence", "PresencePooling"}))
+def test_mixed_precision_computes_in_float16(name):
+    make, inputs = CASES[name]
+    config = make().get_config() | {"dtype": "mixed_float16"}
+    layer = type(make()).from_config(config)
+    result = layer(*inputs)
+    assert keras.backend.standardize_dtype(result.dtype) == "float16"
+    assert np.isfinite(array(result)).all()
+
+
+@every_layer
+def test_the_documented_example_runs(name):
+    kind = type(CASES[name][0]())
+    module = importlib.import_module(kind.__module__)
+    if name == "PointwiseUpdate":
+        assert ">>>" not in kind.__doc__
+        return
+    test = doctest.DocTestFinder(recurse=False).find(
+        kind, name, globs={**vars(layers), "keras": keras, "module": module})[0]
+    assert test.examples, f"{name} has no example"
+    result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test)
+    assert result.failed == 0
+
+
+def test_gin_conv_equals_message_passing():
+    layer = layers.GINConv(3, EDGES)
+    x = features(2, V, 5)
+    result = array(layer(x))
+    layer.epsilon.assign(0.3)
+    result = array(layer(x))
+    neighbours = {j: {c for c, p in EDGES if p == j} | {p for c, p in EDGES if c == j} for j in range(V)}
+    k1, b1 = map(array, (layer.hidden.kernel, layer.hidden.bias))
+    k2, b2 = map(array, (layer.output_dense.kernel, layer.output_dense.bias))
+    alpha = array(layer.activation.alpha).reshape(-1)
+    for sample in range(2):
+        for joint in range(V):
+            h = 1.3 * x[sample, joint] + sum(x[sample, other] for other in neighbours[joint])
+            h = h @ k1 + b1
+            h = np.where(h > 0, h, alpha * h) @ k2 + b2
+            np.testing.assert_allclose(result[sample, joint], h, rtol=1e-4, atol=1e-5)
+
+
+def test_permuting_joints_and_graph_permutes_the_output():
+    order = np.array([2, 0, 3, 1])  # new position of each joint
+    x = features(2, V, 5)
+    layer = layers.GraphEncoder(6, EDGES, 3)
+    expected = array(layer(x))
+    moved = layers.GraphEncoder(6, [(order[a], order[b]) for a, b in EDGES], 3)
+    y = np.empty_like(x)
+    y[:, order] = x
+    moved(y)
+    moved.set_weights(layer.get_weights())
+    np.testing.assert_allclose(array(moved(y))[:, order], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+def test_temporal_convolution_equals_a_loop(dilation):
+    layer = layers.MultiScaleTemporalConv(9, kernel_size=3, dilations=(dilation,))
+    layer.build((None, 1, 7, V, 9))
+    x = features(2, 1, 7, V, 3)
+    kernel = array(layer.kernels[0]).reshape(3, 3, 3)  # in, tap, out
+    expected = np.zeros_like(x)
+    for t in range(7):
+        for tap in range(3):
+            source = t + (tap - 1) * dilation
+            if 0 <= source < 7:
+                expected[:, :, t] += x[:, :, source] @ kernel[:, tap]
+    np.testing.assert_allclose(array(layer._conv(x, layer.kernels[0], dilation)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_absent_people_stay_out_of_batch_statistics():
+    encoder = layers.GraphEncoder(5, EDGES, 1)
+    encoder.build((None, 2, 6, V, 8))
+    alone = layers.GraphEncoder(5, EDGES, 1)
+    alone.build((None, 1, 6, V, 8))
+    alone.set_weights(encoder.get_weights())
+    x = features(3, 1, 6, V, 8)
+    padded = np.concatenate([x, np.full_like(x, 50.0)], axis=1)
+    here = np.array([[[True] * 6, [False] * 6]] * 3)
+    result = array(encoder(padded, presence=here, training=True))[:, :1]
+    np.testing.assert_allclose(result, array(alone(x, training=True)), rtol=1e-3, atol=1e-4)
+    for one, other in zip(encoder.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_normalization_forgets_place_and_scale_but_not_shape():
+    layer = layers.SkeletonNormalization(3)
+    x = features(2, 2, 6, V, 3)
+    x[:, 1, :3] = 0  # a person who comes late
+    moved = np.where(x.any(-1, keepdims=True), 7.0 * x + np.array([100.0, -20.0, 3.0], "float32"), 0)
+    np.testing.assert_allclose(array(layer(moved.astype("float32"))), array(layer(x)), atol=1e-4)
+    assert not array(layer(x))[:, 1, :3].any()
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: layers.GraphEncoder(4, EDGES, normalization="group"), "normalization: expected one of"),
+    (lambda: layers.SkeletonNormalization(2, "box"), "mode: expected one of"),
+    (lambda: layers.SkeletonStreams(["speed"], 2, EDGES), "streams: expected"),
+    (lambda: layers.SpatialModeling(4, EDGES, residual="cat"), "residual: expected one of"),
+    (lambda: layers.MultiScaleTemporalConv(10), "units: expected a multiple of 4"),
+    (lambda: layers.GINConv(4, [(9, 0)])(features(1, V, 2)), "outside the input's 4 joints"),
+])
+def test_bad_arguments_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,181 @@
+"""The two models: masking hides, padding is harmless, saving keeps everything, in a fresh process too."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_skelmae.models import SkeletonEncoder, SkeletonMAE, STRLClassifier
+from skelmae_datasets import get_layout
+
+SMALL = {"num_frames": 8, "units": 8, "encoder_layers": 2}
+
+
+def clips(count=3, people=2, joints=17, channels=2, seed=0):
+    return np.random.default_rng(seed).normal(300, 50, (count, people, 8, joints, channels)).astype("float32")
+
+
+def masked(x, joints=(7, 9)):
+    mask = np.zeros(x.shape[:-1], bool)
+    mask[..., list(joints)] = True
+    return {"keypoints": x, "mask": mask}
+
+
+def trained(model, x, y=None):
+    model.fit(x, y, epochs=2, batch_size=2, verbose=0)
+    return model
+
+
+def classifier(**options):
+    return STRLClassifier("coco17", 4, **{**SMALL, "num_layers": 2, **options})
+
+
+def test_the_papers_sizes_are_the_defaults():
+    mae, net = SkeletonMAE("coco17"), STRLClassifier("coco17", 60)
+    assert (mae.units, mae.num_frames, mae.encoder_layers, mae.num_people, mae.beta) == (64, 64, 3, 2, 2.0)
+    assert (net.units, net.num_frames, net.encoder_layers, net.num_layers, net.num_people) == (64, 64, 3, 3, 2)
+    assert mae.get_layer("decoder").num_layers == 1
+    assert net.output_shape == (None, 60)
+
+
+@pytest.mark.parametrize("target", ["embedding", "coordinates", "motion"])
+def test_the_encoder_never_sees_a_masked_joint(target):
+    # positions that keep the clip's centre and extent: only the masked joints change places among themselves
+    x = clips(people=1)
+    swapped = x.copy()
+    swapped[:, :, :, [7, 9]] = x[:, :, :, [9, 7]]
+    mae = SkeletonMAE("coco17", num_people=1, target=target, **SMALL)
+    one, other = (mae(masked(data))["reconstruction"] for data in (x, swapped))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other), atol=1e-4)
+    shown = mae(masked(swapped, (0,)))["reconstruction"]
+    assert np.abs(keras.ops.convert_to_numpy(shown - mae(masked(x, (0,)))["reconstruction"])).max() > 1e-3
+
+
+@pytest.mark.parametrize(("loss", "target", "remedy"), [
+    ("rce", "embedding", "none"), ("rce", "embedding", "stop_gradient"), ("sce", "embedding", "variance"),
+    ("sce", "embedding", "center"), ("mse", "coordinates", "none"), ("mse", "motion", "none"),
+])
+def test_pretraining_lowers_its_loss(loss, target, remedy):
+    keras.utils.set_random_seed(0)
+    x = masked(clips(8, people=1))
+    mae = SkeletonMAE("coco17", num_people=1, loss_function=loss, target=target, remedy=remedy, **SMALL)
+    mae.compile(optimizer=keras.optimizers.Adam(1e-2))
+    history = mae.fit(x, epochs=12, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    assert 0 <= history["target_spread"][-1] <= 1
+
+
+def test_an_empty_second_person_changes_nothing_but_for_rounding():
+    x = clips(people=1)
+    one = classifier(num_people=1, share_people=True)
+    two = classifier(num_people=2, share_people=True)
+    for layer in one.layers:
+        weights = {weight.path.partition("spatial_")[2] or weight.path: weight for weight in layer.weights}
+        for weight in two.get_layer(layer.name).weights:
+            same = weights.get(weight.path.partition("spatial_")[2] or weight.path)
+            if same is not None:
+                weight.assign(same)
+            else:
+                assert "interaction" in weight.path  # what a lone person has not got
+    padded = np.concatenate([x, np.zeros_like(x)], axis=1)
+    np.testing.assert_allclose(two.predict(padded, verbose=0), one.predict(x, verbose=0), atol=1e-5)
+
+
+def test_the_order_of_people_does_not_matter_with_shared_encoders():
+    x = clips()
+    net = classifier(share_people=True)
+    np.testing.assert_allclose(net.predict(x[:, ::-1].copy(), verbose=0), net.predict(x, verbose=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("x", [np.zeros((2, 2, 8, 17, 2), "float32"),
+                               np.eye(17, dtype="float32")[None, None, :8, :, None] * np.ones((2, 2, 1, 1, 2), "float32")])
+def test_empty_and_one_joint_clips_stay_finite(x):
+    net = classifier()
+    net.compile("sgd", "categorical_crossentropy")
+    history = net.fit(x, np.eye(4)[[0, 1]], epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert np.isfinite(net.predict(x, verbose=0)).all()
+
+
+@pytest.mark.parametrize(("layout", "coordinates", "score"), [("ntu25", 3, False), ("coco17", 2, True), ("hand21", 3, False)])
+def test_any_layout_2d_or_3d_with_or_without_score(layout, coordinates, score):
+    joints = get_layout(layout).num_joints
+    x = clips(2, 1, joints, coordinates + score)
+    options = {**SMALL, "num_coordinates": coordinates, "use_score": score, "num_people": 1}
+    mae = SkeletonMAE(layout, **options)
+    assert tuple(mae.encoder(x).shape) == (2, 1, 8, joints, 8)
+    net = STRLClassifier(layout, 3, num_layers=1, encoder=mae.encoder, **options)
+    np.testing.assert_allclose(net.predict(x, verbose=0).sum(axis=1), 1, atol=1e-5)
+
+
+def test_transfer_copies_embedding_and_every_encoder():
+    mae = SkeletonMAE("coco17", num_people=1, joint_positions=True, **SMALL)
+    net = classifier(joint_positions=True, encoder=mae)
+    wanted = mae.get_layer("encoder").get_weights()
+    copies = [e for i in range(2) for e in net.get_layer(f"spatial_{i}").encoders]
+    assert len(copies) == 4  # two layers, two people
+    for copy in copies:
+        for one, other in zip(copy.get_weights(), wanted, strict=True):
+            np.testing.assert_array_equal(one, other)
+    for name in ("joint_embedding", "joint_positions"):
+        for one, other in zip(net.get_layer(name).get_weights(), mae.get_layer(name).get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_transfer_names_what_differs():
+    mae = SkeletonMAE("coco17", **{**SMALL, "units": 12})
+    with pytest.raises(ValueError, match="expected units = 8, found 12"):
+        classifier(encoder=mae)
+
+
+OPTIONS = {"SkeletonMAE": {}, "SkeletonEncoder": {}, "STRLClassifier": {}}
+
+
+def make(name):
+    if name == "STRLClassifier":
+        net = classifier(temporal="each", temporal_strides=(2, 1), readout="pooled+joints", streams=("joint", "motion"))
+        net.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+        return trained(net, clips(4), np.eye(4))
+    mae = SkeletonMAE("coco17", streams=("joint", "motion"), **SMALL)
+    mae.compile("adam")
+    trained(mae, masked(clips(4)))
+    return mae if name == "SkeletonMAE" else mae.encoder
+
+
+def outputs(model, name):
+    x = clips()
+    result = model.predict(masked(x) if name == "SkeletonMAE" else x, verbose=0)
+    return result["reconstruction"] if isinstance(result, dict) else result
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS))
+@pytest.mark.parametrize("order", ["import keras, keras_skelmae", "import keras_skelmae, keras"])
+def test_loading_in_a_fresh_process(name, order, tmp_path):
+    model = make(name)
+    model.save(tmp_path / "model.keras")
+    np.savez(tmp_path / "x.npz", **masked(clips()))
+    code = (f"{order}\nimport numpy as np, sys\n"
+            "model = keras.saving.load_model('model.keras', safe_mode=True)\n"
+            "x = dict(np.load('x.npz'))\n"
+            "y = model.predict(x if isinstance(model.input, dict) else x['keypoints'], verbose=0)\n"
+            "np.save('y.npy', y['reconstruction'] if isinstance(y, dict) else y)\n"
+            "print(type(model).__name__, int(model.optimizer.iterations) if model.compiled else 0)")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
+                          env={**os.environ, "KERAS_BACKEND": keras.config.backend()})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == name
+    if name != "SkeletonEncoder":
+        assert int(done.stdout.split()[1]) == int(model.optimizer.iterations) > 0
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), outputs(model, name), atol=1e-6)
+
+
+def test_encoder_equals_the_masked_models_own():
+    mae = make("SkeletonMAE")
+    x = clips()
+    features = keras.Model(mae.inputs, mae.get_layer("encoder").output)
+    expected = features.predict({"keypoints": x, "mask": np.zeros(x.shape[:-1], bool)}, verbose=0)
+    assert isinstance(mae.encoder, SkeletonEncoder)
+    np.testing.assert_allclose(mae.encoder.predict(x, verbose=0), expected, atol=1e-5)

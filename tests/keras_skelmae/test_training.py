@@ -1,0 +1,174 @@
+"""Configuration, held-out parts, figures, and the two trainings with what they leave behind."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from keras_skelmae.export import export_model
+from keras_skelmae.training import (
+    ConfigError,
+    evaluate_model,
+    finetune,
+    predict_files,
+    pretrain,
+    resolve_config,
+)
+from keras_skelmae.training.evaluation import load_classifier, predict_store, scores
+from keras_skelmae.training.finetune import hold_out
+from keras_skelmae.training.optimization import WarmupSchedule
+from skelmae_datasets import DataError, SkeletonStore, convert_ntu
+from skelmae_datasets.synthetic import write_dataset
+
+TINY = ("epochs=2", "units=8", "encoder_layers=1", "num_layers=1", "temporal_strides=[]", "num_frames=8",
+        "batch_size=8", "warmup_epochs=0", "jit=off")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("synthetic")
+    files = write_dataset(folder / "raw", subjects=4, repetitions=1, actions=["wave", "squat", "handshake"])
+    convert_ntu(folder / "raw", folder / "s.h5")
+    return SkeletonStore(folder / "s.h5"), files
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    before = pretrain(data[0], "xsub_train", folder / "pre", resolve_config("pretrain", overrides=TINY), verbose=False)
+    after = finetune(data[0], "xsub_train", "xsub_val", folder / "fine", resolve_config("finetune", overrides=TINY),
+                     pretrained=folder / "pre", verbose=False)
+    return folder, before, after
+
+
+@pytest.mark.parametrize("recipe", ["small", "paper"])
+@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
+def test_a_written_config_repeats_itself(stage, recipe, tmp_path):
+    config = resolve_config(stage, recipe=recipe, seed=3)
+    (tmp_path / "config.toml").write_text(config.to_toml())
+    other = "paper" if recipe == "small" else "small"
+    assert resolve_config(stage, recipe=other, config_file=tmp_path / "config.toml") == config
+
+
+def test_the_paper_recipe_is_the_papers():
+    before, after = (resolve_config(stage, recipe="paper") for stage in ("pretrain", "finetune"))
+    assert (before.optimizer, before.learning_rate, before.batch_size, before.epochs) == ("adam", 1.5e-4, 1024, 50)
+    assert (before.units, before.num_frames, before.encoder_layers, before.beta) == (64, 64, 3, 2.0)
+    assert (after.optimizer, after.learning_rate, after.momentum, after.batch_size) == ("sgd", 0.1, 0.9, 128)
+    assert (after.epochs, after.warmup_epochs, after.step_epochs, after.num_layers) == (110, 5, (90, 100), 3)
+    assert after.label_smoothing == 0.1
+
+
+def test_later_sources_win():
+    config = resolve_config("pretrain", overrides=("seed=4", "epochs=7", "mask_parts=left_arm"), epochs=9)
+    assert (config.seed, config.epochs, config.mask_parts) == (4, 9, ("left_arm",))
+
+
+@pytest.mark.parametrize(("override", "message"), [
+    ("epoch=3", "did you mean epochs"), ("epochs=many", "epochs: expected int, found 'many'"),
+    ("epochs=0", "epochs: expected at least 1"), ("target=pixels", "target: expected one of"),
+    ("epochs", "expected key=value"), ("remask=1", "remask: expected bool"),
+])
+def test_bad_settings_are_named(override, message):
+    with pytest.raises(ConfigError, match=message):
+        resolve_config("pretrain", overrides=(override,))
+
+
+def test_schedule_warms_up_then_steps_down():
+    rate = WarmupSchedule(1.0, 100, 10, "step", [50, 80])
+    values = [float(rate(step)) for step in (0, 4, 9, 49, 50, 79, 80)]
+    np.testing.assert_allclose(values, [0.1, 0.5, 1, 1, 0.1, 0.1, 0.01], rtol=1e-5)
+    cosine = WarmupSchedule(2.0, 100, 0, "cosine")
+    np.testing.assert_allclose([float(cosine(step)) for step in (0, 50, 100)], [2, 1, 0], atol=1e-5)
+
+
+def test_scores_by_hand():
+    probabilities = np.array([[.7, .2, .1], [.4, .5, .1], [.1, .8, .1], [.3, .4, .3]])
+    result = scores(probabilities, np.array([0, 0, 1, 1]), ["a", "b", "c"])
+    assert (result["top1"], result["top5"], result["num_samples"]) == (0.75, 1.0, 4)
+    assert result["per_class"] == {"a": 0.5, "b": 1.0}  # c does not occur and is not averaged as zero
+    assert result["mean_class"] == 0.75
+    assert result["confusion"] == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
+
+
+def test_held_out_subjects_are_whole(data):
+    store, _ = data
+    indices = store.select("all")
+    train, held = hold_out(store, indices, 0.2, seed=0)
+    assert sorted([*train, *held]) == sorted(indices)
+    assert not set(store.subject[train]) & set(store.subject[held])
+
+
+def test_pretraining_leaves_a_whole_run_folder(run, data):
+    folder, before, _ = run
+    names = {"config.toml", "history.csv", "model.keras", "encoder.keras", "metrics.json"}
+    assert {path.name for path in (folder / "pre").iterdir()} == names
+    saved = json.loads((folder / "pre" / "metrics.json").read_text())
+    assert saved["fingerprint"] == data[0].fingerprint
+    assert saved["versions"]["backend"] == keras.config.backend()
+    assert np.isfinite(before["loss"]) and 0 <= before["target_spread"] <= 1
+    assert len((folder / "pre" / "history.csv").read_text().splitlines()) == 1 + 2
+
+
+def test_config_of_a_run_repeats_it_exactly(run, data):
+    folder, _, _ = run
+    config = resolve_config("finetune", config_file=folder / "fine" / "config.toml")
+    finetune(data[0], "xsub_train", "xsub_val", folder / "again", config, pretrained=folder / "pre", verbose=False)
+    indices = data[0].select("xsub_val")
+    one, again = (predict_store(load_classifier(folder / name), data[0], indices) for name in ("fine", "again"))
+    np.testing.assert_allclose(one, again, atol=1e-6)
+
+
+def test_a_finished_run_is_not_overwritten(run, data):
+    with pytest.raises(DataError, match="a finished run"):
+        pretrain(data[0], "xsub_train", run[0] / "pre", resolve_config("pretrain", overrides=TINY), verbose=False)
+
+
+def test_evaluation_and_prediction_agree(run, data):
+    store, files = data
+    folder = run[0]
+    result = evaluate_model(folder / "fine", store, "xsub_val")
+    assert result["num_samples"] == len(store.select("xsub_val"))
+    assert result["top1"] == pytest.approx(run[2]["val_accuracy"])
+    several = evaluate_model(folder / "fine", store, "xsub_val", num_clips=3)
+    assert several["num_clips"] == 3 and 0 <= several["top1"] <= 1
+    index = 4
+    path = next(path for path in map(str, files) if store.ids[index] in path)
+    alone = predict_files(folder / "fine", [path])[0]
+    table = predict_store(load_classifier(folder / "fine"), store, [index])[0]
+    np.testing.assert_allclose(list(alone["probabilities"].values()), table, atol=1e-4)
+    assert alone["label"] == store.classes[int(table.argmax())]
+
+
+def test_best_weights_are_kept_on_request(run, data, tmp_path):
+    config = resolve_config("finetune", overrides=(*TINY, "epochs=4"))
+    figures = finetune(data[0], "xsub_train", None, tmp_path / "best", config, select="best", verbose=False)
+    assert 1 <= figures["epoch"] <= 4
+    assert figures["num_sequences"] + figures["num_validation"] == len(data[0].select("xsub_train"))
+
+
+def test_evaluation_names_a_store_of_another_shape(run, tmp_path, data):
+    convert_ntu(data[1][0].parent if hasattr(data[1][0], "parent") else tmp_path, tmp_path / "c.h5", joints="coco17")
+    with SkeletonStore(tmp_path / "c.h5") as other, pytest.raises(DataError, match="25 joints, 3 coordinates"):
+        evaluate_model(run[0] / "fine", other, "xsub_val")
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="runs where TensorFlow trained the model")
+def test_saved_model_serves_raw_coordinates_without_keras(run, data, tmp_path):
+    import tensorflow as tf
+
+    done = export_model(run[0] / "fine", "saved-model", tmp_path / "exported")
+    assert done["max_abs_difference"] <= 1e-5
+    loaded = tf.saved_model.load(str(tmp_path / "exported"))
+    model = load_classifier(run[0] / "fine")
+    for batch in (1, 5):
+        x = np.random.default_rng(batch).normal(0, 1, (batch, 2, 8, 25, 3)).astype("float32")
+        served = loaded.signatures["serving_default"](keypoints=tf.constant(x))["probabilities"].numpy()
+        np.testing.assert_allclose(served, model.predict(x, verbose=0), atol=1e-5)
+    names = loaded.signatures["class_names"]()["class_names"].numpy()
+    assert [name.decode() for name in names] == data[0].classes
+    facts = json.loads((tmp_path / "exported" / "assets.extra" / "metadata.json").read_text())
+    assert facts["classes"] == data[0].classes and facts["layout"]["name"] == "ntu25"
+    with pytest.raises(FileExistsError):
+        export_model(run[0] / "fine", "saved-model", tmp_path / "exported")
