@@ -9,7 +9,7 @@ import click
 from .errors import expected_errors
 from .options import echo_json, existing_path, json_flag, require
 
-FORMATS = ("saved-model", "onnx", "litert")
+FORMATS = ("saved-model", "keras")
 
 
 @click.command("export")

@@ -11,5 +11,16 @@ from keras_skelmae.layers.skeleton_normalization import JointPresence, SkeletonN
 from keras_skelmae.layers.skeleton_streams import SkeletonStreams
 from keras_skelmae.layers.spatial_modeling import SpatialModeling
 
-__all__ = ["GINConv", "GraphEncoder", "JointMasking", "JointPresence", "MultiScaleTemporalConv",
-           "PositionEmbedding", "PresenceBatchNormalization", "PresencePooling", "SkeletonNormalization", "SkeletonStreams", "SpatialModeling"]
+__all__ = [
+    "GINConv",
+    "GraphEncoder",
+    "JointMasking",
+    "JointPresence",
+    "MultiScaleTemporalConv",
+    "PositionEmbedding",
+    "PresenceBatchNormalization",
+    "PresencePooling",
+    "SkeletonNormalization",
+    "SkeletonStreams",
+    "SpatialModeling",
+]

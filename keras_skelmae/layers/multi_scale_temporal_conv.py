@@ -42,8 +42,8 @@ class MultiScaleTemporalConv(keras.layers.Layer):
         Chen et al., "Channel-wise Topology Refinement Graph Convolution" (CTR-GCN), ICCV 2021, for the branches.
     """
 
-    def __init__(self, units, kernel_size=5, dilations=(1, 2), pool_size=3, strides=1, residual=False, normalization="batch",
-                 activation="relu", **kwargs):
+    def __init__(self, units, kernel_size=5, dilations=(1, 2), pool_size=3, strides=1, residual=False,
+                 normalization="batch", activation="relu", **kwargs):
         super().__init__(**kwargs)
         if units % (len(dilations) + 2):
             raise ValueError(f"units: expected a multiple of {len(dilations) + 2} branches, found {units}")

@@ -1,6 +1,7 @@
 """Averaging over what is there: frames, joints and people that were observed."""
 
 import keras
+import numpy as np
 from keras import ops
 
 PEOPLE_FUSIONS = ("mean", "concat")
@@ -10,11 +11,13 @@ PEOPLE_FUSIONS = ("mean", "concat")
 class PresencePooling(keras.layers.Layer):
     """Mean over joints and present frames, then over present people (``mean``) or side by side (``concat``).
 
-    A person absent from the whole clip has no weight (``mean``) or a zero vector (``concat``); a clip without
+    With groups the joints of each are averaged by themselves. A person absent from the whole clip has no weight (``mean``) or a zero vector (``concat``); a clip without
     anybody gives zeros.
 
     Args:
         people: "mean" or "concat".
+        groups: None, or lists of joint indices, such as body parts: each is averaged by itself and all stand side by
+            side, G * C channels instead of C.
 
     Call arguments:
         inputs: ``(B, M, T, V, C)``.
@@ -24,7 +27,7 @@ class PresencePooling(keras.layers.Layer):
         ``(B, M, T, V, C)``.
 
     Output shape:
-        ``(B, C)`` or ``(B, M * C)``.
+        ``(B, C)`` or ``(B, M * C)``, with groups G times as wide.
 
     Example:
         >>> import numpy as np
@@ -38,14 +41,22 @@ class PresencePooling(keras.layers.Layer):
         None; padding people with zeros is PYSKL's convention.
     """
 
-    def __init__(self, people="mean", **kwargs):
+    def __init__(self, people="mean", groups=None, **kwargs):
         super().__init__(**kwargs)
         if people not in PEOPLE_FUSIONS:
             raise ValueError(f"people: expected one of {PEOPLE_FUSIONS}, found {people!r}")
         self.people = people
+        self.groups = None if groups is None else [[int(joint) for joint in group] for group in groups]
 
     def call(self, inputs, presence):
-        x = ops.mean(inputs, axis=3)  # (B, M, T, C)
+        if self.groups is None:
+            x = ops.mean(inputs, axis=3)  # (B, M, T, C)
+        else:
+            means = np.zeros((len(self.groups), inputs.shape[3]), "float32")  # (G, V)
+            for row, group in enumerate(self.groups):
+                means[row, group] = 1 / len(group)
+            x = ops.matmul(ops.cast(means, inputs.dtype), inputs)  # (B, M, T, G, C)
+            x = ops.reshape(x, (-1, *inputs.shape[1:3], len(self.groups) * inputs.shape[-1]))  # (B, M, T, G * C)
         weight = ops.cast(presence, x.dtype)[..., None]  # (B, M, T, 1)
         frames = ops.sum(weight, axis=2)  # (B, M, 1)
         x = ops.sum(x * weight, axis=2) / ops.maximum(frames, 1)  # (B, M, C)
@@ -55,9 +66,8 @@ class PresencePooling(keras.layers.Layer):
         return ops.sum(x * here, axis=1) / ops.maximum(ops.sum(here, axis=1), 1)  # (B, C)
 
     def compute_output_shape(self, input_shape):
-        if self.people == "concat":
-            return (input_shape[0], input_shape[1] * input_shape[-1])
-        return (input_shape[0], input_shape[-1])
+        width = input_shape[-1] * (1 if self.groups is None else len(self.groups))
+        return (input_shape[0], width * (input_shape[1] if self.people == "concat" else 1))
 
     def get_config(self):
-        return {**super().get_config(), "people": self.people}
+        return {**super().get_config(), "people": self.people, "groups": self.groups}

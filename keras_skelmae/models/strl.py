@@ -10,6 +10,7 @@ from keras_skelmae.models.skeleton_mae import as_layout, embed_joints
 from keras_skelmae.models.transfer import transfer_encoder
 
 TEMPORAL = ("each", "last")
+POOLINGS = ("joints", "parts")
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -73,6 +74,7 @@ class STRLClassifier(keras.Model):
         temporal_strides: with ``temporal="each"``, one int a layer: frames are thinned by it after the layer; empty
             for none.
         people: "mean" or "concat", how the people's features meet, see PresencePooling.
+        pooling: "joints" (the mean over all joints) or "parts" (each body part by itself, side by side).
         dropout_rate: float, before the classifier.
         head_units: int, width of the hidden layer of the classifying MLP; 0 for none.
         encoder: None, or a SkeletonMAE, a SkeletonEncoder: weights to start from.
@@ -92,12 +94,14 @@ class STRLClassifier(keras.Model):
                  num_people=2, units=64, encoder_layers=3, num_layers=3, normalize="clip", image_size=(1080, 1920),
                  streams=("joint",), normalization="batch", joint_positions=False, share_people=False,
                  residual="concat", readout="pooled", temporal="last", temporal_strides=(),
-                 people="mean", dropout_rate=0.0,
+                 people="mean", pooling="joints", dropout_rate=0.0,
                  head_units=128, encoder=None, name="strl_classifier", **kwargs):
         if temporal not in TEMPORAL:
             raise ValueError(f"temporal: expected one of {TEMPORAL}, found {temporal!r}")
         if class_names is not None and len(class_names) != num_classes:
             raise ValueError(f"class_names: expected {num_classes} names, found {len(class_names)}")
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling: expected one of {POOLINGS}, found {pooling!r}")
         if temporal_strides and (temporal != "each" or len(temporal_strides) != num_layers):
             raise ValueError(f"temporal_strides: expected one for each of {num_layers} layers and temporal='each', "
                              f"found {list(temporal_strides)}")
@@ -127,7 +131,8 @@ class STRLClassifier(keras.Model):
                     padded = here if num_people > 1 else None
         if temporal == "last":
             x = MultiScaleTemporalConv(units, normalization=normalization, name="temporal")(x, presence=padded)
-        x = PresencePooling(people, name="pooling")(x, here)  # (B, units)
+        groups = list(layout.parts.values()) if pooling == "parts" else None
+        x = PresencePooling(people, groups, name="pooling")(x, here)  # (B, units), or as many times as there are parts
         if dropout_rate:
             x = keras.layers.Dropout(dropout_rate, name="dropout")(x)
         if head_units:
@@ -157,6 +162,7 @@ class STRLClassifier(keras.Model):
         self.temporal = temporal
         self.temporal_strides = [int(stride) for stride in temporal_strides]
         self.people = people
+        self.pooling = pooling
         self.dropout_rate = dropout_rate
         self.head_units = head_units
         if encoder is not None:
@@ -165,8 +171,8 @@ class STRLClassifier(keras.Model):
     def get_config(self):
         keys = ("num_classes", "class_names", "num_coordinates", "use_score", "num_frames", "num_people", "units",
                 "encoder_layers", "num_layers", "normalize", "image_size", "streams", "normalization",
-                "joint_positions", "share_people", "residual", "readout", "temporal", "temporal_strides", "people", "dropout_rate",
-                "head_units")
+                "joint_positions", "share_people", "residual", "readout", "temporal", "temporal_strides", "people",
+                "pooling", "dropout_rate", "head_units")
         return {"name": self.name, "layout": self.layout.to_dict(), **{key: getattr(self, key) for key in keys}}
 
     @classmethod

@@ -50,6 +50,7 @@ class Config:
     temporal: str = "last"
     temporal_strides: tuple = ()  # with temporal = "each", one a layer
     people_fusion: str = "mean"
+    pooling: str = "joints"  # joints, parts
     dropout_rate: float = 0.0
     head_units: int = 128
     label_smoothing: float = 0.1
@@ -74,6 +75,7 @@ class Config:
     batch_size: int = 128
     ema: float = 0.0  # momentum of the weights' moving average; 0 = none
     validation_fraction: float = 0.1
+    validation_every: int = 1  # epochs; the last one always is validated
     jit: str = "auto"
     seed: int = 0
 
@@ -82,12 +84,14 @@ class Config:
         return "".join(f"{key} = {json.dumps(value)}\n" for key, value in dataclasses.asdict(self).items())
 
 
+COUNTS = ("epochs", "batch_size", "num_frames", "units", "encoder_layers", "num_layers", "validation_every")
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 CHOICES = {
     "normalize": ("clip", "image", "none"), "normalization": ("batch", "layer", "none"),
     "target": ("embedding", "coordinates", "motion"), "remedy": ("none", "stop_gradient", "variance", "center"),
     "loss_function": ("rce", "sce", "mse"), "mask": ("parts", "joints"), "residual": ("concat", "add"),
     "readout": ("pooled", "pooled+joints"), "temporal": ("each", "last"), "people_fusion": ("mean", "concat"),
+    "pooling": ("joints", "parts"),
     "optimizer": ("adam", "adamw", "sgd"), "schedule": ("constant", "cosine", "step"),
     "jit": ("auto", "on", "off"),
 }
@@ -108,7 +112,7 @@ def _convert(key, value, source):
         raise ConfigError(f"{source}: {key}: expected {kind.__name__}, found {value!r}")
     if key in CHOICES and value not in CHOICES[key]:
         raise ConfigError(f"{source}: {key}: expected one of {', '.join(CHOICES[key])}, found {value!r}")
-    if key in ("epochs", "batch_size", "num_frames", "units", "encoder_layers", "num_layers") and value < 1:
+    if key in COUNTS and value < 1:
         raise ConfigError(f"{source}: {key}: expected at least 1, found {value!r}")
     return value
 

@@ -115,7 +115,8 @@ def predict_files(model_path, inputs):
             seen = keypoints[..., :model.num_coordinates].any(axis=(0, 2, 3))
             keypoints = keypoints[:, seen] if seen.any() else keypoints[:, :1]
             clip = np.zeros((1, model.num_people, model.num_frames, model.layout.num_joints, channels), np.float32)
-            kept = keypoints[:model.num_people, uniform_grid_indices(keypoints.shape[1], model.num_frames), :, :channels]
+            frames = uniform_grid_indices(keypoints.shape[1], model.num_frames)
+            kept = keypoints[:model.num_people, frames, :, :channels]
             clip[0, :len(kept)] = kept
             probability = np.asarray(model.predict_on_batch(clip))[0]
             best = int(probability.argmax())

@@ -57,7 +57,7 @@ class KeepBest(keras.callbacks.Callback):
         self.best, self.weights, self.epoch = -1.0, None, None
 
     def on_epoch_end(self, epoch, logs=None):
-        if logs["val_accuracy"] > self.best:
+        if logs.get("val_accuracy", -1) > self.best:
             self.best, self.epoch, self.weights = logs["val_accuracy"], epoch + 1, self.model.get_weights()
 
 
@@ -100,7 +100,7 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
         num_classes=len(store.classes), class_names=list(store.classes), num_people=people,
         num_layers=config.num_layers, share_people=config.share_people, residual=config.residual,
         readout=config.readout, temporal=config.temporal,
-        temporal_strides=config.temporal_strides, people=config.people_fusion,
+        temporal_strides=config.temporal_strides, people=config.people_fusion, pooling=config.pooling,
         dropout_rate=config.dropout_rate, head_units=config.head_units, encoder=encoder,
         **shared_model_options(store, config))
     model.compile(optimizer=make_optimizer(config, len(data)), jit_compile=JIT[config.jit], metrics=["accuracy"],
@@ -110,8 +110,9 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
     if keep:
         callbacks.append(keep)
     started = time.perf_counter()
-    history = model.fit(data, epochs=config.epochs, validation_data=held, verbose=2 if verbose else 0,
-                        callbacks=callbacks).history
+    validated = sorted({*range(config.validation_every, config.epochs + 1, config.validation_every), config.epochs})
+    history = model.fit(data, epochs=config.epochs, validation_data=held, validation_freq=validated,
+                        verbose=2 if verbose else 0, callbacks=callbacks).history
     if keep and keep.weights is not None:
         model.set_weights(keep.weights)
     metrics = {"stage": "finetune", "data": str(store.path), "fingerprint": store.fingerprint,

@@ -55,7 +55,8 @@ def make_optimizer(config, steps_per_epoch):
         return keras.optimizers.SGD(momentum=config.momentum, nesterov=config.nesterov, **common)
     if config.optimizer == "adamw":
         optimizer = keras.optimizers.AdamW(**{**common, "weight_decay": config.weight_decay})
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "alpha", "epsilon", "embedding", "token"])
+        optimizer.exclude_from_weight_decay(
+            var_names=["bias", "gamma", "beta", "alpha", "epsilon", "embedding", "token"])
         return optimizer
     return keras.optimizers.Adam(**common)
 

@@ -59,7 +59,8 @@ class History(keras.callbacks.Callback):
 
         def write(temporary):
             with open(temporary, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, fieldnames=list(self.rows[-1]))
+                fields = dict.fromkeys(key for row in self.rows for key in row)  # not every epoch is validated
+                writer = csv.DictWriter(file, fieldnames=list(fields))
                 writer.writeheader()
                 writer.writerows(self.rows)
         write_atomically(self.path, write)
@@ -101,5 +102,5 @@ def load_model(path, name="model.keras", compiled=False):
     try:
         return keras.saving.load_model(file, compile=compiled, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError, AttributeError) as error:
-        reason = str(error).strip().splitlines()
-        raise DataError(file, "model", "a .keras file of this package", reason[0] if reason else type(error).__name__)
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DataError(file, "model", "a .keras file of this package", reason) from error

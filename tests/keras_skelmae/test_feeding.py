@@ -69,7 +69,8 @@ def test_shuffling_uses_every_sequence_once_and_drops_the_rest(store):
 
 
 def test_every_person_becomes_a_sequence(store):
-    data = SkeletonBatches(SequenceSource(store), store.select("train"), num_people=1, each_person=True, num_frames=FRAMES)
+    data = SkeletonBatches(SequenceSource(store), store.select("train"), num_people=1, each_person=True,
+                           num_frames=FRAMES)
     assert len(data.items) == 4 * 1 + 4 * 2
     for x, _ in all_batches(data):
         assert x.any(axis=(1, 2, 3, 4)).all()

@@ -90,8 +90,9 @@ def test_the_order_of_people_does_not_matter_with_shared_encoders():
     np.testing.assert_allclose(net.predict(x[:, ::-1].copy(), verbose=0), net.predict(x, verbose=0), atol=1e-5)
 
 
-@pytest.mark.parametrize("x", [np.zeros((2, 2, 8, 17, 2), "float32"),
-                               np.eye(17, dtype="float32")[None, None, :8, :, None] * np.ones((2, 2, 1, 1, 2), "float32")])
+@pytest.mark.parametrize("x", [
+    np.zeros((2, 2, 8, 17, 2), "float32"),
+    np.eye(17, dtype="float32")[None, None, :8, :, None] * np.ones((2, 2, 1, 1, 2), "float32")])
 def test_empty_and_one_joint_clips_stay_finite(x):
     net = classifier()
     net.compile("sgd", "categorical_crossentropy")
@@ -100,7 +101,8 @@ def test_empty_and_one_joint_clips_stay_finite(x):
     assert np.isfinite(net.predict(x, verbose=0)).all()
 
 
-@pytest.mark.parametrize(("layout", "coordinates", "score"), [("ntu25", 3, False), ("coco17", 2, True), ("hand21", 3, False)])
+@pytest.mark.parametrize(("layout", "coordinates", "score"), [
+    ("ntu25", 3, False), ("coco17", 2, True), ("hand21", 3, False)])
 def test_any_layout_2d_or_3d_with_or_without_score(layout, coordinates, score):
     joints = get_layout(layout).num_joints
     x = clips(2, 1, joints, coordinates + score)
