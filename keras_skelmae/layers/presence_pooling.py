@@ -11,7 +11,9 @@ PEOPLE_FUSIONS = ("mean", "concat")
 class PresencePooling(keras.layers.Layer):
     """Mean over joints and present frames, then over present people (``mean``) or side by side (``concat``).
 
-    With groups the joints of each are averaged by themselves. A person absent from the whole clip has no weight (``mean``) or a zero vector (``concat``); a clip without
+    With groups the joints of each are averaged by themselves.
+
+    A person absent from the whole clip has no weight (``mean``) or a zero vector (``concat``); a clip without
     anybody gives zeros.
 
     Args:

@@ -8,6 +8,7 @@ from keras_skelmae.layers.graph_encoder import GraphEncoder
 
 RESIDUALS = ("concat", "add")
 READOUTS = ("pooled", "pooled+joints")
+ENCODER_POOLS = ("sum", "mean")
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -26,6 +27,8 @@ class SpatialModeling(keras.layers.Layer):
         normalization: normalisation inside the encoders: "batch", "layer", "none".
         residual: "concat" or "add".
         readout: "pooled" as in the paper, or "pooled+joints", which also adds the encoder's output joint by joint.
+        encoder_pool: "sum" as in the paper, or "mean": the same up to a factor V that the next convolution could
+            absorb, but V joints no longer drown each single one at the start of training.
         interaction: bool, add the pooled vectors of the other present people through a 1x1 convolution.
 
     Call arguments:
@@ -50,12 +53,15 @@ class SpatialModeling(keras.layers.Layer):
     """
 
     def __init__(self, units, edges, num_layers=3, num_people=2, share_people=False, normalization="batch",
-                 residual="concat", readout="pooled", interaction=True, **kwargs):
+                 residual="concat", readout="pooled", encoder_pool="sum",
+                 interaction=True, **kwargs):
         super().__init__(**kwargs)
         if residual not in RESIDUALS:
             raise ValueError(f"residual: expected one of {RESIDUALS}, found {residual!r}")
         if readout not in READOUTS:
             raise ValueError(f"readout: expected one of {READOUTS}, found {readout!r}")
+        if encoder_pool not in ENCODER_POOLS:
+            raise ValueError(f"encoder_pool: expected one of {ENCODER_POOLS}, found {encoder_pool!r}")
         self.units = units
         self.edges = check_edges(edges)
         self.num_layers = num_layers
@@ -64,6 +70,7 @@ class SpatialModeling(keras.layers.Layer):
         self.normalization = normalization
         self.residual = residual
         self.readout = readout
+        self.encoder_pool = encoder_pool
         self.interaction = interaction
 
     def build(self, input_shape):
@@ -104,7 +111,8 @@ class SpatialModeling(keras.layers.Layer):
                 here = None if presence is None else presence[:, index:index + 1]
                 each.append(encoder(inputs[:, index:index + 1], presence=here, training=training))
             encoded = ops.concatenate(each, axis=1)  # (B, M, T, V, units)
-        pooled = ops.sum(encoded, axis=3, keepdims=True)  # (B, M, T, 1, units)
+        pool = ops.sum if self.encoder_pool == "sum" else ops.mean
+        pooled = pool(encoded, axis=3, keepdims=True)  # (B, M, T, 1, units)
         x = self.input_conv(inputs)  # (B, M, T, V, units)
         if self.joint_conv is not None:
             x = x + self.joint_conv(encoded)
@@ -122,4 +130,5 @@ class SpatialModeling(keras.layers.Layer):
         return {**super().get_config(), "units": self.units, "edges": self.edges, "num_layers": self.num_layers,
                 "num_people": self.num_people, "share_people": self.share_people,
                 "normalization": self.normalization, "residual": self.residual, "readout": self.readout,
+                "encoder_pool": self.encoder_pool,
                 "interaction": self.interaction}

@@ -68,7 +68,7 @@ class STRLClassifier(keras.Model):
         class_names: list of str kept with the model, or None.
         num_layers: int, the paper's M.
         share_people: bool, one encoder for all people instead of one a person.
-        residual, readout: see SpatialModeling.
+        residual, readout, encoder_pool: see SpatialModeling.
         temporal: "last" (one multi-scale temporal module before the classifier) or "each" (one in every layer,
             with a residual connection).
         temporal_strides: with ``temporal="each"``, one int a layer: frames are thinned by it after the layer; empty
@@ -93,7 +93,7 @@ class STRLClassifier(keras.Model):
     def __init__(self, layout, num_classes, class_names=None, num_coordinates=2, use_score=False, num_frames=64,
                  num_people=2, units=64, encoder_layers=3, num_layers=3, normalize="clip", image_size=(1080, 1920),
                  streams=("joint",), normalization="batch", joint_positions=False, share_people=False,
-                 residual="concat", readout="pooled", temporal="last", temporal_strides=(),
+                 residual="concat", readout="pooled", encoder_pool="sum", temporal="last", temporal_strides=(),
                  people="mean", pooling="joints", dropout_rate=0.0,
                  head_units=128, encoder=None, name="strl_classifier", **kwargs):
         if temporal not in TEMPORAL:
@@ -120,7 +120,7 @@ class STRLClassifier(keras.Model):
         x = PositionEmbedding(axis=-3, name="temporal_positions")(x)
         for index in range(num_layers):
             x = SpatialModeling(units, layout.edges, encoder_layers, num_people, share_people, normalization,
-                                residual, readout, name=f"spatial_{index}")(x, presence=padded)
+                                residual, readout, encoder_pool, name=f"spatial_{index}")(x, presence=padded)
             x = PointwiseUpdate(units, normalization, name=f"update_{index}")(x, presence=padded)
             if temporal == "each":
                 x = MultiScaleTemporalConv(units, strides=strides[index], residual=True,
@@ -159,6 +159,7 @@ class STRLClassifier(keras.Model):
         self.share_people = share_people
         self.residual = residual
         self.readout = readout
+        self.encoder_pool = encoder_pool
         self.temporal = temporal
         self.temporal_strides = [int(stride) for stride in temporal_strides]
         self.people = people
@@ -171,8 +172,8 @@ class STRLClassifier(keras.Model):
     def get_config(self):
         keys = ("num_classes", "class_names", "num_coordinates", "use_score", "num_frames", "num_people", "units",
                 "encoder_layers", "num_layers", "normalize", "image_size", "streams", "normalization",
-                "joint_positions", "share_people", "residual", "readout", "temporal", "temporal_strides", "people",
-                "pooling", "dropout_rate", "head_units")
+                "joint_positions", "share_people", "residual", "readout", "encoder_pool", "temporal",
+                "temporal_strides", "people", "pooling", "dropout_rate", "head_units")
         return {"name": self.name, "layout": self.layout.to_dict(), **{key: getattr(self, key) for key in keys}}
 
     @classmethod

@@ -47,6 +47,7 @@ class Config:
     share_people: bool = False
     residual: str = "concat"
     readout: str = "pooled"
+    encoder_pool: str = "sum"  # sum, mean
     temporal: str = "last"
     temporal_strides: tuple = ()  # with temporal = "each", one a layer
     people_fusion: str = "mean"
@@ -91,7 +92,7 @@ CHOICES = {
     "target": ("embedding", "coordinates", "motion"), "remedy": ("none", "stop_gradient", "variance", "center"),
     "loss_function": ("rce", "sce", "mse"), "mask": ("parts", "joints"), "residual": ("concat", "add"),
     "readout": ("pooled", "pooled+joints"), "temporal": ("each", "last"), "people_fusion": ("mean", "concat"),
-    "pooling": ("joints", "parts"),
+    "encoder_pool": ("sum", "mean"), "pooling": ("joints", "parts"),
     "optimizer": ("adam", "adamw", "sgd"), "schedule": ("constant", "cosine", "step"),
     "jit": ("auto", "on", "off"),
 }

@@ -99,7 +99,7 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
     model = STRLClassifier(
         num_classes=len(store.classes), class_names=list(store.classes), num_people=people,
         num_layers=config.num_layers, share_people=config.share_people, residual=config.residual,
-        readout=config.readout, temporal=config.temporal,
+        readout=config.readout, encoder_pool=config.encoder_pool, temporal=config.temporal,
         temporal_strides=config.temporal_strides, people=config.people_fusion, pooling=config.pooling,
         dropout_rate=config.dropout_rate, head_units=config.head_units, encoder=encoder,
         **shared_model_options(store, config))

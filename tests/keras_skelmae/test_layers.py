@@ -147,6 +147,32 @@ def test_temporal_convolution_equals_a_loop(dilation):
     np.testing.assert_allclose(array(layer._conv(x, layer.kernels[0], dilation)), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_pooling_by_groups_is_pooling_of_each():
+    groups = [[0, 2], [1], [3]]
+    together = array(layers.PresencePooling(groups=groups)(SEQUENCE, HERE)).reshape(2, 3, 8)
+    for row, group in enumerate(groups):
+        alone = array(layers.PresencePooling()(SEQUENCE[:, :, :, group], HERE))
+        np.testing.assert_allclose(together[:, row], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_mean_of_the_encoder_is_the_sum_but_for_the_number_of_joints():
+    summed = layers.SpatialModeling(5, EDGES, 1, interaction=False)
+    summed.build(SEQUENCE.shape)
+    meant = layers.SpatialModeling(5, EDGES, 1, interaction=False, encoder_pool="mean")
+    meant.build(SEQUENCE.shape)
+    meant.set_weights(summed.get_weights())
+    meant.pooled_conv.kernel.assign(summed.pooled_conv.kernel * V)
+    np.testing.assert_allclose(array(meant(SEQUENCE)), array(summed(SEQUENCE)), rtol=1e-4, atol=1e-5)
+
+
+def test_strides_keep_every_second_frame():
+    whole, thinned = (layers.MultiScaleTemporalConv(8, strides=s, residual=True) for s in (1, 2))
+    whole.build(SEQUENCE.shape)
+    thinned.build(SEQUENCE.shape)
+    thinned.set_weights(whole.get_weights())
+    np.testing.assert_allclose(array(thinned(SEQUENCE)), array(whole(SEQUENCE))[:, :, ::2], rtol=1e-5, atol=1e-6)
+
+
 def test_absent_people_stay_out_of_batch_statistics():
     encoder = layers.GraphEncoder(5, EDGES, 1)
     encoder.build((None, 2, 6, V, 8))
