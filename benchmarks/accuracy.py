@@ -1,6 +1,7 @@
 """Fine-tuning from the pre-trained encoder against random initialisation, over seeds: the README's table.
 
-Both sides get the same recipe, the same epochs and the same seeds; the test split is read once, at the end.
+Both sides get the same recipe, the same epochs, the same seeds and the whole training split; the test split is only
+reported on, the saved weights are those of the last epoch.
 A run that is already there is not repeated, so an interrupted call continues.
 
     python benchmarks/accuracy.py jhmdb.h5 --train train1 --test test1 --output runs/jhmdb
@@ -39,7 +40,7 @@ def main():
         for start in options.starts:
             run = options.output / f"{start}-{seed}"
             if not (run / "metrics.json").exists():
-                finetune(store, options.train, None, run, after, verbose=False,
+                finetune(store, options.train, options.test, run, after, verbose=False,
                          pretrained=encoder if start == "pretrained" else None)
             result = evaluate_model(run, store, options.test)
             table[start].append(100 * result["top1"])

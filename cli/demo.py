@@ -14,8 +14,9 @@ from .options import echo_json, json_flag, progress, table
 SUBJECTS = 6
 REPETITIONS = 3
 SEED = 0
-PRETRAIN_SETTINGS = ("epochs=20",)
-FINETUNE_SETTINGS = ("epochs=15",)
+SIZES = ("num_frames=16", "units=32")
+PRETRAIN_SETTINGS = (*SIZES, "epochs=30")
+FINETUNE_SETTINGS = (*SIZES, "epochs=40", "validation_every=40")
 TRAIN_SPLIT, HELD_OUT_SPLIT = "xsub_train", "xsub_val"
 MARKER = ".skelmae_demo"
 
