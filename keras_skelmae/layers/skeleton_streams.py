@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_skelmae.layers.graph import check_edges
 
-STREAMS = ("joint", "motion", "bone")
+STREAMS = ("joint", "motion", "bone", "relative")
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -15,15 +15,17 @@ class SkeletonStreams(keras.layers.Layer):
 
     ``joint``: all input channels. ``motion``: ``x[t + 1] - x[t]``, zero in the last frame and where the joint is
     not observed in both frames. ``bone``: joint minus its parent, zero at the root and where either is missing.
+    ``relative``: joint minus the mean of the observed joints of its person and frame, zero where it is missing.
 
     Args:
-        streams: a non-empty sequence out of "joint", "motion", "bone".
+        streams: a non-empty sequence out of "joint", "motion", "bone", "relative".
         num_coordinates: int, 2 or 3; motion and bone use these channels only.
         edges: (child, parent) pairs, for ``bone``.
 
     Call arguments:
         inputs: ``(B, M, T, V, C)`` normalised coordinates.
-        presence: ``(B, M, T, V)`` bool, True = observed.
+        presence: ``(B, M, T, V)`` bool, True = observed. In pre-training masked joints count as not observed, so that
+            no stream shows them through another joint.
 
     Input shape:
         ``(B, M, T, V, C)``.
@@ -67,6 +69,9 @@ class SkeletonStreams(keras.layers.Layer):
             elif stream == "motion":
                 step = (xyz[:, :, 1:] - xyz[:, :, :-1]) * seen[:, :, 1:] * seen[:, :, :-1]
                 parts.append(ops.concatenate([step, ops.zeros_like(xyz[:, :, :1])], axis=2))
+            elif stream == "relative":
+                count = ops.maximum(ops.sum(seen, axis=3, keepdims=True), 1)  # (B, M, T, 1, 1)
+                parts.append((xyz - ops.sum(xyz * seen, axis=3, keepdims=True) / count) * seen)
             else:
                 parts.append((xyz - ops.take(xyz, self.parent, axis=3)) * seen * ops.take(seen, self.parent, axis=3))
         return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)

@@ -25,17 +25,25 @@ def as_layout(layout):
     return SkeletonLayout.from_dict(layout) if isinstance(layout, dict) else get_layout(layout)
 
 
-def embed_joints(inputs, layout, *, units, num_coordinates, normalize, image_size, streams):
-    """Raw coordinates -> (joint features before any masking, normalised coordinates, presence of each joint).
+class JointEmbedding:
+    """Raw coordinates -> joint features: the layers both models begin with.
 
-    Shared by both models so that the names of the layers, which weight transfer goes by, are the same.
+    Both make them here, so that their names, which weight transfer goes by, are the same. ``coordinates`` are the
+    normalised ones ``(B, M, T, V, C)``, ``presence`` ``(B, M, T, V)`` says which joints were observed.
     """
-    presence = JointPresence(num_coordinates, name="presence")(inputs)  # (B, M, T, V)
-    coordinates = SkeletonNormalization(num_coordinates, normalize, image_size, name="normalize")(inputs)
-    x = SkeletonStreams(streams, num_coordinates, layout.edges, name="streams")(coordinates, presence)
-    if len(streams) > 1:  # motion is an order of magnitude smaller than position
-        x = make_normalization("batch", "stream_normalization", None)(x)
-    return keras.layers.Dense(units, name="joint_embedding")(x), coordinates, presence
+
+    def __init__(self, inputs, layout, *, units, num_coordinates, normalize, image_size, streams):
+        self.presence = JointPresence(num_coordinates, name="presence")(inputs)
+        self.coordinates = SkeletonNormalization(num_coordinates, normalize, image_size, name="normalize")(inputs)
+        self.streams = SkeletonStreams(streams, num_coordinates, layout.edges, name="streams")
+        # motion is an order of magnitude smaller than position
+        self.norm = make_normalization("batch", "stream_normalization", None) if len(streams) > 1 else None
+        self.dense = keras.layers.Dense(units, name="joint_embedding")
+
+    def __call__(self, visible=None):
+        """(B, M, T, V, units) features; ``visible`` (B, M, T, V), True = seen, keeps the others out of all streams."""
+        x = self.streams(self.coordinates, self.presence if visible is None else visible)
+        return self.dense(x if self.norm is None else self.norm(x))
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -51,7 +59,7 @@ class SkeletonMAE(keras.Model):
         units: int, D.
         encoder_layers: int, L_D; the decoder always has one layer.
         normalize: "clip", "image" or "none", see SkeletonNormalization; image_size belongs to "image".
-        streams: input streams, "joint" and possibly "motion".
+        streams: input streams, see SkeletonStreams.
         normalization: "batch", "layer" or "none" inside the graph encoder.
         joint_positions: bool, a learnable vector a joint, added after masking.
         target: "embedding" (the paper's), "coordinates" or "motion".
@@ -82,8 +90,6 @@ class SkeletonMAE(keras.Model):
                                   ("loss_function", loss_function, LOSSES)):
             if value not in known:
                 raise ValueError(f"{key}: expected one of {known}, found {value!r}")
-        if "bone" in streams:
-            raise ValueError("streams: 'bone' would show a masked joint through its visible neighbour")
         layout = as_layout(layout)
         edges = layout.edges
         shape = (num_people, num_frames, layout.num_joints, num_coordinates + bool(use_score))
@@ -100,13 +106,13 @@ class SkeletonMAE(keras.Model):
         # === Functional graph ===
         keypoints = keras.Input(shape, name="keypoints")
         mask = keras.Input(shape[:-1], dtype="bool", name="mask")
-        features, coordinates, presence = embed_joints(
-            keypoints, layout, units=units, num_coordinates=num_coordinates, normalize=normalize,
-            image_size=image_size, streams=streams)
+        embedding = JointEmbedding(keypoints, layout, units=units, num_coordinates=num_coordinates,
+                                   normalize=normalize, image_size=image_size, streams=streams)
+        presence = embedding.presence
         here = None
         if num_people > 1:
             here = ops.any(presence, axis=-1)  # (B, M, T)
-        x = masking(features, joint_mask=mask)
+        x = masking(embedding(visible=ops.logical_and(presence, ops.logical_not(mask))), joint_mask=mask)
         if joint_positions:
             x = PositionEmbedding(axis=-2, name="joint_positions")(x)
         x = encoder(x, presence=here)
@@ -115,13 +121,16 @@ class SkeletonMAE(keras.Model):
             x = remasking(x, joint_mask=mask)
         x = readout(decoder(x, presence=here))
         if target == "embedding":
-            goal = features if remedy in ("none", "variance") else ops.stop_gradient(features)
+            goal = embedding()
+            if remedy in ("stop_gradient", "center"):
+                goal = ops.stop_gradient(goal)
             if remedy == "center":
                 goal = goal - ops.mean(goal, axis=-2, keepdims=True)
         elif target == "coordinates":
-            goal = coordinates[..., :num_coordinates]
+            goal = embedding.coordinates[..., :num_coordinates]
         else:
-            goal = SkeletonStreams(["motion"], num_coordinates, edges, name="motion_target")(coordinates, presence)
+            motion = SkeletonStreams(["motion"], num_coordinates, edges, name="motion_target")
+            goal = motion(embedding.coordinates, presence)
         outputs = {"reconstruction": x, "target": goal,
                    "weight": ops.cast(ops.logical_and(mask, presence), "float32")}
         super().__init__(inputs={"keypoints": keypoints, "mask": mask}, outputs=outputs, name=name, **kwargs)
@@ -202,8 +211,9 @@ class SkeletonEncoder(keras.Model):
         # === Functional graph ===
         inputs = keras.Input((num_people, num_frames, layout.num_joints, num_coordinates + bool(use_score)),
                              name="keypoints")
-        x, _, presence = embed_joints(inputs, layout, units=units, num_coordinates=num_coordinates,
-                                      normalize=normalize, image_size=image_size, streams=streams)
+        embedding = JointEmbedding(inputs, layout, units=units, num_coordinates=num_coordinates,
+                                   normalize=normalize, image_size=image_size, streams=streams)
+        x, presence = embedding(), embedding.presence
         if joint_positions:
             x = PositionEmbedding(axis=-2, name="joint_positions")(x)
         here = ops.any(presence, axis=-1) if num_people > 1 else None

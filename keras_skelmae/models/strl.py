@@ -6,7 +6,7 @@ from keras import ops
 from keras_skelmae.layers import MultiScaleTemporalConv, PositionEmbedding, PresencePooling, SpatialModeling
 from keras_skelmae.layers.graph import make_normalization
 from keras_skelmae.layers.graph import normalize as apply_normalization
-from keras_skelmae.models.skeleton_mae import as_layout, embed_joints
+from keras_skelmae.models.skeleton_mae import JointEmbedding, as_layout
 from keras_skelmae.models.transfer import transfer_encoder
 
 TEMPORAL = ("each", "last")
@@ -111,8 +111,9 @@ class STRLClassifier(keras.Model):
         # === Functional graph ===
         inputs = keras.Input((num_people, num_frames, layout.num_joints, num_coordinates + bool(use_score)),
                              name="keypoints")
-        x, _, presence = embed_joints(inputs, layout, units=units, num_coordinates=num_coordinates,
-                                      normalize=normalize, image_size=image_size, streams=streams)
+        embedding = JointEmbedding(inputs, layout, units=units, num_coordinates=num_coordinates,
+                                   normalize=normalize, image_size=image_size, streams=streams)
+        x, presence = embedding(), embedding.presence
         here = ops.any(presence, axis=-1)  # (B, M, T)
         padded = here if num_people > 1 else None  # a lone person's gaps are too few to matter to the statistics
         if joint_positions:
