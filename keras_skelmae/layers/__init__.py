@@ -1,5 +1,7 @@
 """Custom Keras layers; importing this module registers all of them for ``keras.saving``."""
 
+from keras_skelmae.layers.gat_conv import GATConv
+from keras_skelmae.layers.gcn_conv import GCNConv
 from keras_skelmae.layers.gin_conv import GINConv
 from keras_skelmae.layers.graph_encoder import GraphEncoder
 from keras_skelmae.layers.joint_masking import JointMasking
@@ -12,6 +14,8 @@ from keras_skelmae.layers.skeleton_streams import SkeletonStreams
 from keras_skelmae.layers.spatial_modeling import SpatialModeling
 
 __all__ = [
+    "GATConv",
+    "GCNConv",
     "GINConv",
     "GraphEncoder",
     "JointMasking",

@@ -2,8 +2,12 @@
 
 import keras
 
+from keras_skelmae.layers.gat_conv import GATConv
+from keras_skelmae.layers.gcn_conv import GCNConv
 from keras_skelmae.layers.gin_conv import GINConv
 from keras_skelmae.layers.graph import NORMALIZATIONS, check_edges, make_normalization, make_prelu, normalize
+
+BACKBONES = {"gin": GINConv, "gcn": GCNConv, "gat": GATConv}
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -15,6 +19,7 @@ class GraphEncoder(keras.layers.Layer):
         edges: pairs of joint indices.
         num_layers: int, number of graph convolutions (the paper's L_D; 3 is best there).
         normalization: "batch", "layer" or "none", after each convolution.
+        backbone: "gin", "gcn" or "gat".
 
     Call arguments:
         inputs: ``(..., V, C)`` float.
@@ -37,23 +42,26 @@ class GraphEncoder(keras.layers.Layer):
         Yan et al., "SkeletonMAE: Graph-based Masked Autoencoder for Skeleton Sequence Pre-training", ICCV 2023.
     """
 
-    def __init__(self, units, edges, num_layers=3, normalization="batch", **kwargs):
+    def __init__(self, units, edges, num_layers=3, normalization="batch", backbone="gin", **kwargs):
         super().__init__(**kwargs)
         if num_layers < 1:
             raise ValueError(f"num_layers: expected at least 1, found {num_layers}")
         if normalization not in NORMALIZATIONS:
             raise ValueError(f"normalization: expected one of {NORMALIZATIONS}, found {normalization!r}")
+        if backbone not in BACKBONES:
+            raise ValueError(f"backbone: expected one of {tuple(BACKBONES)}, found {backbone!r}")
         self.units = units
         self.edges = check_edges(edges)
         self.num_layers = num_layers
         self.normalization = normalization
+        self.backbone = backbone
 
     def build(self, input_shape):
         self.blocks = []
         shape = tuple(input_shape)
         output = (*shape[:-1], self.units)
         for index in range(self.num_layers):
-            conv = GINConv(self.units, self.edges, name=f"conv_{index}", dtype=self.dtype_policy)
+            conv = BACKBONES[self.backbone](self.units, self.edges, name=f"conv_{index}", dtype=self.dtype_policy)
             norm = make_normalization(self.normalization, f"norm_{index}", self.dtype_policy)
             activation = make_prelu(len(shape), f"activation_{index}", self.dtype_policy)
             conv.build(shape)
@@ -79,4 +87,4 @@ class GraphEncoder(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "units": self.units, "edges": self.edges, "num_layers": self.num_layers,
-                "normalization": self.normalization}
+                "normalization": self.normalization, "backbone": self.backbone}

@@ -29,6 +29,7 @@ class SpatialModeling(keras.layers.Layer):
         readout: "pooled" as in the paper, or "pooled+joints", which also adds the encoder's output joint by joint.
         encoder_pool: "sum" as in the paper, or "mean": the same up to a factor V that the next convolution could
             absorb, but V joints no longer drown each single one at the start of training.
+        backbone: "gin", "gcn" or "gat".
         interaction: bool, add the pooled vectors of the other present people through a 1x1 convolution.
 
     Call arguments:
@@ -53,7 +54,7 @@ class SpatialModeling(keras.layers.Layer):
     """
 
     def __init__(self, units, edges, num_layers=3, num_people=2, share_people=False, normalization="batch",
-                 residual="concat", readout="pooled", encoder_pool="sum",
+                 residual="concat", readout="pooled", encoder_pool="sum", backbone="gin",
                  interaction=True, **kwargs):
         super().__init__(**kwargs)
         if residual not in RESIDUALS:
@@ -71,6 +72,7 @@ class SpatialModeling(keras.layers.Layer):
         self.residual = residual
         self.readout = readout
         self.encoder_pool = encoder_pool
+        self.backbone = backbone
         self.interaction = interaction
 
     def build(self, input_shape):
@@ -82,7 +84,7 @@ class SpatialModeling(keras.layers.Layer):
         pooled = (*shape[:3], 1, self.units)
         self.encoders = []
         for index in range(count):
-            encoder = GraphEncoder(self.units, self.edges, self.num_layers, self.normalization,
+            encoder = GraphEncoder(self.units, self.edges, self.num_layers, self.normalization, self.backbone,
                                    name=f"encoder_{index}", dtype=self.dtype_policy)
             encoder.build(single)
             self.encoders.append(encoder)
@@ -130,5 +132,5 @@ class SpatialModeling(keras.layers.Layer):
         return {**super().get_config(), "units": self.units, "edges": self.edges, "num_layers": self.num_layers,
                 "num_people": self.num_people, "share_people": self.share_people,
                 "normalization": self.normalization, "residual": self.residual, "readout": self.readout,
-                "encoder_pool": self.encoder_pool,
+                "encoder_pool": self.encoder_pool, "backbone": self.backbone,
                 "interaction": self.interaction}

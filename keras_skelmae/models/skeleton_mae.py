@@ -61,6 +61,7 @@ class SkeletonMAE(keras.Model):
         normalize: "clip", "image" or "none", see SkeletonNormalization; image_size belongs to "image".
         streams: input streams, see SkeletonStreams.
         normalization: "batch", "layer" or "none" inside the graph encoder.
+        backbone: "gin" (the paper's), "gcn" or "gat".
         joint_positions: bool, a learnable vector a joint, added after masking.
         target: "embedding" (the paper's), "coordinates" or "motion".
         remedy: what keeps an embedding target from collapsing: "none", "stop_gradient", "variance" (a hinge on the
@@ -84,7 +85,7 @@ class SkeletonMAE(keras.Model):
 
     def __init__(self, layout, num_coordinates=2, use_score=False, num_frames=64, num_people=2, units=64,
                  encoder_layers=3, normalize="clip", image_size=(1080, 1920), streams=("joint",),
-                 normalization="batch", joint_positions=False, target="embedding", remedy="variance",
+                 normalization="batch", backbone="gin", joint_positions=False, target="embedding", remedy="variance",
                  loss_function="rce", beta=2.0, remask=True, name="skeleton_mae", **kwargs):
         for key, value, known in (("target", target, TARGETS), ("remedy", remedy, REMEDIES),
                                   ("loss_function", loss_function, LOSSES)):
@@ -96,10 +97,10 @@ class SkeletonMAE(keras.Model):
 
         # === Layers ===
         masking = JointMasking(name="masking")
-        encoder = GraphEncoder(units, edges, encoder_layers, normalization, name="encoder")
+        encoder = GraphEncoder(units, edges, encoder_layers, normalization, backbone, name="encoder")
         encoder_to_decoder = keras.layers.Dense(units, use_bias=False, name="encoder_to_decoder")
         remasking = JointMasking(name="remasking") if remask else None
-        decoder = GraphEncoder(units, edges, 1, normalization, name="decoder")
+        decoder = GraphEncoder(units, edges, 1, normalization, backbone, name="decoder")
         width = units if target == "embedding" else num_coordinates
         readout = keras.layers.Dense(width, name="readout", dtype="float32")
 
@@ -147,6 +148,7 @@ class SkeletonMAE(keras.Model):
         self.image_size = [int(side) for side in image_size]
         self.streams = list(streams)
         self.normalization = normalization
+        self.backbone = backbone
         self.joint_positions = joint_positions
         self.target = target
         self.remedy = remedy
@@ -189,7 +191,7 @@ class SkeletonMAE(keras.Model):
 
 
 ENCODER_KEYS = ("layout", "num_coordinates", "use_score", "num_frames", "num_people", "units", "encoder_layers",
-                "normalize", "image_size", "streams", "normalization", "joint_positions")
+                "normalize", "image_size", "streams", "normalization", "backbone", "joint_positions")
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -205,7 +207,8 @@ class SkeletonEncoder(keras.Model):
 
     def __init__(self, layout, num_coordinates=2, use_score=False, num_frames=64, num_people=2, units=64,
                  encoder_layers=3, normalize="clip", image_size=(1080, 1920), streams=("joint",),
-                 normalization="batch", joint_positions=False, weights_from=None, name="skeleton_encoder", **kwargs):
+                 normalization="batch", backbone="gin", joint_positions=False, weights_from=None,
+                 name="skeleton_encoder", **kwargs):
         layout = as_layout(layout)
 
         # === Functional graph ===
@@ -217,7 +220,7 @@ class SkeletonEncoder(keras.Model):
         if joint_positions:
             x = PositionEmbedding(axis=-2, name="joint_positions")(x)
         here = ops.any(presence, axis=-1) if num_people > 1 else None
-        x = GraphEncoder(units, layout.edges, encoder_layers, normalization, name="encoder")(x, presence=here)
+        x = GraphEncoder(units, layout.edges, encoder_layers, normalization, backbone, name="encoder")(x, presence=here)
         super().__init__(inputs=inputs, outputs=x, name=name, **kwargs)
         if weights_from is not None:
             for layer in self.layers:
@@ -235,6 +238,7 @@ class SkeletonEncoder(keras.Model):
         self.image_size = [int(side) for side in image_size]
         self.streams = list(streams)
         self.normalization = normalization
+        self.backbone = backbone
         self.joint_positions = joint_positions
 
     def get_config(self):

@@ -92,7 +92,7 @@ class STRLClassifier(keras.Model):
 
     def __init__(self, layout, num_classes, class_names=None, num_coordinates=2, use_score=False, num_frames=64,
                  num_people=2, units=64, encoder_layers=3, num_layers=3, normalize="clip", image_size=(1080, 1920),
-                 streams=("joint",), normalization="batch", joint_positions=False, share_people=False,
+                 streams=("joint",), normalization="batch", backbone="gin", joint_positions=False, share_people=False,
                  residual="concat", readout="pooled", encoder_pool="sum", temporal="last", temporal_strides=(),
                  people="mean", pooling="joints", dropout_rate=0.0,
                  head_units=128, encoder=None, name="strl_classifier", **kwargs):
@@ -121,7 +121,7 @@ class STRLClassifier(keras.Model):
         x = PositionEmbedding(axis=-3, name="temporal_positions")(x)
         for index in range(num_layers):
             x = SpatialModeling(units, layout.edges, encoder_layers, num_people, share_people, normalization,
-                                residual, readout, encoder_pool, name=f"spatial_{index}")(x, presence=padded)
+                                residual, readout, encoder_pool, backbone, name=f"spatial_{index}")(x, presence=padded)
             x = PointwiseUpdate(units, normalization, name=f"update_{index}")(x, presence=padded)
             if temporal == "each":
                 x = MultiScaleTemporalConv(units, strides=strides[index], residual=True,
@@ -156,6 +156,7 @@ class STRLClassifier(keras.Model):
         self.image_size = [int(side) for side in image_size]
         self.streams = list(streams)
         self.normalization = normalization
+        self.backbone = backbone
         self.joint_positions = joint_positions
         self.share_people = share_people
         self.residual = residual
@@ -172,7 +173,7 @@ class STRLClassifier(keras.Model):
 
     def get_config(self):
         keys = ("num_classes", "class_names", "num_coordinates", "use_score", "num_frames", "num_people", "units",
-                "encoder_layers", "num_layers", "normalize", "image_size", "streams", "normalization",
+                "encoder_layers", "num_layers", "normalize", "image_size", "streams", "normalization", "backbone",
                 "joint_positions", "share_people", "residual", "readout", "encoder_pool", "temporal",
                 "temporal_strides", "people", "pooling", "dropout_rate", "head_units")
         return {"name": self.name, "layout": self.layout.to_dict(), **{key: getattr(self, key) for key in keys}}

@@ -1,6 +1,7 @@
 """Weights of a pre-trained encoder into a classifier, by layer name."""
 
-MUST_AGREE = ("num_coordinates", "use_score", "units", "encoder_layers", "streams", "normalization", "joint_positions")
+MUST_AGREE = ("num_coordinates", "use_score", "units", "encoder_layers", "streams", "normalization", "backbone",
+              "joint_positions")
 SHARED_LAYERS = ("stream_normalization", "joint_embedding", "joint_positions")
 
 

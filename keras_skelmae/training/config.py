@@ -31,6 +31,7 @@ class Config:
     image_size: tuple = (1080, 1920)  # (height, width) in pixels, for normalize = "image"
     streams: tuple = ("joint",)
     normalization: str = "batch"
+    backbone: str = "gin"  # gin, gcn, gat
     joint_positions: bool = False
     # pre-training
     target: str = "embedding"
@@ -88,6 +89,7 @@ class Config:
 COUNTS = ("epochs", "batch_size", "num_frames", "units", "encoder_layers", "num_layers", "validation_every")
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 CHOICES = {
+    "backbone": ("gin", "gcn", "gat"),
     "normalize": ("clip", "image", "none"), "normalization": ("batch", "layer", "none"),
     "target": ("embedding", "coordinates", "motion"), "remedy": ("none", "stop_gradient", "variance", "center"),
     "loss_function": ("rce", "sce", "mse"), "mask": ("parts", "joints"), "residual": ("concat", "add"),

@@ -17,7 +17,8 @@ def shared_model_options(store, config):
     return {"layout": store.layout, "num_coordinates": store.num_coordinates, "use_score": config.use_score,
             "num_frames": config.num_frames, "units": config.units, "encoder_layers": config.encoder_layers,
             "normalize": config.normalize, "image_size": config.image_size, "streams": config.streams,
-            "normalization": config.normalization, "joint_positions": config.joint_positions}
+            "normalization": config.normalization, "backbone": config.backbone,
+            "joint_positions": config.joint_positions}
 
 
 def augmentation(config):

@@ -23,6 +23,8 @@ def features(*shape):
 SEQUENCE = features(2, 2, 6, V, 8)
 HERE = np.array([[[True] * 6, [False] * 6], [[True] * 6, [True] * 6]])
 CASES = {
+    "GATConv": (lambda: layers.GATConv(8, EDGES), (SEQUENCE,)),
+    "GCNConv": (lambda: layers.GCNConv(5, EDGES), (SEQUENCE,)),
     "GINConv": (lambda: layers.GINConv(5, EDGES), (SEQUENCE,)),
     "GraphEncoder": (lambda: layers.GraphEncoder(5, EDGES, 2), (SEQUENCE, HERE)),
     "JointMasking": (lambda: layers.JointMasking(), (SEQUENCE, SEQUENCE[..., 0] > 0)),
@@ -119,12 +121,41 @@ def test_gin_conv_equals_message_passing():
             np.testing.assert_allclose(result[sample, joint], h, rtol=1e-4, atol=1e-5)
 
 
-def test_permuting_joints_and_graph_permutes_the_output():
+def closed_neighbourhood():
+    return [{j} | {c for c, p in EDGES if p == j} | {p for c, p in EDGES if c == j} for j in range(V)]
+
+
+def test_gcn_conv_equals_message_passing():
+    layer = layers.GCNConv(3, EDGES)
+    x = features(2, V, 5)
+    result, around = array(layer(x)), closed_neighbourhood()
+    kernel, bias = map(array, (layer.dense.kernel, layer.dense.bias))
+    for joint in range(V):
+        h = sum(x[:, j] / np.sqrt(len(around[joint]) * len(around[j])) for j in around[joint])
+        np.testing.assert_allclose(result[:, joint], h @ kernel + bias, rtol=1e-4, atol=1e-5)
+
+
+def test_gat_conv_equals_message_passing():
+    layer = layers.GATConv(6, EDGES, num_heads=2)
+    x = features(1, V, 5)
+    result, around = array(layer(x))[0].reshape(V, 3, 2), closed_neighbourhood()
+    h = (x[0] @ array(layer.dense.kernel)).reshape(V, 3, 2)
+    receiver, sender = (np.einsum("vfh,fh->vh", h, array(w)) for w in (layer.receiver, layer.sender))
+    for joint in range(V):
+        for head in range(2):
+            score = {j: receiver[joint, head] + sender[j, head] for j in around[joint]}
+            weight = {j: np.exp(s if s > 0 else 0.2 * s) for j, s in score.items()}
+            expected = sum(w * h[j, :, head] for j, w in weight.items()) / sum(weight.values())
+            np.testing.assert_allclose(result[joint, :, head], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("backbone", ["gin", "gcn", "gat"])
+def test_permuting_joints_and_graph_permutes_the_output(backbone):
     order = np.array([2, 0, 3, 1])  # new position of each joint
     x = features(2, V, 5)
-    layer = layers.GraphEncoder(6, EDGES, 3)
+    layer = layers.GraphEncoder(8, EDGES, 3, backbone=backbone)
     expected = array(layer(x))
-    moved = layers.GraphEncoder(6, [(order[a], order[b]) for a, b in EDGES], 3)
+    moved = layers.GraphEncoder(8, [(order[a], order[b]) for a, b in EDGES], 3, backbone=backbone)
     y = np.empty_like(x)
     y[:, order] = x
     moved(y)
