@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .errors import expected_errors
-from .options import existing_path, json_file, require, table, to_json
+from .options import existing_path, json_file, progress, require, table, to_json
 
 CONFUSED = 5
 
@@ -78,8 +78,10 @@ def command(model: Path, data: Path, split: str, clips: int, batch_size: int, js
     from keras_skelmae.training import evaluate_model
     from skelmae_datasets import SkeletonStore
 
-    with SkeletonStore(data) as store:
-        result = evaluate_model(model, store, split, num_clips=clips, batch_size=batch_size)
+    with SkeletonStore(data) as store, progress("Evaluating") as callback:
+        result = evaluate_model(
+            model, store, split, num_clips=clips, batch_size=batch_size, progress=callback
+        )
     if json_path == "-":
         click.echo(to_json(result))
         return

@@ -10,40 +10,13 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras import ops
 
+from keras_skelmae.layers import ResampleFrames
 from keras_skelmae.training.evaluation import load_classifier
 from keras_skelmae.training.runs import model_file
 
 FORMATS = ("saved-model", "keras")
 TOLERANCE = 1e-4
-
-
-@keras.saving.register_keras_serializable(package="keras_skelmae")
-class ResampleFrames(keras.layers.Layer):
-    """Any number of frames to ``num_frames``: the middle frame of each of that many equal stretches.
-
-    Input shape:
-        ``(B, M, T, V, C)``.
-
-    Output shape:
-        ``(B, M, num_frames, V, C)``.
-    """
-
-    def __init__(self, num_frames, **kwargs):
-        super().__init__(**kwargs)
-        self.num_frames = num_frames
-
-    def call(self, inputs):
-        count = ops.shape(inputs)[2]
-        index = (2 * ops.arange(self.num_frames, dtype="int32") + 1) * count // (2 * self.num_frames)
-        return ops.take(inputs, index, axis=2)
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:2], self.num_frames, *input_shape[3:])
-
-    def get_config(self):
-        return {**super().get_config(), "num_frames": self.num_frames}
 
 
 def serving_model(model):

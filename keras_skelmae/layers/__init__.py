@@ -6,9 +6,11 @@ from keras_skelmae.layers.gin_conv import GINConv
 from keras_skelmae.layers.graph_encoder import GraphEncoder
 from keras_skelmae.layers.joint_masking import JointMasking
 from keras_skelmae.layers.multi_scale_temporal_conv import MultiScaleTemporalConv
+from keras_skelmae.layers.pointwise_update import PointwiseUpdate
 from keras_skelmae.layers.position_embedding import PositionEmbedding
 from keras_skelmae.layers.presence_normalization import PresenceBatchNormalization
 from keras_skelmae.layers.presence_pooling import PresencePooling
+from keras_skelmae.layers.resample_frames import ResampleFrames
 from keras_skelmae.layers.skeleton_normalization import JointPresence, SkeletonNormalization
 from keras_skelmae.layers.skeleton_streams import SkeletonStreams
 from keras_skelmae.layers.spatial_modeling import SpatialModeling
@@ -21,9 +23,11 @@ __all__ = [
     "JointMasking",
     "JointPresence",
     "MultiScaleTemporalConv",
+    "PointwiseUpdate",
     "PositionEmbedding",
     "PresenceBatchNormalization",
     "PresencePooling",
+    "ResampleFrames",
     "SkeletonNormalization",
     "SkeletonStreams",
     "SpatialModeling",

@@ -3,47 +3,14 @@
 import keras
 from keras import ops
 
-from keras_skelmae.layers import (
-    GraphEncoder,
-    JointMasking,
-    JointPresence,
-    PositionEmbedding,
-    SkeletonNormalization,
-    SkeletonStreams,
-)
-from keras_skelmae.layers.graph import make_normalization
+from keras_skelmae.layers import GraphEncoder, JointMasking, PositionEmbedding, SkeletonStreams
 from keras_skelmae.losses import masked_mean_squared_error, reweighted_cosine_error, target_spread
-from skelmae_datasets.layouts import SkeletonLayout, get_layout
+from keras_skelmae.models.joint_embedding import JointEmbedding, as_layout
+from keras_skelmae.models.skeleton_encoder import ENCODER_KEYS, SkeletonEncoder
 
 TARGETS = ("embedding", "coordinates", "motion")
 REMEDIES = ("none", "stop_gradient", "variance", "center")
 LOSSES = ("rce", "sce", "mse")
-
-
-def as_layout(layout):
-    """A SkeletonLayout from itself, its dict form, a built-in name or a TOML file."""
-    return SkeletonLayout.from_dict(layout) if isinstance(layout, dict) else get_layout(layout)
-
-
-class JointEmbedding:
-    """Raw coordinates -> joint features: the layers both models begin with.
-
-    Both make them here, so that their names, which weight transfer goes by, are the same. ``coordinates`` are the
-    normalised ones ``(B, M, T, V, C)``, ``presence`` ``(B, M, T, V)`` says which joints were observed.
-    """
-
-    def __init__(self, inputs, layout, *, units, num_coordinates, normalize, image_size, streams):
-        self.presence = JointPresence(num_coordinates, name="presence")(inputs)
-        self.coordinates = SkeletonNormalization(num_coordinates, normalize, image_size, name="normalize")(inputs)
-        self.streams = SkeletonStreams(streams, num_coordinates, layout.edges, name="streams")
-        # motion is an order of magnitude smaller than position
-        self.norm = make_normalization("batch", "stream_normalization", None) if len(streams) > 1 else None
-        self.dense = keras.layers.Dense(units, name="joint_embedding")
-
-    def __call__(self, visible=None):
-        """(B, M, T, V, units) features; ``visible`` (B, M, T, V), True = seen, keeps the others out of all streams."""
-        x = self.streams(self.coordinates, self.presence if visible is None else visible)
-        return self.dense(x if self.norm is None else self.norm(x))
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -184,66 +151,6 @@ class SkeletonMAE(keras.Model):
         for key in (*ENCODER_KEYS[1:], "target", "remedy", "loss_function", "beta", "remask"):
             config[key] = getattr(self, key)
         return config
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config)
-
-
-ENCODER_KEYS = ("layout", "num_coordinates", "use_score", "num_frames", "num_people", "units", "encoder_layers",
-                "normalize", "image_size", "streams", "normalization", "backbone", "joint_positions")
-
-
-@keras.saving.register_keras_serializable(package="keras_skelmae")
-class SkeletonEncoder(keras.Model):
-    """The pre-trained half of SkeletonMAE: raw keypoints -> joint features; arguments as in SkeletonMAE.
-
-    Input shape:
-        ``(B, M, T, V, C)`` in pixels or metres.
-
-    Output shape:
-        ``(B, M, T, V, units)``.
-    """
-
-    def __init__(self, layout, num_coordinates=2, use_score=False, num_frames=64, num_people=2, units=64,
-                 encoder_layers=3, normalize="clip", image_size=(1080, 1920), streams=("joint",),
-                 normalization="batch", backbone="gin", joint_positions=False, weights_from=None,
-                 name="skeleton_encoder", **kwargs):
-        layout = as_layout(layout)
-
-        # === Functional graph ===
-        inputs = keras.Input((num_people, num_frames, layout.num_joints, num_coordinates + bool(use_score)),
-                             name="keypoints")
-        embedding = JointEmbedding(inputs, layout, units=units, num_coordinates=num_coordinates,
-                                   normalize=normalize, image_size=image_size, streams=streams)
-        x, presence = embedding(), embedding.presence
-        if joint_positions:
-            x = PositionEmbedding(axis=-2, name="joint_positions")(x)
-        here = ops.any(presence, axis=-1) if num_people > 1 else None
-        x = GraphEncoder(units, layout.edges, encoder_layers, normalization, backbone, name="encoder")(x, presence=here)
-        super().__init__(inputs=inputs, outputs=x, name=name, **kwargs)
-        if weights_from is not None:
-            for layer in self.layers:
-                layer.set_weights(weights_from.get_layer(layer.name).get_weights() if layer.weights else [])
-
-        # === Config ===
-        self.layout = layout
-        self.num_coordinates = num_coordinates
-        self.use_score = use_score
-        self.num_frames = num_frames
-        self.num_people = num_people
-        self.units = units
-        self.encoder_layers = encoder_layers
-        self.normalize = normalize
-        self.image_size = [int(side) for side in image_size]
-        self.streams = list(streams)
-        self.normalization = normalization
-        self.backbone = backbone
-        self.joint_positions = joint_positions
-
-    def get_config(self):
-        return {"name": self.name, "layout": self.layout.to_dict(),
-                **{key: getattr(self, key) for key in ENCODER_KEYS[1:]}}
 
     @classmethod
     def from_config(cls, config):

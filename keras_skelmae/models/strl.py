@@ -3,59 +3,18 @@
 import keras
 from keras import ops
 
-from keras_skelmae.layers import MultiScaleTemporalConv, PositionEmbedding, PresencePooling, SpatialModeling
-from keras_skelmae.layers.graph import make_normalization
-from keras_skelmae.layers.graph import normalize as apply_normalization
-from keras_skelmae.models.skeleton_mae import JointEmbedding, as_layout
+from keras_skelmae.layers import (
+    MultiScaleTemporalConv,
+    PointwiseUpdate,
+    PositionEmbedding,
+    PresencePooling,
+    SpatialModeling,
+)
+from keras_skelmae.models.joint_embedding import JointEmbedding, as_layout
 from keras_skelmae.models.transfer import transfer_encoder
 
 TEMPORAL = ("each", "last")
 POOLINGS = ("joints", "parts")
-
-
-@keras.saving.register_keras_serializable(package="keras_skelmae")
-class PointwiseUpdate(keras.layers.Layer):
-    """``H^{l+1} = ReLU(norm(SM(H^l) W^l))``, the closing step of one STRL layer.
-
-    Args:
-        units: int, width of the output.
-        normalization: "batch", "layer" or "none".
-
-    Call arguments:
-        inputs: ``(B, M, T, V, C)``.
-        presence: None or bool ``(B, M, T)``.
-
-    Input shape:
-        ``(B, M, T, V, C)``.
-
-    Output shape:
-        ``(B, M, T, V, units)``.
-
-    Reference:
-        Yan et al., ICCV 2023, section 3.3.
-    """
-
-    def __init__(self, units, normalization="batch", **kwargs):
-        super().__init__(**kwargs)
-        self.units = units
-        self.normalization = normalization
-
-    def build(self, input_shape):
-        self.dense = keras.layers.Dense(self.units, name="dense", dtype=self.dtype_policy)
-        self.dense.build(input_shape)
-        self.norm = make_normalization(self.normalization, "norm", self.dtype_policy)
-        if self.norm is not None:
-            self.norm.build((*input_shape[:-1], self.units))
-        self.built = True
-
-    def call(self, inputs, presence=None, training=None):
-        return ops.relu(apply_normalization(self.norm, self.dense(inputs), presence, training))
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.units)
-
-    def get_config(self):
-        return {**super().get_config(), "units": self.units, "normalization": self.normalization}
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")

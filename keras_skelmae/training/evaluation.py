@@ -50,16 +50,20 @@ def check_store(model, store, path):
                         "{} joints, {} coordinates".format(*found))
 
 
-def predict_store(model, store, indices, num_clips=1, batch_size=64):
-    """(N, K) probabilities, averaged over the clips of each sequence."""
+def predict_store(model, store, indices, num_clips=1, batch_size=64, progress=None):
+    """(N, K) probabilities, averaged over the clips of each sequence; ``progress`` is called with (done, total)."""
     data = SkeletonBatches(SequenceSource(store, 0), indices, batch_size=max(1, batch_size // num_clips),
                            num_frames=model.num_frames, num_people=model.num_people, use_score=model.use_score,
                            training=False, num_clips=num_clips)
-    parts = [np.asarray(model.predict_on_batch(data[i][0])) for i in range(len(data))]
+    parts = []
+    for number in range(len(data)):
+        parts.append(np.asarray(model.predict_on_batch(data[number][0])))
+        if progress:
+            progress(number + 1, len(data))
     return np.concatenate(parts).reshape(len(indices), num_clips, -1).mean(axis=1)
 
 
-def evaluate_model(model_path, store, split, num_clips=1, batch_size=64):
+def evaluate_model(model_path, store, split, num_clips=1, batch_size=64, progress=None):
     """Evaluate a run folder or .keras file on a split; returns the dict of :func:`scores` and where it came from."""
     model = load_classifier(model_path)
     check_store(model, store, model_path)
@@ -68,7 +72,7 @@ def evaluate_model(model_path, store, split, num_clips=1, batch_size=64):
     if len(store.classes) != model.num_classes or (labels < 0).any():
         raise DataError(store.path, "classes", f"{model.num_classes} classes, every sequence labelled",
                         f"{len(store.classes)} classes, {int((labels < 0).sum())} sequences without")
-    probabilities = predict_store(model, store, indices, num_clips, batch_size)
+    probabilities = predict_store(model, store, indices, num_clips, batch_size, progress)
     return {"model": str(model_path), "data": str(store.path), "fingerprint": store.fingerprint, "split": split,
             "num_clips": num_clips, **scores(probabilities, labels, store.classes)}
 

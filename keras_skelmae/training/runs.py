@@ -37,7 +37,10 @@ def write_text(path, text):
 def versions():
     """Versions of what the figures depend on."""
     found = {"keras_skelmae": __version__, "python": platform.python_version(), "backend": keras.config.backend()}
-    for name in {"keras", "numpy", "h5py", keras.config.backend().replace("tensorflow", "tensorflow-cpu")}:
+    names = ["keras", "numpy", "h5py", keras.config.backend()]
+    if keras.config.backend() == "tensorflow":
+        names.append("tensorflow-cpu")  # the same under another name
+    for name in names:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
