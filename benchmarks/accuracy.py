@@ -9,7 +9,10 @@ A run that is already there is not repeated, so an interrupted call continues.
 
 import argparse
 import json
+import os
 from pathlib import Path
+
+os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")  # as the command line does, before TensorFlow is imported
 
 import numpy as np
 
