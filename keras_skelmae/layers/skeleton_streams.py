@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_skelmae.layers.graph import check_edges
 
-STREAMS = ("joint", "motion", "bone", "relative")
+STREAMS = ("joint", "motion", "bone", "relative", "distance")
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -16,9 +16,11 @@ class SkeletonStreams(keras.layers.Layer):
     ``joint``: all input channels. ``motion``: ``x[t + 1] - x[t]``, zero in the last frame and where the joint is
     not observed in both frames. ``bone``: joint minus its parent, zero at the root and where either is missing.
     ``relative``: joint minus the mean of the observed joints of its person and frame, zero where it is missing.
+    ``distance``: its distances to all V joints of its person and frame, zero where either is missing: the same however
+    the camera is turned.
 
     Args:
-        streams: a non-empty sequence out of "joint", "motion", "bone", "relative".
+        streams: a non-empty sequence out of STREAMS.
         num_coordinates: int, 2 or 3; motion and bone use these channels only.
         edges: (child, parent) pairs, for ``bone``.
 
@@ -31,7 +33,7 @@ class SkeletonStreams(keras.layers.Layer):
         ``(B, M, T, V, C)``.
 
     Output shape:
-        ``(B, M, T, V, C')``: C for joint, plus num_coordinates for each of the others.
+        ``(B, M, T, V, C')``: C for joint, V for distance, num_coordinates for each of the others.
 
     Example:
         >>> import numpy as np
@@ -72,12 +74,19 @@ class SkeletonStreams(keras.layers.Layer):
             elif stream == "relative":
                 count = ops.maximum(ops.sum(seen, axis=3, keepdims=True), 1)  # (B, M, T, 1, 1)
                 parts.append((xyz - ops.sum(xyz * seen, axis=3, keepdims=True) / count) * seen)
+            elif stream == "distance":
+                gap = ops.expand_dims(xyz, 4) - ops.expand_dims(xyz, 3)  # (B, M, T, V, V, C)
+                both = ops.expand_dims(seen, 4) * ops.expand_dims(seen, 3)
+                # the small number keeps the square root's gradient finite
+                far = ops.sqrt(ops.sum(ops.square(gap), axis=-1) + 1e-8)
+                parts.append(far * both[..., 0])
             else:
                 parts.append((xyz - ops.take(xyz, self.parent, axis=3)) * seen * ops.take(seen, self.parent, axis=3))
         return parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
 
     def compute_output_shape(self, input_shape):
-        width = sum(input_shape[-1] if stream == "joint" else self.num_coordinates for stream in self.streams)
+        widths = {"joint": input_shape[-1], "distance": input_shape[-2]}
+        width = sum(widths.get(stream, self.num_coordinates) for stream in self.streams)
         return (*input_shape[:-1], width)
 
     def get_config(self):

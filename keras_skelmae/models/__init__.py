@@ -3,6 +3,7 @@
 from keras_skelmae.models.skeleton_encoder import SkeletonEncoder
 from keras_skelmae.models.skeleton_mae import SkeletonMAE
 from keras_skelmae.models.strl import STRLClassifier
-from keras_skelmae.models.transfer import transfer_encoder
+from keras_skelmae.models.strl_autoencoder import STRLAutoencoder
+from keras_skelmae.models.transfer import feature_model, transfer_weights
 
-__all__ = ["STRLClassifier", "SkeletonEncoder", "SkeletonMAE", "transfer_encoder"]
+__all__ = ["STRLAutoencoder", "STRLClassifier", "SkeletonEncoder", "SkeletonMAE", "feature_model", "transfer_weights"]

@@ -1,19 +1,12 @@
 """The Skeleton Sequence Learning network: M-layer STRL and a classifier, as a functional model."""
 
 import keras
-from keras import ops
 
-from keras_skelmae.layers import (
-    MultiScaleTemporalConv,
-    PointwiseUpdate,
-    PositionEmbedding,
-    PresencePooling,
-    SpatialModeling,
-)
+from keras_skelmae.layers import PresencePooling
 from keras_skelmae.models.joint_embedding import JointEmbedding, as_layout
-from keras_skelmae.models.transfer import transfer_encoder
+from keras_skelmae.models.strl_layers import strl_layers
+from keras_skelmae.models.transfer import transfer_weights
 
-TEMPORAL = ("each", "last")
 POOLINGS = ("joints", "parts")
 
 
@@ -36,7 +29,7 @@ class STRLClassifier(keras.Model):
         pooling: "joints" (the mean over all joints) or "parts" (each body part by itself, side by side).
         dropout_rate: float, before the classifier.
         head_units: int, width of the hidden layer of the classifying MLP; 0 for none.
-        encoder: None, or a SkeletonMAE, a SkeletonEncoder: weights to start from.
+        encoder: None, or a SkeletonMAE, SkeletonEncoder or STRLAutoencoder: weights to start from.
         Others as in SkeletonMAE.
 
     Input shape:
@@ -55,42 +48,22 @@ class STRLClassifier(keras.Model):
                  residual="concat", readout="pooled", encoder_pool="sum", temporal="last", temporal_strides=(),
                  people="mean", pooling="joints", dropout_rate=0.0,
                  head_units=128, encoder=None, name="strl_classifier", **kwargs):
-        if temporal not in TEMPORAL:
-            raise ValueError(f"temporal: expected one of {TEMPORAL}, found {temporal!r}")
         if class_names is not None and len(class_names) != num_classes:
             raise ValueError(f"class_names: expected {num_classes} names, found {len(class_names)}")
         if pooling not in POOLINGS:
             raise ValueError(f"pooling: expected one of {POOLINGS}, found {pooling!r}")
-        if temporal_strides and (temporal != "each" or len(temporal_strides) != num_layers):
-            raise ValueError(f"temporal_strides: expected one for each of {num_layers} layers and temporal='each', "
-                             f"found {list(temporal_strides)}")
         layout = as_layout(layout)
-        strides = [int(stride) for stride in temporal_strides] or [1] * num_layers
 
         # === Functional graph ===
         inputs = keras.Input((num_people, num_frames, layout.num_joints, num_coordinates + bool(use_score)),
                              name="keypoints")
         embedding = JointEmbedding(inputs, layout, units=units, num_coordinates=num_coordinates,
                                    normalize=normalize, image_size=image_size, streams=streams)
-        x, presence = embedding(), embedding.presence
-        here = ops.any(presence, axis=-1)  # (B, M, T)
-        padded = here if num_people > 1 else None  # a lone person's gaps are too few to matter to the statistics
-        if joint_positions:
-            x = PositionEmbedding(axis=-2, name="joint_positions")(x)
-        x = PositionEmbedding(axis=-3, name="temporal_positions")(x)
-        for index in range(num_layers):
-            x = SpatialModeling(units, layout.edges, encoder_layers, num_people, share_people, normalization,
-                                residual, readout, encoder_pool, backbone, name=f"spatial_{index}")(x, presence=padded)
-            x = PointwiseUpdate(units, normalization, name=f"update_{index}")(x, presence=padded)
-            if temporal == "each":
-                x = MultiScaleTemporalConv(units, strides=strides[index], residual=True,
-                                           normalization=normalization,
-                                           name=f"temporal_{index}")(x, presence=padded)
-                if strides[index] > 1:
-                    here = here[:, :, ::strides[index]]
-                    padded = here if num_people > 1 else None
-        if temporal == "last":
-            x = MultiScaleTemporalConv(units, normalization=normalization, name="temporal")(x, presence=padded)
+        x, here = strl_layers(
+            embedding(), embedding.presence, layout, units=units, encoder_layers=encoder_layers, num_layers=num_layers,
+            num_people=num_people, share_people=share_people, normalization=normalization, backbone=backbone,
+            joint_positions=joint_positions, residual=residual, readout=readout, encoder_pool=encoder_pool,
+            temporal=temporal, temporal_strides=temporal_strides)
         groups = list(layout.parts.values()) if pooling == "parts" else None
         x = PresencePooling(people, groups, name="pooling")(x, here)  # (B, units), or as many times as there are parts
         if dropout_rate:
@@ -128,7 +101,7 @@ class STRLClassifier(keras.Model):
         self.dropout_rate = dropout_rate
         self.head_units = head_units
         if encoder is not None:
-            transfer_encoder(encoder, self)
+            transfer_weights(encoder, self)
 
     def get_config(self):
         keys = ("num_classes", "class_names", "num_coordinates", "use_score", "num_frames", "num_people", "units",

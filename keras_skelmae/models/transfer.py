@@ -1,32 +1,54 @@
-"""Weights of a pre-trained encoder into a classifier, by layer name."""
+"""Weights of a pre-trained model into a classifier, by layer name."""
 
-MUST_AGREE = ("num_coordinates", "use_score", "units", "encoder_layers", "streams", "normalization", "backbone",
-              "joint_positions")
-SHARED_LAYERS = ("stream_normalization", "joint_embedding", "joint_positions")
+import keras
+
+from keras_skelmae.models.strl_autoencoder import TRUNK_KEYS, STRLAutoencoder
+
+ENCODER_AGREES = ("num_coordinates", "use_score", "units", "encoder_layers", "streams", "normalization", "backbone",
+                  "joint_positions")
+EMBEDDING_LAYERS = ("stream_normalization", "joint_embedding", "joint_positions")
+ANY = ("normalize", "image_size")  # change the input, not the weights
 
 
-def transfer_encoder(source, classifier):
-    """Copy the joint embedding and the graph encoder of ``source`` into every STRL layer and person.
+def transfer_weights(source, classifier):
+    """Copy what ``source`` has learned into ``classifier``, in place.
 
-    Args:
-        source: SkeletonMAE or SkeletonEncoder.
-        classifier: STRLClassifier, changed in place.
+    From a SkeletonMAE or SkeletonEncoder: the joint embedding, and the graph encoder into every STRL layer and
+    person. From an STRLAutoencoder: the whole network below the pooling.
 
     Raises:
         ValueError: naming the setting in which the two differ.
     """
+    trunk = isinstance(source, STRLAutoencoder)
     if source.layout.edges != classifier.layout.edges or source.layout.num_joints != classifier.layout.num_joints:
         raise ValueError(f"pre-trained encoder: expected layout {classifier.layout.name!r}, "
                          f"found {source.layout.name!r}")
-    for key in MUST_AGREE:
+    for key in [key for key in TRUNK_KEYS if key not in ANY] if trunk else ENCODER_AGREES:
         if getattr(source, key) != getattr(classifier, key):
             raise ValueError(f"pre-trained encoder: expected {key} = {getattr(classifier, key)!r}, "
                              f"found {getattr(source, key)!r}")
-    names = {layer.name for layer in source.layers}
-    for name in SHARED_LAYERS:
+    names = {layer.name for layer in source.layers if layer.weights}
+    if trunk:
+        for layer in classifier.layers:
+            if layer.name in names:
+                layer.set_weights(source.get_layer(layer.name).get_weights())
+        return
+    for name in EMBEDDING_LAYERS:
         if name in names:
             classifier.get_layer(name).set_weights(source.get_layer(name).get_weights())
     weights = source.get_layer("encoder").get_weights()
     for index in range(classifier.num_layers):
         for encoder in classifier.get_layer(f"spatial_{index}").encoders:
             encoder.set_weights(weights)
+
+
+def feature_model(model):
+    """Functional model: raw keypoints (B, M, T, V, C) -> joint features (B, M, T', V, D) of any of our models."""
+    from keras_skelmae.models.strl import STRLClassifier
+
+    if isinstance(model, STRLAutoencoder):
+        config = {key: getattr(model, key) for key in TRUNK_KEYS}
+        model = STRLClassifier(model.layout, num_classes=2, encoder=model, **config)
+    if isinstance(model, STRLClassifier):
+        return keras.Model(model.input, model.get_layer("pooling").input[0], name="features")
+    return getattr(model, "encoder", model)

@@ -39,10 +39,11 @@ class Config:
     loss_function: str = "rce"
     beta: float = 2.0
     remask: bool = True
+    scope: str = "encoder"  # what is pre-trained: encoder (the paper's, frame by frame) or trunk (all STRL layers)
     mask: str = "parts"  # parts, joints
     mask_parts: tuple = ()  # names; empty = drawn
     num_masked: int = 0  # parts or joints; 0 = drawn (parts) or half of the joints
-    mask_per_frame: bool = False
+    mask_frames: int = 0  # frames that share a draw; 0 = the whole clip
     # recognition
     num_layers: int = 3  # M
     share_people: bool = False
@@ -89,6 +90,7 @@ class Config:
 COUNTS = ("epochs", "batch_size", "num_frames", "units", "encoder_layers", "num_layers", "validation_every")
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 CHOICES = {
+    "scope": ("encoder", "trunk"),
     "backbone": ("gin", "gcn", "gat"),
     "normalize": ("clip", "image", "none"), "normalization": ("batch", "layer", "none"),
     "target": ("embedding", "coordinates", "motion"), "remedy": ("none", "stop_gradient", "variance", "center"),

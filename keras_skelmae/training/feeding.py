@@ -50,7 +50,7 @@ class SkeletonBatches(keras.utils.PyDataset):
         batch_size, num_frames, num_people: ints; absent people are zeros.
         use_score: bool, keep the confidence channel.
         training: bool.
-        masked: None, or a dict with mask ("parts" or "joints"), mask_parts, num_masked, mask_per_frame.
+        masked: None, or a dict with mask ("parts" or "joints"), mask_parts, num_masked, mask_frames.
         each_person: bool, every person of a sequence is a sequence of its own (pre-training).
         augment: dict of AUGMENTATIONS.
         num_clips: int, clips a sequence when not training; 1 = the middle frames of equal stretches.
@@ -153,15 +153,18 @@ class SkeletonBatches(keras.utils.PyDataset):
     def _mask(self, shape, rng):
         """(B, M, T, V) bool; True = masked, to be reconstructed."""
         settings = self.masked
+        batch, people, frames, joints = shape[:4]
+        lasts = settings["mask_frames"] or frames
+        draws = (batch, people, -(-frames // lasts))
         if settings["mask"] == "joints":
-            joints = shape[3]
-            count = settings["num_masked"] or joints // 2
-            return sample_joint_masks(joints, shape[:3], count, rng, settings["mask_per_frame"])
-        return sample_part_masks(self.store.layout, shape[:3], rng, num_parts=settings["num_masked"] or None,
-                                 parts=list(settings["mask_parts"]) or None, per_frame=settings["mask_per_frame"])
+            mask = sample_joint_masks(joints, draws, settings["num_masked"] or joints // 2, rng, per_frame=True)
+        else:
+            mask = sample_part_masks(self.store.layout, draws, rng, num_parts=settings["num_masked"] or None,
+                                     parts=list(settings["mask_parts"]) or None, per_frame=True)
+        return np.repeat(mask, lasts, axis=2)[:, :, :frames]
 
 
-DEFAULT_MASK = {"mask": "parts", "mask_parts": (), "num_masked": 0, "mask_per_frame": False}
+DEFAULT_MASK = {"mask": "parts", "mask_parts": (), "num_masked": 0, "mask_frames": 0}
 
 
 def batches(store, split, *, masked=False, **options):

@@ -9,7 +9,7 @@ import numpy as np
 from keras_skelmae.models import STRLClassifier
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
 from keras_skelmae.training.optimization import JIT, make_optimizer
-from keras_skelmae.training.pretrain import augmentation, shared_model_options
+from keras_skelmae.training.pretrain import augmentation, people_count, trunk_options
 from keras_skelmae.training.runs import History, finish_run, load_model, start_run
 
 SELECTIONS = ("last", "best")
@@ -44,11 +44,6 @@ def hold_out(store, indices, fraction, seed):
     return indices[~chosen], indices[chosen]
 
 
-def people_count(store, config):
-    """P of a Config: as given, or as many as the store holds, at most 2."""
-    return config.people or int(np.clip(store.people.max(), 1, 2))
-
-
 class KeepBest(keras.callbacks.Callback):
     """Remember the weights of the epoch with the best validation accuracy."""
 
@@ -71,7 +66,7 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
             only with ``select="best"``.
         output: run folder, new.
         config: Config.
-        pretrained: None, a pre-training run folder or an encoder.keras file.
+        pretrained: None, a pre-training run folder, or a model.keras or encoder.keras file.
         select: "last" or "best".
         verbose: one line an epoch.
 
@@ -80,7 +75,7 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
     """
     if select not in SELECTIONS:
         raise ValueError(f"select: expected one of {SELECTIONS}, found {select!r}")
-    encoder = None if pretrained is None else load_model(pretrained, "encoder.keras")
+    encoder = None if pretrained is None else load_model(pretrained)
     train = store.select(train_split)
     if val_split is None:
         train, validation = hold_out(store, train, config.validation_fraction, config.seed)
@@ -98,11 +93,8 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
     held = SkeletonBatches(source, validation, training=False, **common)
     model = STRLClassifier(
         num_classes=len(store.classes), class_names=list(store.classes), num_people=people,
-        num_layers=config.num_layers, share_people=config.share_people, residual=config.residual,
-        readout=config.readout, encoder_pool=config.encoder_pool, temporal=config.temporal,
-        temporal_strides=config.temporal_strides, people=config.people_fusion, pooling=config.pooling,
-        dropout_rate=config.dropout_rate, head_units=config.head_units, encoder=encoder,
-        **shared_model_options(store, config))
+        people=config.people_fusion, pooling=config.pooling, dropout_rate=config.dropout_rate,
+        head_units=config.head_units, encoder=encoder, **trunk_options(store, config))
     model.compile(optimizer=make_optimizer(config, len(data)), jit_compile=JIT[config.jit], metrics=["accuracy"],
                   loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing))
     callbacks = [History(output / "history.csv"), keras.callbacks.TerminateOnNaN()]

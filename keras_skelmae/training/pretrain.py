@@ -3,8 +3,9 @@
 import time
 
 import keras
+import numpy as np
 
-from keras_skelmae.models import SkeletonMAE
+from keras_skelmae.models import SkeletonMAE, STRLAutoencoder
 from keras_skelmae.training.feeding import AUGMENTATIONS, DEFAULT_MASK, SequenceSource, SkeletonBatches
 from keras_skelmae.training.optimization import JIT, make_optimizer
 from keras_skelmae.training.runs import History, finish_run, start_run
@@ -21,6 +22,19 @@ def shared_model_options(store, config):
             "joint_positions": config.joint_positions}
 
 
+def trunk_options(store, config):
+    """Constructor arguments of the STRL layers, from the store and the Config."""
+    return {**shared_model_options(store, config), "num_layers": config.num_layers,
+            "share_people": config.share_people, "residual": config.residual, "readout": config.readout,
+            "encoder_pool": config.encoder_pool, "temporal": config.temporal,
+            "temporal_strides": config.temporal_strides}
+
+
+def people_count(store, config):
+    """P of a Config: as given, or as many as the store holds, at most 2."""
+    return config.people or int(np.clip(store.people.max(), 1, 2))
+
+
 def augmentation(config):
     """The augmentation settings of a Config."""
     return {key: getattr(config, key) for key in AUGMENTATIONS}
@@ -29,7 +43,8 @@ def augmentation(config):
 def pretrain(store, split, output, config, verbose=True):
     """Pre-train on a split and write a run folder: model.keras, encoder.keras, history.csv, metrics.json.
 
-    Every person of a sequence is a sequence of its own, since the encoder sees one person's frame at a time.
+    With scope "encoder" every person of a sequence is a sequence of its own, since the encoder sees one person's
+    frame at a time; with "trunk" people stay together, and there is no encoder.keras.
 
     Args:
         store: SkeletonStore.
@@ -43,13 +58,18 @@ def pretrain(store, split, output, config, verbose=True):
     """
     output = start_run(output, config)
     keras.utils.set_random_seed(config.seed)
+    trunk = config.scope == "trunk"
+    people = people_count(store, config) if trunk else 1
     data = SkeletonBatches(
         SequenceSource(store), store.select(split), batch_size=config.batch_size, num_frames=config.num_frames,
-        num_people=1, use_score=config.use_score, each_person=True, augment=augmentation(config), seed=config.seed,
-        masked={key: getattr(config, key) for key in DEFAULT_MASK})
-    model = SkeletonMAE(num_people=1, target=config.target, remedy=config.remedy, beta=config.beta,
-                        loss_function=config.loss_function, remask=config.remask,
-                        **shared_model_options(store, config))
+        num_people=people, use_score=config.use_score, each_person=not trunk, augment=augmentation(config),
+        seed=config.seed, masked={key: getattr(config, key) for key in DEFAULT_MASK})
+    if trunk:
+        model = STRLAutoencoder(num_people=people, target=config.target, **trunk_options(store, config))
+    else:
+        model = SkeletonMAE(num_people=1, target=config.target, remedy=config.remedy, beta=config.beta,
+                            loss_function=config.loss_function, remask=config.remask,
+                            **shared_model_options(store, config))
     model.compile(optimizer=make_optimizer(config, len(data)), jit_compile=JIT[config.jit])
     started = time.perf_counter()
     history = model.fit(data, epochs=config.epochs, verbose=2 if verbose else 0,
@@ -60,5 +80,8 @@ def pretrain(store, split, output, config, verbose=True):
                "collapsed": bool(spread < COLLAPSED), "seconds": round(time.perf_counter() - started, 1)}
     if metrics["collapsed"] and verbose:
         print(f"warning: the target has collapsed: its spread is {spread:.2g}, all joints point the same way")
-    finish_run(output, {"model.keras": model, "encoder.keras": model.encoder}, metrics)
+    models = {"model.keras": model}
+    if not trunk:
+        models["encoder.keras"] = model.encoder
+    finish_run(output, models, metrics)
     return metrics

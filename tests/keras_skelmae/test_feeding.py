@@ -85,7 +85,7 @@ def test_whole_parts_are_masked(store):
 
 def test_random_joints_have_equal_counts(store):
     batch, = batches(store, "train", num_frames=FRAMES, batch_size=8,
-                     masked={"mask": "joints", "num_masked": 5, "mask_per_frame": True})[0]
+                     masked={"mask": "joints", "num_masked": 5, "mask_frames": 1})[0]
     assert (batch["mask"].sum(axis=-1) == 5).all()
     assert (batch["mask"][:, :, 0] != batch["mask"][:, :, 1]).any()
 

@@ -35,7 +35,7 @@ CASES = {
     "PresencePooling": (lambda: layers.PresencePooling("concat"), (SEQUENCE, HERE)),
     "ResampleFrames": (lambda: layers.ResampleFrames(4), (SEQUENCE,)),
     "SkeletonNormalization": (lambda: layers.SkeletonNormalization(2), (features(2, 2, 6, V, 3),)),
-    "SkeletonStreams": (lambda: layers.SkeletonStreams(["joint", "motion", "bone", "relative"], 2, EDGES),
+    "SkeletonStreams": (lambda: layers.SkeletonStreams(["joint", "motion", "bone", "relative", "distance"], 2, EDGES),
                         (features(2, 2, 6, V, 2), SEQUENCE[..., 0] > 0)),
     "SpatialModeling": (lambda: layers.SpatialModeling(5, EDGES, 1, readout="pooled+joints"), (SEQUENCE, HERE)),
 }

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_skelmae.models import SkeletonEncoder, SkeletonMAE, STRLClassifier
+from keras_skelmae.models import SkeletonEncoder, SkeletonMAE, STRLAutoencoder, STRLClassifier, feature_model
 from skelmae_datasets import get_layout
 
 SMALL = {"num_frames": 8, "units": 8, "encoder_layers": 2}
@@ -41,7 +41,7 @@ def test_the_papers_sizes_are_the_defaults():
     assert net.output_shape == (None, 60)
 
 
-@pytest.mark.parametrize("streams", [["joint"], ["joint", "motion", "bone", "relative"]])
+@pytest.mark.parametrize("streams", [["joint"], ["joint", "motion", "bone", "relative", "distance"]])
 @pytest.mark.parametrize("target", ["embedding", "coordinates", "motion"])
 def test_the_encoder_never_sees_a_masked_joint(target, streams):
     # positions that keep the clip's centre and extent: only the masked joints change places among themselves
@@ -53,6 +53,42 @@ def test_the_encoder_never_sees_a_masked_joint(target, streams):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other), atol=1e-4)
     shown = mae(masked(swapped, (0,)))["reconstruction"]
     assert np.abs(keras.ops.convert_to_numpy(shown - mae(masked(x, (0,)))["reconstruction"])).max() > 1e-3
+
+
+TRUNK = {**SMALL, "num_layers": 2, "num_people": 1, "temporal": "each", "temporal_strides": (2, 1),
+         "streams": ("joint", "motion")}
+
+
+@pytest.mark.parametrize("target", ["coordinates", "motion"])
+def test_the_autoencoder_of_the_whole_network_never_sees_a_masked_joint(target):
+    x = clips(people=1)
+    swapped = x.copy()
+    swapped[:, :, :, [7, 9]] = x[:, :, :, [9, 7]]
+    model = STRLAutoencoder("coco17", target=target, **TRUNK)
+    one, other = (keras.ops.convert_to_numpy(model(masked(data))["reconstruction"]) for data in (x, swapped))
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
+    assert one.shape == (3, 1, 8, 17, 2)
+
+
+def test_the_whole_network_below_the_pooling_is_transferred():
+    keras.utils.set_random_seed(0)
+    model = STRLAutoencoder("coco17", **TRUNK)
+    model.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=False)
+    history = model.fit(masked(clips(8, people=1)), epochs=8, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
+    net = STRLClassifier("coco17", 4, encoder=model, **TRUNK)
+    x = clips(people=1)
+    np.testing.assert_allclose(feature_model(net).predict(x, verbose=0), feature_model(model).predict(x, verbose=0),
+                               atol=1e-5)
+    with pytest.raises(ValueError, match="expected temporal_strides = "):
+        STRLClassifier("coco17", 4, encoder=model, **{**TRUNK, "temporal_strides": (1, 2)})
+
+
+def test_a_person_seen_in_dropped_frames_only_still_counts():
+    net = STRLClassifier("coco17", 4, **TRUNK)
+    x = clips(people=1)
+    x[:, :, ::2] = 0  # what a stride of two keeps
+    assert np.abs(net.predict(x, verbose=0) - net.predict(np.zeros_like(x), verbose=0)).max() > 1e-3
 
 
 @pytest.mark.parametrize(("loss", "target", "remedy"), [
@@ -134,7 +170,7 @@ def test_transfer_names_what_differs():
         classifier(encoder=mae)
 
 
-OPTIONS = {"SkeletonMAE": {}, "SkeletonEncoder": {}, "STRLClassifier": {}}
+MODELS = ("STRLAutoencoder", "STRLClassifier", "SkeletonEncoder", "SkeletonMAE")
 
 
 def make(name):
@@ -142,19 +178,22 @@ def make(name):
         net = classifier(temporal="each", temporal_strides=(2, 1), readout="pooled+joints", streams=("joint", "motion"))
         net.compile("adam", "categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
         return trained(net, clips(4), np.eye(4))
-    mae = SkeletonMAE("coco17", streams=("joint", "motion"), **SMALL)
+    if name == "STRLAutoencoder":
+        mae = STRLAutoencoder("coco17", **{**TRUNK, "num_people": 2})
+    else:
+        mae = SkeletonMAE("coco17", streams=("joint", "motion"), **SMALL)
     mae.compile("adam", jit_compile=False)
     trained(mae, masked(clips(4)))
-    return mae if name == "SkeletonMAE" else mae.encoder
+    return mae.encoder if name == "SkeletonEncoder" else mae
 
 
 def outputs(model, name):
     x = clips()
-    result = model.predict(masked(x) if name == "SkeletonMAE" else x, verbose=0)
+    result = model.predict(masked(x) if isinstance(model.input, dict) else x, verbose=0)
     return result["reconstruction"] if isinstance(result, dict) else result
 
 
-@pytest.mark.parametrize("name", sorted(OPTIONS))
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("order", ["import keras, keras_skelmae", "import keras_skelmae, keras"])
 def test_loading_in_a_fresh_process(name, order, tmp_path):
     model = make(name)
