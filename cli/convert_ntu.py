@@ -27,11 +27,22 @@ from .options import echo_conversion, existing_path, json_flag, progress, requir
     show_default=True,
     help="Most people kept in a sequence, by motion.",
 )
+@click.option(
+    "--denoise",
+    type=click.Choice(["skelmae", "pyskl", "ctr-gcn", "none"]),
+    default="skelmae",
+    show_default=True,
+    help="How the bodies of a file become people; pyskl and ctr-gcn follow these projects' scripts.",
+)
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Reader processes.")
 @click.option("--strict", is_flag=True, help="Stop at the first broken file instead of leaving it out.")
+@click.option("--resume", is_flag=True, help="Continue a conversion that was killed.")
 @json_flag
 @expected_errors
-def command(folder: Path, output: Path, joints: str, people: int, workers: int, strict: bool, as_json: bool):
+def command(
+    folder: Path, output: Path, joints: str, people: int, denoise: str, workers: int, strict: bool, resume: bool,
+    as_json: bool,
+):  # fmt: skip
     """Read every .skeleton file below FOLDER into OUT.h5.
 
     NTU RGB+D 60 and 120 get their official splits and class names; other recordings in the same format and
@@ -47,6 +58,7 @@ def command(folder: Path, output: Path, joints: str, people: int, workers: int, 
 
     with progress("Reading") as callback:
         report = convert_ntu(
-            folder, output, joints=joints, people=people, workers=workers, progress=callback, strict=strict
-        )
+            folder, output, joints=joints, people=people, workers=workers, progress=callback, strict=strict,
+            denoise=denoise, resume=resume,
+        )  # fmt: skip
     echo_conversion(report, output, as_json)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .errors import expected_errors
-from .options import echo_conversion, existing_path, json_flag, progress, require
+from .options import class_lines, echo_conversion, existing_path, json_flag, progress, require
 
 
 @click.command("convert-pyskl")
@@ -25,6 +25,15 @@ from .options import echo_conversion, existing_path, json_flag, progress, requir
     metavar="FILE",
     help="Class names, one a line, in label order (default: from the annotations, or built in).",
 )
+@click.option(
+    "--kpfiles",
+    type=existing_path,
+    metavar="FOLDER",
+    help="The keypoint files of Kinetics, whose annotations are headers only.",
+)
+@click.option(
+    "--people", type=click.IntRange(min=1), help="Most people kept in a sequence, the best scores first (default: all)."
+)
 @click.option("--strict", is_flag=True, help="Stop at the first broken annotation instead of leaving it out.")
 @json_flag
 @expected_errors
@@ -33,6 +42,8 @@ def command(
     output: Path,
     layout: str | None,
     classes_file: Path | None,
+    kpfiles: Path | None,
+    people: int | None,
     strict: bool,
     as_json: bool,
 ):
@@ -45,17 +56,15 @@ def command(
       skelmae convert-pyskl ntu60_hrnet.pkl ntu60_2d.h5 --layout coco17
     """
     require(annotations)
-    classes = None
-    if classes_file is not None:
-        lines = require(classes_file).read_text(encoding="utf-8").splitlines()
-        classes = [line.strip() for line in lines if line.strip()]
-        if not classes:
-            raise ValueError(f"{classes_file}: expected class names, one a line, found none")
+    classes = class_lines(classes_file)
+    if kpfiles is not None:
+        require(kpfiles, "folder")
 
     from skelmae_datasets import convert_pyskl
 
     with progress("Converting") as callback:
         report = convert_pyskl(
-            annotations, output, layout=layout, classes=classes, progress=callback, strict=strict
-        )
+            annotations, output, layout=layout, classes=classes, progress=callback, strict=strict, kpfiles=kpfiles,
+            people=people,
+        )  # fmt: skip
     echo_conversion(report, output, as_json)

@@ -11,6 +11,8 @@ import click
 COMMANDS = {
     "convert-ntu": ("convert_ntu", "Raw NTU RGB+D .skeleton files to one store."),
     "convert-pyskl": ("convert_pyskl", "A PYSKL annotation pickle to one store."),
+    "convert-arrays": ("convert_arrays", "CTR-GCN .npz or st-gcn .npy arrays to one store."),
+    "validate": ("validate", "Every problem of a recording, an annotation file, arrays or a store."),
     "info": ("info", "What is in a store, a run folder or a .keras file."),
     "pretrain": ("pretrain", "Train a SkeletonMAE to reconstruct masked joints."),
     "finetune": ("finetune", "Train an action classifier, from a pre-trained encoder or not."),

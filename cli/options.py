@@ -156,6 +156,21 @@ def progress(label: str) -> Iterator[Callable[[int, int], None] | None]:
             bar.__exit__(None, None, None)
 
 
+def class_lines(path: Path | None) -> list[str] | None:
+    """The names in a file, one a line; None without a file.
+
+    Raises:
+        ValueError: the file has none. OSError: it cannot be read.
+    """
+    if path is None:
+        return None
+    lines = require(path).read_text(encoding="utf-8").splitlines()
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise ValueError(f"{path}: expected class names, one a line, found none")
+    return names
+
+
 def echo_conversion(report: dict, output: Path, as_json: bool) -> None:
     """Say what a conversion wrote, what it left out and why."""
     if as_json:
@@ -168,9 +183,15 @@ def echo_conversion(report: dict, output: Path, as_json: bool) -> None:
         click.echo(table(rows))
     if report.get("partial"):
         click.echo("  a part of the benchmark: compare its figures with no published ones")
+    for name, entry in (report.get("counts") or {}).items():
+        if entry["found"] != entry["expected"]:
+            click.echo(f"    {name}: {entry['found']} of {entry['expected']}")
     for key, text in (
         ("missing_listed", "files of the benchmark's own missing-skeleton list left out"),
-        ("split_ids_not_found", "ids named by a split and not among the annotations"),
+        ("split_missing", "ids named by a split and not among the annotations"),
+        ("resumed", "files taken over from the conversion that was interrupted"),
+        ("crowded", "sequences with more than two people, the best scores first"),
+        ("copied", "sequences whose second person only repeated the first"),
     ):
         count = report.get(key) or 0
         if isinstance(count, dict):
@@ -178,6 +199,13 @@ def echo_conversion(report: dict, output: Path, as_json: bool) -> None:
         count = count if isinstance(count, int) else len(count)
         if count:
             click.echo(f"  {count} {text}")
+    dropped = report.get("dropped") or []
+    if dropped:
+        click.echo(f"  {len(dropped)} tracks of {len({entry[0] for entry in dropped})} sequences are no person:")
+        for name, body, frames, reason in dropped[:SHOWN_SKIPPED]:
+            click.echo(f"    {name}: body {body} ({frames} frames): {reason}")
+        if len(dropped) > SHOWN_SKIPPED:
+            click.echo(f"    ... and {len(dropped) - SHOWN_SKIPPED} more (--json lists all)")
     skipped = report.get("skipped") or []
     if skipped:
         click.echo(f"  {len(skipped)} left out:")

@@ -1,10 +1,12 @@
 """Files to arrays: skeleton layouts, readers of recordings, and the store they are converted to."""
 
+from .arrays import convert_arrays
 from .errors import DataError
 from .layouts import SkeletonLayout, get_layout, layout_names
 from .ntu import convert_ntu, read_skeleton
 from .pyskl import convert_pyskl
 from .store import Sample, SkeletonStore, StoreWriter, describe_store
+from .validation import validate
 
 __all__ = [
     "DataError",
@@ -12,10 +14,12 @@ __all__ = [
     "SkeletonLayout",
     "SkeletonStore",
     "StoreWriter",
+    "convert_arrays",
     "convert_ntu",
     "convert_pyskl",
     "describe_store",
     "get_layout",
     "layout_names",
     "read_skeleton",
+    "validate",
 ]

@@ -1,7 +1,6 @@
 """Rules and constants of the public benchmarks: splits, class names, missing recordings, expected counts.
 
-Sources: the NTU RGB+D README (names, missing skeletons, one-shot protocol), CTR-GCN and PYSKL (split lists,
-    which
+Sources: the NTU RGB+D README (names, missing skeletons, one-shot protocol), CTR-GCN and PYSKL (split lists, which
 agree), PYSKL label maps (class names).
 """
 
@@ -15,41 +14,10 @@ _NTU_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
 NTU_MAX_SETUP, NTU_MAX_SUBJECT, NTU_MAX_ACTION = 32, 106, 120
 
 # Cross-subject training subjects; those up to 40 are the NTU RGB+D 60 list.
-NTU_TRAIN_SUBJECTS = frozenset(
-    (
-        1,
-        2,
-        4,
-        5,
-        8,
-        9,
-        13,
-        14,
-        15,
-        16,
-        17,
-        18,
-        19,
-        25,
-        27,
-        28,
-        31,
-        34,
-        35,
-        38,
-        45,
-        46,
-        47,
-        49,
-        50,
-        52,
-        53,
-        54,
-        55,
-        56,
-    )
-    + (57, 58, 59, 70, 74, 78, 80, 81, 82, 83, 84, 85, 86, 89, 91, 92, 93, 94, 95, 97, 98, 100, 103)
-)
+NTU_TRAIN_SUBJECTS = frozenset((
+    1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38, 45, 46, 47, 49, 50, 52, 53, 54, 55, 56,
+    57, 58, 59, 70, 74, 78, 80, 81, 82, 83, 84, 85, 86, 89, 91, 92, 93, 94, 95, 97, 98, 100, 103,
+))  # fmt: skip
 NTU_TRAIN_CAMERAS = frozenset((2, 3))  # cross-view; cross-setup trains on even setups
 NTU_TWO_PERSON_ACTIONS = frozenset((*range(50, 61), *range(106, 121)))  # 1-based
 NTU_ONE_SHOT_ACTIONS = tuple(range(1, 121, 6))  # 1-based novel classes of the one-shot protocol
@@ -127,14 +95,35 @@ def ntu_splits(stems, benchmark):
 
     Args:
         stems: recording names.
-        benchmark: "ntu60" (xsub and xview) or "ntu120" (xsub and xset).
+        benchmark: "ntu60" (xsub and xview) or "ntu120" (xsub, xset and the one-shot protocol: oneshot_train has
+            the 100 auxiliary classes, oneshot_exemplar one recording of each of the 20 novel ones, oneshot_val
+            the others of these).
     Returns: dict split name -> list of stems, in the given order; every split is there, maybe empty.
     """
     second = "xview" if benchmark == "ntu60" else "xset"
     splits = {f"{kind}_{part}": [] for kind in ("xsub", second) for part in ("train", "val")}
+    if benchmark == "ntu120":
+        splits |= {f"oneshot_{part}": [] for part in ("train", "exemplar", "val")}
     for stem in stems:
         name = parse_name(stem)
         train = name["camera"] in NTU_TRAIN_CAMERAS if second == "xview" else name["setup"] % 2 == 0
         splits["xsub_train" if name["subject"] in NTU_TRAIN_SUBJECTS else "xsub_val"].append(stem)
         splits[f"{second}_train" if train else f"{second}_val"].append(stem)
+        if benchmark == "ntu120":
+            novel = name["action"] in NTU_ONE_SHOT_ACTIONS
+            part = "exemplar" if stem in NTU_ONE_SHOT_EXEMPLARS else "val" if novel else "train"
+            splits[f"oneshot_{part}"].append(stem)
     return splits
+
+
+def check_counts(benchmark, samples, splits):
+    """Found against official counts.
+
+    Args:
+        benchmark: a key of EXPECTED_COUNTS; others give an empty result.
+        samples: how many there are in all. splits: dict split name -> how many.
+    Returns: dict "all" or split name -> {"found", "expected"}, for every count that is official.
+    """
+    found = {"all": samples} | splits
+    expected = EXPECTED_COUNTS.get(benchmark, {})
+    return {name: {"found": found.get(name, 0), "expected": count} for name, count in expected.items()}

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .benchmarks import class_names, match_name, unique_names
+from .benchmarks import check_counts, class_names, match_name, ntu_benchmark, unique_names
 from .errors import DataError
+from .kinetics import KeypointFiles
 from .layouts import default_layout, get_layout
 from .restricted_pickle import restricted_load
 from .store import Sample, StoreWriter
@@ -18,12 +19,13 @@ from .store import Sample, StoreWriter
 __all__ = ["convert_pyskl", "read_annotations", "restricted_load"]
 
 
-def convert_pyskl(path, output, layout=None, classes=None, progress=None, strict=False):
+def convert_pyskl(path, output, layout=None, classes=None, progress=None, strict=False, kpfiles=None, people=None):
     """Convert an annotation pickle into a store.
 
     C = 2 gives channels x, y (pixels), with `keypoint_score` x, y, score; C = 3 gives x, y, z (metres). A
     joint with a value that is not finite becomes zero. Labels without names that are not 0..K-1 are
-    renumbered in rising order, the originals named as classes and kept in provenance["labels"].
+    renumbered in rising order, the originals named as classes and kept in provenance["labels"]. Of more than two
+    persons with scores the best comes first (by the sum of its scores), as readers take the first.
 
     Args:
         path: the pickle, opened by the restricted reader. output: the store to write.
@@ -31,21 +33,28 @@ def convert_pyskl(path, output, layout=None, classes=None, progress=None, strict
         classes: class names in label order; by default those in the file (meta.classes) or of a known
             benchmark.
         progress: called with (done, total). strict: raise on the first bad annotation instead of skipping it.
+        kpfiles: the folder of Kinetics' keypoint files, without which its annotations hold no keypoints.
+        people: the most persons kept, all where None.
     Returns: dict with samples, skipped [(id, reason)], people {M: samples}, empty (samples without any
-        joint), layout, channels, classes (number), labels (the originals if renumbered, else None), splits
-        {name: samples}, split_missing {name: ids not among the samples}.
+        joint), crowded (samples with more than two persons), layout, channels, classes (number), labels (the
+        originals if renumbered, else None), splits {name: samples}, split_missing {name: ids not among the
+        samples}, benchmark, counts {split: {found, expected}} and partial for NTU RGB+D.
     Raises: DataError where the file or every annotation is unusable, OSError where it cannot be read.
     """
     content, source = restricted_load(path), Path(path).name
     annotations, splits, meta = _parts(content, source)
-    skeleton, scored, half = _survey(annotations, layout, source)
-    channels = ("x", "y", "z") if skeleton[1] == 3 else ("x", "y", "score") if scored else ("x", "y")
     key = "filename" if "filename" in annotations[0] else "frame_dir"
+    files = None
+    if kpfiles is not None and "raw_file" in annotations[0]:
+        files = KeypointFiles(kpfiles)
+        annotations = sorted(annotations, key=lambda a: str(a.get("raw_file")) if isinstance(a, dict) else "")
+    skeleton, scored, half = _survey(annotations if files is None else _first(files, annotations, key), layout, source)
+    channels = ("x", "y", "z") if skeleton[1] == 3 else ("x", "y", "score") if scored else ("x", "y")
     names, renumbered = _classes(annotations, classes, meta, Path(path), key)
     lookup = {label: i for i, label in enumerate(renumbered)} if renumbered else None
     provenance = {"reader": "pyskl", "source": source, "labels": renumbered}
     provenance |= {f"meta.{name}": text for name, text in meta.items() if isinstance(text, str)}
-    skipped, people, empty = [], Counter(), 0
+    skipped, counted, empty, crowded = [], Counter(), 0, 0
     with StoreWriter(
         output,
         layout=skeleton[0],
@@ -57,13 +66,16 @@ def convert_pyskl(path, output, layout=None, classes=None, progress=None, strict
     ) as writer:
         for number, annotation in enumerate(annotations):
             try:
+                annotation = files.fill(annotation, key) if files else annotation
                 sample = _sample(annotation, key, channels, skeleton[0], source, number)
+                crowded += len(sample.keypoints) > 2
+                sample.keypoints = _best_first(sample.keypoints, scored)[:people]
                 if lookup and sample.label >= 0:
                     sample.label = lookup[sample.label]
                 writer.append(sample)
-                people[len(sample.keypoints)] += 1
+                counted[len(sample.keypoints)] += 1
                 empty += not sample.keypoints[..., :2].any()
-            except DataError as error:
+            except (DataError, OSError) as error:
                 if strict:
                     raise
                 name = annotation.get(key, number) if isinstance(annotation, dict) else number
@@ -73,12 +85,18 @@ def convert_pyskl(path, output, layout=None, classes=None, progress=None, strict
         if not writer.ids:
             raise DataError(source, "annotations", "one usable annotation or more", skipped[0][1])
         missing = writer.set_splits(splits)
-        writer.provenance |= {"skipped": len(skipped)}
+        sizes = {name: len(ids) - missing[name] for name, ids in splits.items()}
+        ntu = [numbers for numbers in map(match_name, writer.ids) if numbers]
+        benchmark = ntu_benchmark(ntu) if len(ntu) == len(writer.ids) else None
+        counts = {name: entry for name, entry in check_counts(benchmark, len(writer.ids), sizes).items()
+                  if name == "all" or name in sizes}  # fmt: skip
+        partial = any(entry["found"] != entry["expected"] for entry in counts.values())
+        writer.provenance |= {"skipped": len(skipped), "benchmark": benchmark, "partial": partial}
     return {
         "samples": len(writer.ids), "skipped": skipped, "empty": empty,
-        "people": dict(sorted(people.items())),
+        "people": dict(sorted(counted.items())), "crowded": crowded,
         "layout": skeleton[0].name, "channels": list(channels), "classes": len(names), "labels": renumbered,
-        "splits": {name: len(ids) - missing[name] for name, ids in splits.items()}, "split_missing": missing,
+        "splits": sizes, "split_missing": missing, "benchmark": benchmark, "counts": counts, "partial": partial,
     }  # fmt: skip
 
 
@@ -94,6 +112,24 @@ def read_annotations(path, layout=None):
     key = "filename" if "filename" in annotations[0] else "frame_dir"
     for number, annotation in enumerate(annotations):
         yield _sample(annotation, key, channels, skeleton[0], source, number)
+
+
+def _first(files, annotations, key):
+    """The first annotation that its kpfile fills, in a list; the last error where there is none."""
+    problem = None
+    for annotation in annotations:
+        try:
+            return [files.fill(annotation, key)]
+        except (DataError, OSError) as error:
+            problem = error
+    raise problem
+
+
+def _best_first(keypoints, scored):
+    """Of more than two persons the one with the highest sum of scores first; otherwise as they are."""
+    if not scored or len(keypoints) <= 2:
+        return keypoints
+    return keypoints[np.argsort(-keypoints[..., 2].sum(axis=(1, 2), dtype="float64"), kind="stable")]
 
 
 def _parts(content, source):
@@ -123,7 +159,7 @@ def _survey(annotations, layout, source):
     """((layout, C), scores present, all float16), from the annotations that have keypoints."""
     if not any(isinstance(a, dict) and "keypoint" in a for a in annotations):
         if "raw_file" in annotations[0]:
-            found = "raw_file: keypoints in separate files (the Kinetics form), which are not read"
+            found = "raw_file: the Kinetics form, whose keypoints are in kpfiles; name their folder (--kpfiles)"
             raise DataError(source, "annotations[0]", "keypoint", found)
         raise DataError(
             source, "annotations[0].keypoint", "the key", ", ".join(map(_told, annotations[0]))[:120]

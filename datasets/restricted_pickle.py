@@ -7,6 +7,7 @@ pickle.
 
 import os
 import pickle
+import struct
 from collections import OrderedDict
 
 import numpy as np
@@ -113,12 +114,29 @@ for _core in ("numpy.core", "numpy._core"):
 _GLOBALS["numpy", "ndarray"], _GLOBALS["numpy", "dtype"] = _NDARRAY, _dtype
 
 
+class _Bounded:
+    """A file of which no more is asked for than it has: a plain read() sets aside what is announced."""
+
+    def __init__(self, file):
+        self.file, self.readline = file, file.readline
+        self.size = os.fstat(file.fileno()).st_size
+
+    def read(self, size):
+        self.check(size)
+        return self.file.read(size)
+
+    def check(self, size):
+        if size > self.size - self.file.tell():
+            raise pickle.UnpicklingError("more data announced than the file holds")
+
+
 class _Unpickler(pickle._Unpickler):
     dispatch = dict(pickle._Unpickler.dispatch)
 
-    def __init__(self, file, source, budget):
-        super().__init__(file, encoding="latin1")
-        self.source, self.budget = source, budget
+    def __init__(self, file, source):
+        self.bounded = _Bounded(file)
+        super().__init__(self.bounded, encoding="latin1")
+        self.source, self.budget = source, 3 * self.bounded.size + _SLACK
 
     def find_class(self, module, name):
         try:
@@ -132,6 +150,12 @@ class _Unpickler(pickle._Unpickler):
         self.budget -= size
         if self.budget < 0:
             raise pickle.UnpicklingError("more array data than the file holds")
+
+    def load_bytearray8(self):
+        (size,) = struct.unpack("<Q", self.read(8))
+        if size > self.bounded.size:
+            raise pickle.UnpicklingError("more data announced than the file holds")
+        self.append(bytearray(self.read(size)))
 
     def load_build(self):
         target, state = self.stack[-2], self.stack[-1]
@@ -148,6 +172,7 @@ class _Unpickler(pickle._Unpickler):
             self.spend(len(item) if isinstance(item, bytes | bytearray | str | tuple | list | dict) else 0)
         super().load_reduce()
 
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
     dispatch[pickle.BUILD[0]] = load_build
     dispatch[pickle.REDUCE[0]] = load_reduce
 
@@ -159,9 +184,8 @@ def restricted_load(path):
         sizes that it does not hold; OSError where it cannot be read.
     """
     with open(path, "rb") as file:
-        budget = 3 * os.fstat(file.fileno()).st_size + _SLACK
         try:
-            return _Unpickler(file, path, budget).load()
+            return _Unpickler(file, path).load()
         except DataError:
             raise
         except OSError as error:

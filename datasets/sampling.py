@@ -41,6 +41,33 @@ def uniform_sample_indices(num_frames, length, rng, interval=(1.0, 1.0)):
     return ((indices + offset) % num_frames).astype(np.int64)
 
 
+def stretch_indices(num_frames, length, rng, interval=(1.0, 1.0)):
+    """Sample one training clip: one frame from each of `length` equal stretches of a random part of the recording.
+
+    The rule `uniform_sample_indices` has for long recordings, for all: a recording shorter than the clip is stretched,
+    never looped, as `uniform_grid_indices` does. The same place of every stretch is taken, so motion stays smooth.
+
+    Args:
+        num_frames: frames in the recording, at least 1.
+        length: frames in the clip, at least 1.
+        rng: `numpy.random.Generator`.
+        interval: (low, high) share of the recording to sample from; the share and its place are drawn.
+
+    Returns:
+        (length,) int64, never decreasing.
+
+    Raises:
+        ValueError: a count below 1, or an interval outside 0 < low <= high <= 1.
+    """
+    _check_counts(num_frames, length)
+    low, high = interval
+    if not 0 < low <= high <= 1:
+        raise ValueError(f"interval: expected 0 < low <= high <= 1, found {tuple(interval)}")
+    window = max(1, int((low + rng.random() * (high - low)) * num_frames))
+    offset = int(rng.integers(0, num_frames - window + 1))
+    return offset + np.floor((np.arange(length) + rng.random()) * window / length).astype(np.int64)
+
+
 def uniform_sample_test_indices(num_frames, length, num_clips=1, seed=255):
     """Sample `num_clips` test clips, the same ones at every call and the same ones as PYSKL.
 

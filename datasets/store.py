@@ -47,8 +47,10 @@ class SkeletonStore:
         except DataError:
             self.close()
             raise
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError, MemoryError) as error:
             self.close()
+            if isinstance(error, OSError) and error.filename is not None:
+                raise  # the file cannot be read at all
             raise DataError(self.path, "", "a sound store", error) from None
 
     def __reduce__(self):
@@ -94,7 +96,10 @@ class SkeletonStore:
         if data.size * 4 > max_bytes:
             return None
         rows = np.empty(data.shape, "float32")
-        data.read_direct(rows)
+        try:
+            data.read_direct(rows)
+        except OSError as error:
+            raise DataError(self.path, "keypoints", "", error) from None
         bounds = zip(self._offset, self.people, self.frames, strict=True)
         return [rows[start : start + m * t].reshape(m, t, *rows.shape[1:]) for start, m, t in bounds]
 
@@ -127,8 +132,14 @@ class SkeletonStore:
         """Recompute the fingerprint from the content. Raises DataError where it differs."""
         data, digest = self._open()["keypoints"], hashlib.sha256()
         for start in range(0, len(data), _BLOCK_ROWS):
-            digest.update(data[start : start + _BLOCK_ROWS])
-        columns = {name: self._open()["samples"][name][()] for name in COLUMNS}
+            try:
+                digest.update(data[start : start + _BLOCK_ROWS])
+            except OSError as error:
+                raise DataError(self.path, f"keypoints, row {start} on", "", error) from None
+        try:
+            columns = {name: self._open()["samples"][name][()] for name in COLUMNS}
+        except OSError as error:
+            raise DataError(self.path, "samples", "", error) from None
         header = header_texts(self.layout, self.classes, self.channels, self.units)
         found = content_fingerprint(digest, header, self.ids, columns, self.splits)
         if found != self.fingerprint:
@@ -171,6 +182,7 @@ class SkeletonStore:
 
     def _load(self, file):
         attrs = {name: file.attrs[name] for name in file.attrs}
+        attrs = {name: v.decode() if isinstance(v, bytes) else v for name, v in attrs.items()}
         if attrs.get("format") != FORMAT or int(attrs.get("version", 0)) != VERSION:
             found = f"{attrs.get('format')} {attrs.get('version')}"
             raise DataError(self.path, "format", f"{FORMAT} {VERSION}", found)
@@ -193,8 +205,6 @@ class SkeletonStore:
                 raise DataError(
                     self.path, f"samples/{name}", f"shape {wanted}", f"{column.dtype} {column.shape}"
                 )
-            if column.nbytes > os.path.getsize(self.path):
-                raise DataError(self.path, f"samples/{name}", "the announced rows", "no data behind them")
         self.ids = [value.decode("utf-8") for value in columns.pop("id")[()].tolist()]
         values = {name: column[()] for name, column in columns.items()}
         self.labels, self._offset = values.pop("label"), values.pop("offset")
@@ -228,6 +238,8 @@ class SkeletonStore:
             raise DataError(
                 self.path, name, "a dataset held in this file", "none" if item is None else "another"
             )
+        if name != "keypoints" and item.nbytes > os.path.getsize(self.path):  # the others are not compressed
+            raise DataError(self.path, name, "the announced rows", "no data behind them")
         return item
 
 

@@ -44,6 +44,7 @@ class StoreWriter:
         units: "pixels" or "metres".
         provenance: JSON-able dict; may be added to until the exit, not part of the fingerprint.
         dtype: "float16" or "float32", the precision kept.
+    Attributes: temporary, the path written to until the exit.
     """
 
     def __init__(self, path, *, layout, classes, channels, units, provenance=None, dtype="float32"):
@@ -56,20 +57,20 @@ class StoreWriter:
             raise DataError(self.path, "classes", "unique names", "a name twice")
         self.ids, self._rows, self._buffer, self._buffered = {}, 0, [], 0
         self._columns, self._splits, self._digest = {name: [] for name in COLUMNS}, {}, hashlib.sha256()
-        self._file = self._temporary = None
+        self._file = self.temporary = None
 
     def __enter__(self):
         if self.path.is_dir():
             raise DataError(self.path, "", "a file to write", "a folder")
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, self._temporary = tempfile.mkstemp(".part", f".{self.path.name}.", self.path.parent)
+        handle, self.temporary = tempfile.mkstemp(".part", f".{self.path.name}.", self.path.parent)
         os.close(handle)
         try:
-            self._file = h5py.File(self._temporary, "w", libver=("v110", "v110"))  # attributes beyond 64 KiB
+            self._file = h5py.File(self.temporary, "w", libver=("v110", "v110"))  # attributes beyond 64 KiB
             shape = (self.layout.num_joints, len(self.channels))
             self._data = self._file.create_dataset(
                 "keypoints", (0, *shape), self.dtype, maxshape=(None, *shape), chunks=(_CHUNK_ROWS, *shape),
-                compression="gzip", compression_opts=4, shuffle=True,
+                compression="gzip", compression_opts=4, shuffle=True, fletcher32=True,
             )  # fmt: skip
         except BaseException:
             self._discard()
@@ -172,22 +173,24 @@ class StoreWriter:
         fingerprint = content_fingerprint(self._digest, header, list(self.ids), columns, self._splits)
         extra = {"provenance": json.dumps(self.provenance, ensure_ascii=False), "fingerprint": fingerprint}
         for name, value in ({"format": FORMAT, "version": VERSION} | header | extra).items():
+            if isinstance(value, str):  # of fixed length: HDF5 keeps no checksum of the others
+                value = np.bytes_(value.encode())
             self._file.attrs[name] = value
         self._file.close()
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(self._temporary, 0o666 & ~umask)
-        with open(self._temporary, "rb") as file:
+        os.chmod(self.temporary, 0o666 & ~umask)
+        with open(self.temporary, "rb") as file:
             os.fsync(file.fileno())
-        os.replace(self._temporary, self.path)
+        os.replace(self.temporary, self.path)
 
     def _discard(self):
         try:
             if self._file is not None:
                 self._file.close()
         finally:
-            if self._temporary is not None:
-                Path(self._temporary).unlink(missing_ok=True)
+            if self.temporary is not None:
+                Path(self.temporary).unlink(missing_ok=True)
 
 
 def check_header(path, channels, units, dtype):

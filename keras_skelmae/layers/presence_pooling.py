@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 PEOPLE_FUSIONS = ("mean", "concat")
+TIMES = ("mean", "mean+max")
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -20,6 +21,7 @@ class PresencePooling(keras.layers.Layer):
         people: "mean" or "concat".
         groups: None, or lists of joint indices, such as body parts: each is averaged by itself and all stand side by
             side, G * C channels instead of C.
+        time: "mean", or "mean+max" for the largest value over the frames beside it (features must be >= 0).
 
     Call arguments:
         inputs: ``(B, M, T, V, C)``.
@@ -29,7 +31,7 @@ class PresencePooling(keras.layers.Layer):
         ``(B, M, T, V, C)``.
 
     Output shape:
-        ``(B, C)`` or ``(B, M * C)``, with groups G times as wide.
+        ``(B, C)`` or ``(B, M * C)``, with groups G times as wide, with "mean+max" twice.
 
     Example:
         >>> import numpy as np
@@ -43,11 +45,14 @@ class PresencePooling(keras.layers.Layer):
         None; padding people with zeros is PYSKL's convention.
     """
 
-    def __init__(self, people="mean", groups=None, **kwargs):
+    def __init__(self, people="mean", groups=None, time="mean", **kwargs):
         super().__init__(**kwargs)
         if people not in PEOPLE_FUSIONS:
             raise ValueError(f"people: expected one of {PEOPLE_FUSIONS}, found {people!r}")
+        if time not in TIMES:
+            raise ValueError(f"time: expected one of {TIMES}, found {time!r}")
         self.people = people
+        self.time = time
         self.groups = None if groups is None else [[int(joint) for joint in group] for group in groups]
 
     def call(self, inputs, presence):
@@ -61,15 +66,18 @@ class PresencePooling(keras.layers.Layer):
             x = ops.reshape(x, (-1, *inputs.shape[1:3], len(self.groups) * inputs.shape[-1]))  # (B, M, T, G * C)
         weight = ops.cast(presence, x.dtype)[..., None]  # (B, M, T, 1)
         frames = ops.sum(weight, axis=2)  # (B, M, 1)
-        x = ops.sum(x * weight, axis=2) / ops.maximum(frames, 1)  # (B, M, C)
+        pooled = [ops.sum(x * weight, axis=2) / ops.maximum(frames, 1)]  # (B, M, C)
+        if self.time == "mean+max":  # absent frames never win: features after a ReLU are not below zero
+            pooled.append(ops.max(x * weight, axis=2))
+        x = ops.concatenate(pooled, axis=-1)
         if self.people == "concat":
             return ops.reshape(x, (-1, x.shape[1] * x.shape[2]))  # (B, M * C)
         here = ops.cast(frames > 0, x.dtype)  # (B, M, 1)
         return ops.sum(x * here, axis=1) / ops.maximum(ops.sum(here, axis=1), 1)  # (B, C)
 
     def compute_output_shape(self, input_shape):
-        width = input_shape[-1] * (1 if self.groups is None else len(self.groups))
+        width = input_shape[-1] * (1 if self.groups is None else len(self.groups)) * (2 if self.time != "mean" else 1)
         return (input_shape[0], width * (input_shape[1] if self.people == "concat" else 1))
 
     def get_config(self):
-        return {**super().get_config(), "people": self.people, "groups": self.groups}
+        return {**super().get_config(), "people": self.people, "groups": self.groups, "time": self.time}

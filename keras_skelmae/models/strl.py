@@ -27,6 +27,7 @@ class STRLClassifier(keras.Model):
             for none.
         people: "mean" or "concat", how the people's features meet, see PresencePooling.
         pooling: "joints" (the mean over all joints) or "parts" (each body part by itself, side by side).
+        time_pooling: "mean" or "mean+max", see PresencePooling.
         dropout_rate: float, before the classifier.
         head_units: int, width of the hidden layer of the classifying MLP; 0 for none.
         encoder: None, or a SkeletonMAE, SkeletonEncoder or STRLAutoencoder: weights to start from.
@@ -46,7 +47,7 @@ class STRLClassifier(keras.Model):
                  num_people=2, units=64, encoder_layers=3, num_layers=3, normalize="clip", image_size=(1080, 1920),
                  streams=("joint",), normalization="batch", backbone="gin", joint_positions=False, share_people=False,
                  residual="concat", readout="pooled", encoder_pool="sum", temporal="last", temporal_strides=(),
-                 people="mean", pooling="joints", dropout_rate=0.0,
+                 people="mean", pooling="joints", time_pooling="mean", dropout_rate=0.0,
                  head_units=128, encoder=None, name="strl_classifier", **kwargs):
         if class_names is not None and len(class_names) != num_classes:
             raise ValueError(f"class_names: expected {num_classes} names, found {len(class_names)}")
@@ -65,7 +66,7 @@ class STRLClassifier(keras.Model):
             joint_positions=joint_positions, residual=residual, readout=readout, encoder_pool=encoder_pool,
             temporal=temporal, temporal_strides=temporal_strides)
         groups = list(layout.parts.values()) if pooling == "parts" else None
-        x = PresencePooling(people, groups, name="pooling")(x, here)  # (B, units), or as many times as there are parts
+        x = PresencePooling(people, groups, time_pooling, name="pooling")(x, here)  # (B, a multiple of units)
         if dropout_rate:
             x = keras.layers.Dropout(dropout_rate, name="dropout")(x)
         if head_units:
@@ -98,6 +99,7 @@ class STRLClassifier(keras.Model):
         self.temporal_strides = [int(stride) for stride in temporal_strides]
         self.people = people
         self.pooling = pooling
+        self.time_pooling = time_pooling
         self.dropout_rate = dropout_rate
         self.head_units = head_units
         if encoder is not None:
@@ -107,7 +109,7 @@ class STRLClassifier(keras.Model):
         keys = ("num_classes", "class_names", "num_coordinates", "use_score", "num_frames", "num_people", "units",
                 "encoder_layers", "num_layers", "normalize", "image_size", "streams", "normalization", "backbone",
                 "joint_positions", "share_people", "residual", "readout", "encoder_pool", "temporal",
-                "temporal_strides", "people", "pooling", "dropout_rate", "head_units")
+                "temporal_strides", "people", "pooling", "time_pooling", "dropout_rate", "head_units")
         return {"name": self.name, "layout": self.layout.to_dict(), **{key: getattr(self, key) for key in keys}}
 
     @classmethod

@@ -22,6 +22,7 @@ class Config:
 
     # data
     num_frames: int = 64  # T
+    sampling: str = "uniform"  # uniform (PYSKL's), stretch
     people: int = 0  # P; 0 = as many as the store holds, at most 2
     use_score: bool = False  # the pose estimator's confidence as a channel
     # joint embedding and encoder, the same in both stages
@@ -54,6 +55,7 @@ class Config:
     temporal_strides: tuple = ()  # with temporal = "each", one a layer
     people_fusion: str = "mean"
     pooling: str = "joints"  # joints, parts
+    time_pooling: str = "mean"  # mean, mean+max
     dropout_rate: float = 0.0
     head_units: int = 128
     label_smoothing: float = 0.1
@@ -90,6 +92,8 @@ class Config:
 COUNTS = ("epochs", "batch_size", "num_frames", "units", "encoder_layers", "num_layers", "validation_every")
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 CHOICES = {
+    "time_pooling": ("mean", "mean+max"),
+    "sampling": ("uniform", "stretch"),
     "scope": ("encoder", "trunk"),
     "backbone": ("gin", "gcn", "gat"),
     "normalize": ("clip", "image", "none"), "normalization": ("batch", "layer", "none"),

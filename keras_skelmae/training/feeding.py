@@ -5,6 +5,7 @@ import numpy as np
 
 from skelmae_datasets.masking import sample_joint_masks, sample_part_masks
 from skelmae_datasets.sampling import (
+    stretch_indices,
     uniform_grid_indices,
     uniform_sample_indices,
     uniform_sample_test_indices,
@@ -12,6 +13,7 @@ from skelmae_datasets.sampling import (
 from skelmae_datasets.transforms import joint_noise, random_flip, random_rotate, random_scale, random_shear
 
 CACHE_BYTES = 2 * 2**30
+SAMPLINGS = ("uniform", "stretch")
 AUGMENTATIONS = ("crop_min", "rotate", "scale", "shear", "joint_noise", "flip")
 
 
@@ -56,10 +58,12 @@ class SkeletonBatches(keras.utils.PyDataset):
         num_clips: int, clips a sequence when not training; 1 = the middle frames of equal stretches.
         seed: int.
         first_epoch: int, for continuing.
+        sampling: "uniform" (PYSKL's, which loops a short sequence) or "stretch", how training draws frames.
     """
 
     def __init__(self, source, indices, *, batch_size=32, num_frames=64, num_people=2, use_score=False,
-                 training=True, masked=None, each_person=False, augment=None, num_clips=1, seed=0, first_epoch=0):
+                 training=True, masked=None, each_person=False, augment=None, num_clips=1, seed=0, first_epoch=0,
+                 sampling="uniform"):
         super().__init__()
         self.source = source if isinstance(source, SequenceSource) else SequenceSource(source)
         self.store = self.source.store
@@ -69,6 +73,9 @@ class SkeletonBatches(keras.utils.PyDataset):
             raise ValueError(f"{self.store.path}: use_score: expected a score channel, found {self.store.channels}")
         self.channels = self.dims + bool(use_score)
         self.training, self.masked, self.num_clips = training, masked, num_clips
+        if sampling not in SAMPLINGS:
+            raise ValueError(f"sampling: expected one of {SAMPLINGS}, found {sampling!r}")
+        self.sampling = sampling
         self.augment = dict(augment or {})
         unknown = sorted(set(self.augment) - set(AUGMENTATIONS))
         if unknown:
@@ -111,7 +118,8 @@ class SkeletonBatches(keras.utils.PyDataset):
     def _frames(self, count, rng):
         if self.training:
             low = self.augment.get("crop_min", 1.0)
-            return uniform_sample_indices(count, self.num_frames, rng, (low, 1.0))[None]
+            sample = stretch_indices if self.sampling == "stretch" else uniform_sample_indices
+            return sample(count, self.num_frames, rng, (low, 1.0))[None]
         if self.num_clips == 1:
             return uniform_grid_indices(count, self.num_frames)[None]
         return uniform_sample_test_indices(count, self.num_frames, self.num_clips)

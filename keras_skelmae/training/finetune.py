@@ -89,12 +89,12 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
     source = SequenceSource(store)
     common = {"batch_size": config.batch_size, "num_frames": config.num_frames, "num_people": people,
               "use_score": config.use_score, "seed": config.seed}
-    data = SkeletonBatches(source, train, augment=augmentation(config), **common)
+    data = SkeletonBatches(source, train, augment=augmentation(config), sampling=config.sampling, **common)
     held = SkeletonBatches(source, validation, training=False, **common)
     model = STRLClassifier(
         num_classes=len(store.classes), class_names=list(store.classes), num_people=people,
-        people=config.people_fusion, pooling=config.pooling, dropout_rate=config.dropout_rate,
-        head_units=config.head_units, encoder=encoder, **trunk_options(store, config))
+        people=config.people_fusion, pooling=config.pooling, time_pooling=config.time_pooling,
+        dropout_rate=config.dropout_rate, head_units=config.head_units, encoder=encoder, **trunk_options(store, config))
     model.compile(optimizer=make_optimizer(config, len(data)), jit_compile=JIT[config.jit], metrics=["accuracy"],
                   loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing))
     callbacks = [History(output / "history.csv"), keras.callbacks.TerminateOnNaN()]

@@ -63,7 +63,7 @@ def pretrain(store, split, output, config, verbose=True):
     data = SkeletonBatches(
         SequenceSource(store), store.select(split), batch_size=config.batch_size, num_frames=config.num_frames,
         num_people=people, use_score=config.use_score, each_person=not trunk, augment=augmentation(config),
-        seed=config.seed, masked={key: getattr(config, key) for key in DEFAULT_MASK})
+        seed=config.seed, sampling=config.sampling, masked={key: getattr(config, key) for key in DEFAULT_MASK})
     if trunk:
         model = STRLAutoencoder(num_people=people, target=config.target, **trunk_options(store, config))
     else:

@@ -161,7 +161,10 @@ def test_predict_prints_the_likeliest_first(calls, files):
 
 def test_convert_ntu_says_what_it_left_out(calls, files):
     output = succeed("convert-ntu raw out.h5 --joints coco17 --people 1 --workers 2")
-    assert calls[0][2] == {"joints": "coco17", "people": 1, "workers": 2, "progress": None, "strict": False}
+    expected = {"joints": "coco17", "people": 1, "workers": 2, "progress": None, "strict": False}
+    assert calls[0][2] == expected | {"denoise": "skelmae", "resume": False}
+    succeed("convert-ntu raw out.h5 --denoise ctr-gcn --resume")
+    assert (calls[-1][2]["denoise"], calls[-1][2]["resume"]) == ("ctr-gcn", True)
     assert "3 sequences" in output and "xsub_train  2" in output and "a.skeleton: line 2" in output
     assert json.loads(succeed("convert-ntu raw out.h5 --json"))["samples"] == 3
 

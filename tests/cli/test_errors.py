@@ -51,6 +51,8 @@ def test_a_mistyped_command_is_put_right():
         ["convert-ntu", "{missing}", "{out}"],
         ["convert-pyskl", "{missing}", "{out}"],
         ["convert-pyskl", "{present}", "{out}", "--classes", "{missing}"],
+        ["convert-arrays", "{missing}", "{out}"],
+        ["validate", "{missing}"],
         ["info", "{missing}"],
         ["pretrain", "{missing}", "--split", "train", "--output", "{out}"],
         ["pretrain", "{present}", "--split", "train", "--output", "{out}", "--config", "{missing}"],

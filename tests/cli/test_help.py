@@ -72,8 +72,10 @@ def test_version():
 @pytest.mark.parametrize(
     ("name", "options"),
     {
-        "convert-ntu": "--joints --people --workers --strict --json",
-        "convert-pyskl": "--layout --classes --strict --json",
+        "convert-ntu": "--joints --people --denoise --workers --strict --resume --json",
+        "convert-pyskl": "--layout --classes --kpfiles --people --strict --json",
+        "convert-arrays": "--layout --classes --strict --json",
+        "validate": "--fix --all --json",
         "pretrain": "--split --output --config --set --epochs --batch-size --seed --recipe --json",
         "finetune": "--train-split --val-split --output --pretrained --select --config --set --epochs "
         "--batch-size --seed --recipe --json",

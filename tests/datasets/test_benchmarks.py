@@ -23,6 +23,33 @@ def test_totals_agree():
         assert all(table[f"{kind}_train"] + table[f"{kind}_val"] == table["all"] for kind in kinds)
 
 
+def test_counts_follow_from_the_name_lists():
+    """Every performer was recorded in each (setup, replication) doing 60 actions before 3 cameras, 180 files."""
+    full = {"ntu60": {"xsub_train": 40320, "xsub_val": 16560, "xview_train": 37920, "xview_val": 18960}, "ntu120": {}}
+    for benchmark, counts in benchmarks.EXPECTED_COUNTS.items():
+        missing = benchmarks.ntu_splits(sorted(benchmarks.missing_names(benchmark)), benchmark)
+        for split, count in counts.items():
+            if split == "all":
+                continue
+            before = count + len(missing[split])
+            assert before == full[benchmark].get(split, before), "as published, the missing included"
+            assert before % (18960 if split.startswith("xview") else 180) == 0
+
+
+def test_one_shot_protocol():
+    novel = benchmarks.NTU_ONE_SHOT_EXEMPLARS[-1]
+    splits = benchmarks.ntu_splits(["S001C001P001R001A001", novel, "S018C001P041R001A062"], "ntu120")
+    assert splits["oneshot_exemplar"] == [novel] and splits["oneshot_val"] == ["S001C001P001R001A001"]
+    assert splits["oneshot_train"] == ["S018C001P041R001A062"]
+    assert not any(name.startswith("oneshot") for name in benchmarks.ntu_splits([], "ntu60"))
+
+
+def test_check_counts():
+    found = benchmarks.check_counts("ntu60", 56578, {"xsub_train": 40091, "own": 3})
+    assert found["all"] == {"found": 56578, "expected": 56578} and found["xsub_val"]["found"] == 0
+    assert "own" not in found and benchmarks.check_counts(None, 5, {}) == {}
+
+
 def test_split_rules():
     assert len(benchmarks.NTU_TRAIN_SUBJECTS) == 53
     assert sum(subject <= 40 for subject in benchmarks.NTU_TRAIN_SUBJECTS) == 20

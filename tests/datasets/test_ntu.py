@@ -74,7 +74,9 @@ GOOD = text([{BIG: body(0)}, {BIG: body(1)}])
         (GOOD.replace("\n25\n", "\n24\n", 1), "joint count: expected 25, found 24"),
         (GOOD.replace(str(BIG), "-5", 1), "body id"),
         (GOOD.replace("-0.2 2", "abc 2", 1), "abc"),
-        (GOOD + "1" * 500, "characters"),
+        (GOOD.replace(" 100.", " " + "1" * 500, 1), "characters"),
+        (GOOD.replace(" 100.", " 1_00.", 1), "1_00"),
+        (GOOD.replace(" 100.", " 1.00.", 1), "1.00."),
     ],
 )
 def test_broken_text_is_told(broken, match):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skelmae_datasets.sampling import (
+    stretch_indices,
     uniform_grid_indices,
     uniform_sample_indices,
     uniform_sample_test_indices,
@@ -113,3 +114,28 @@ def test_grid_is_the_middle_of_equal_stretches(num_frames, length):
 def test_counts_out_of_range_are_refused(call):
     with pytest.raises(ValueError, match="expected"):
         call()
+
+
+@pytest.mark.parametrize(("num_frames", "length"), [(1, 8), (5, 8), (8, 8), (13, 8), (100, 8)])
+def test_stretching_never_loops_and_covers_the_recording(num_frames, length):
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        whole = stretch_indices(num_frames, length, rng)
+        part = stretch_indices(num_frames, length, rng, (0.5, 0.5))
+        for indices in (whole, part):
+            assert indices.shape == (length,) and indices.min() >= 0 and indices.max() < num_frames
+            assert (np.diff(indices) >= 0).all()
+        assert whole[0] <= num_frames // length and whole[-1] >= num_frames - 1 - num_frames // length
+        assert np.ptp(part) <= max(1, num_frames // 2)
+
+
+def test_stretching_with_the_middle_place_is_the_grid():
+    class Middle:
+        def random(self):
+            return 0.5
+
+        def integers(self, low, high):
+            return 0
+
+    for num_frames in (3, 8, 21):
+        np.testing.assert_array_equal(stretch_indices(num_frames, 8, Middle()), uniform_grid_indices(num_frames, 8))

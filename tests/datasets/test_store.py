@@ -1,6 +1,7 @@
 """The store: exact round trip, whole file or none, refusal of what is not a sound store."""
 
 import multiprocessing
+import os
 import pickle
 
 import h5py
@@ -110,6 +111,47 @@ def test_other_processes_read_the_same(path):
         for found in pool.map(read_one, [store] * 4):
             np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(store.read(1), expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_an_open_handle_survives_a_fork(path):
+    store = SkeletonStore(path)
+    expected = [store.read(i) for i in range(len(store))]  # the file is open now, at some place
+    children = []
+    for _ in range(3):
+        child = os.fork()
+        if not child:
+            for _ in range(20):
+                ok = all(np.array_equal(store.read(i), e) for i, e in enumerate(expected))
+                if not ok:
+                    os._exit(1)
+            os._exit(0)
+        children.append(child)
+    for _ in range(20):
+        assert all(np.array_equal(store.read(i), e) for i, e in enumerate(expected))
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+    copy = pickle.loads(pickle.dumps(store))
+    store.close()
+    np.testing.assert_array_equal(copy.read(1), expected[1])
+    np.testing.assert_array_equal(store.read(1), expected[1], "a closed store opens again")
+
+
+def test_one_sample_touches_only_its_own_chunks(path):
+    """All chunks but those of sample 3 are spoilt, and sample 3 still reads."""
+    expected = SkeletonStore(path).read(3)
+    with h5py.File(path) as file:
+        data, offset = file["keypoints"], int(file["samples/offset"][3])
+        rows = range(offset // 64, -(-(offset + 2 * 123) // 64))
+        infos = [data.id.get_chunk_info(i) for i in range(data.id.get_num_chunks())]
+        others = [info for info in infos if info.chunk_offset[0] // 64 not in rows]
+    content = bytearray(path.read_bytes())
+    for info in others:
+        content[info.byte_offset : info.byte_offset + info.size] = b"\xff" * info.size
+    path.write_bytes(content)
+    with SkeletonStore(path) as store:
+        np.testing.assert_array_equal(store.read(3), expected)
+        with pytest.raises(DataError, match="sample 'clip-4'"):
+            store.read(4)
 
 
 @pytest.mark.parametrize(

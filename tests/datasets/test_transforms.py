@@ -157,6 +157,27 @@ def test_pre_normalize_3d_axes_origin_and_frames():
     np.testing.assert_allclose(turned[0], angle, atol=1e-4)
 
 
+def test_pre_normalize_3d_by_hand():
+    """A body that stands along y with its shoulders along z: two quarter turns, worked out on paper."""
+    x = np.zeros((2, 3, 25, 3), "float32")
+    x[0, 1:] = (5, 7, 9)  # frame 0 is empty: cut. All joints of person 0 at one place, then apart:
+    x[0, 1:, 0] = (5, 6, 9)  # base of the spine, 1 below its middle (joint 1, the origin)
+    x[0, 1:, 4] = (5, 7, 9.5)  # left shoulder
+    x[0, 1:, 8] = (5, 7, 8.5)  # right shoulder
+    x[0, 2, 3] = (5, 9, 9)  # the head, 2 above
+    x[0, 2, 7] = (6, 7, 9)  # the left hand, 1 along x
+    x[1, 2, 5] = (5, 7, 7)  # a second person's joint, 2 along -z
+    y = transforms.pre_normalize_3d(x, NTU)
+    assert y.shape == (2, 2, 25, 3)
+    # y (up) turns to z; then the shoulders, from left to right -z, hence y after the first turn, turn to x.
+    np.testing.assert_allclose(y[0, 0, 0], [0, 0, -1], atol=1e-6)
+    np.testing.assert_allclose(y[0, 0, [4, 8]], [[-0.5, 0, 0], [0.5, 0, 0]], atol=1e-6)
+    np.testing.assert_allclose(y[0, 1, 3], [0, 0, 2], atol=1e-6)
+    np.testing.assert_allclose(y[0, 1, 7], [0, -1, 0], atol=1e-6)
+    np.testing.assert_allclose(y[1, 1, 5], [2, 0, 0], atol=1e-6)
+    assert not y[1, 0].any() and not y[1, 1, :5].any()
+
+
 def test_pre_normalize_3d_edge_cases():
     nobody = np.zeros((2, 4, 25, 3), "float32")
     assert transforms.pre_normalize_3d(nobody).shape == nobody.shape

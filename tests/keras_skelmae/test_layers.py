@@ -32,7 +32,7 @@ CASES = {
     "PointwiseUpdate": (lambda: layers.PointwiseUpdate(5), (SEQUENCE, HERE)),
     "PositionEmbedding": (lambda: layers.PositionEmbedding(-2), (SEQUENCE,)),
     "PresenceBatchNormalization": (lambda: layers.PresenceBatchNormalization(), (SEQUENCE,)),
-    "PresencePooling": (lambda: layers.PresencePooling("concat"), (SEQUENCE, HERE)),
+    "PresencePooling": (lambda: layers.PresencePooling("concat", [[0, 1], [2]], "mean+max"), (SEQUENCE, HERE)),
     "ResampleFrames": (lambda: layers.ResampleFrames(4), (SEQUENCE,)),
     "SkeletonNormalization": (lambda: layers.SkeletonNormalization(2), (features(2, 2, 6, V, 3),)),
     "SkeletonStreams": (lambda: layers.SkeletonStreams(["joint", "motion", "bone", "relative", "distance"], 2, EDGES),

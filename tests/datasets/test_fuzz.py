@@ -1,0 +1,33 @@
+"""The short forms of benchmarks/fuzz_readers.py, which runs 100,000 inputs, and of benchmarks/conversion.py."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from skelmae_datasets.synthetic import write_dataset
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "benchmarks" / "fuzz_readers.py"
+REFERENCE = ROOT.parent / "shared" / "bench" / "ntu_reader_reference.py"
+
+
+def test_mutated_inputs_give_our_error_and_leave_nothing():
+    done = subprocess.run([sys.executable, SCRIPT, "--count", "300", "--seed", "3"], capture_output=True, text=True,
+                          timeout=300)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert '"failures": []' in done.stdout, done.stderr[-2000:]
+
+
+def test_conversion_is_faster_than_the_reference_and_the_store_small(tmp_path):
+    if not REFERENCE.is_file():
+        pytest.skip(f"{REFERENCE} is absent")
+    write_dataset(tmp_path / "raw", 2, 1, seed=1)
+    command = [sys.executable, ROOT / "benchmarks" / "conversion.py", tmp_path / "raw", "--reference", REFERENCE]
+    done = subprocess.run([*command, "--files", "300"], capture_output=True, text=True, timeout=300, check=True)
+    figures = json.loads(done.stdout)
+    many = figures["300_files"]
+    assert figures["read_skeleton_over_reference"] > 3 and figures["read_skeleton_over_bare_pass"] > 1
+    assert many["same_store"] and many["peak_rss_MB"] < 500 and many["padded_over_store"] > 5
