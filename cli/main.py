@@ -17,8 +17,10 @@ COMMANDS = {
     "pretrain": ("pretrain", "Train a SkeletonMAE to reconstruct masked joints."),
     "finetune": ("finetune", "Train an action classifier, from a pre-trained encoder or not."),
     "evaluate": ("evaluate", "Accuracy and confusion of a classifier on a split."),
+    "protocol": ("protocol", "Linear probe, kNN, retrieval, fine-tuning with few labels, over seeds."),
+    "embed": ("embed", "Feature vectors of sequences."),
     "predict": ("predict", "Name the action in recordings."),
-    "export": ("export", "Write a classifier as SavedModel, ONNX or LiteRT."),
+    "export": ("export", "Write a classifier as a SavedModel or a .keras file."),
     "demo": ("demo", "All of the above on built-in synthetic data."),
 }
 """Command name -> (module in this package, help line): `skelmae --help` imports none of the modules."""

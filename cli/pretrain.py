@@ -67,4 +67,4 @@ def command(
     if as_json:
         echo_json({"run": str(output), **metrics})
     else:
-        click.echo(f"{output}: encoder.keras, model.keras, history.csv, metrics.json, config.toml")
+        click.echo(f"{output}: {', '.join(sorted(path.name for path in output.iterdir()))}")

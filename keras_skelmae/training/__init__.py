@@ -2,9 +2,26 @@
 
 from keras_skelmae.training.config import RECIPES, Config, ConfigError, resolve_config
 from keras_skelmae.training.evaluation import describe, evaluate_model, predict_files
+from keras_skelmae.training.features import embed
 from keras_skelmae.training.feeding import SkeletonBatches, batches
 from keras_skelmae.training.finetune import finetune
 from keras_skelmae.training.pretrain import pretrain
+from keras_skelmae.training.protocols import PROTOCOLS, markdown_table, run_protocol
 
-__all__ = ["RECIPES", "Config", "ConfigError", "SkeletonBatches", "batches", "describe", "evaluate_model", "finetune",
-           "predict_files", "pretrain", "resolve_config"]
+__all__ = [
+    "PROTOCOLS",
+    "RECIPES",
+    "Config",
+    "ConfigError",
+    "SkeletonBatches",
+    "batches",
+    "describe",
+    "embed",
+    "evaluate_model",
+    "finetune",
+    "markdown_table",
+    "predict_files",
+    "pretrain",
+    "resolve_config",
+    "run_protocol",
+]

@@ -1,9 +1,6 @@
 """Feature vectors of sequences, from any of our models, and what can be measured on them without training a network."""
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler, normalize
 
 from keras_skelmae.models import feature_model
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
@@ -79,8 +76,19 @@ def _embed_people(model, network, store, indices, batch_size, progress):
     return np.concatenate(rows)
 
 
+def _unit_vectors(reference, *arrays):
+    """The arrays, standardised as ``reference`` asks, every row of length 1 (or 0)."""
+    mean, spread = reference.mean(axis=0), np.maximum(reference.std(axis=0), 1e-6)
+    scaled = [(array - mean) / spread for array in arrays]
+    return [array / np.maximum(np.linalg.norm(array, axis=1, keepdims=True), 1e-12) for array in scaled]
+
+
 def linear_probe(train, train_labels, test, seed=0):
     """(N, K) probabilities of a logistic regression on standardised, frozen features; K = 1 + the largest label."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000, random_state=seed))
     probe.fit(train, train_labels)
     probabilities = np.zeros((len(test), int(train_labels.max()) + 1), np.float32)
@@ -90,8 +98,8 @@ def linear_probe(train, train_labels, test, seed=0):
 
 def nearest_neighbours(train, train_labels, test, k=1):
     """(N, K) votes of the k nearest training sequences by cosine, after standardisation."""
-    scaler = StandardScaler().fit(train)
-    similarity = normalize(scaler.transform(test)) @ normalize(scaler.transform(train)).T
+    train, test = _unit_vectors(train, train, test)
+    similarity = test @ train.T
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
     votes = np.zeros((len(test), int(train_labels.max()) + 1), np.float32)
     for rank in range(k):  # an earlier neighbour weighs a little more, which breaks ties
@@ -101,7 +109,7 @@ def nearest_neighbours(train, train_labels, test, k=1):
 
 def retrieval_precision(features, labels):
     """Mean average precision of retrieving the sequences of the same class from the others, by cosine."""
-    unit = normalize(StandardScaler().fit_transform(features))
+    unit, = _unit_vectors(features, features)
     similarity = unit @ unit.T
     np.fill_diagonal(similarity, -np.inf)
     order = np.argsort(-similarity, axis=1, kind="stable")[:, :-1]
