@@ -96,6 +96,7 @@ def files(tmp_path, monkeypatch):
     for name in ("d.h5", "m.keras", "a.pkl", "e.keras", "c.toml"):
         (tmp_path / name).touch()
     (tmp_path / "raw").mkdir()
+    (tmp_path / "run").mkdir()
     (tmp_path / "names.txt").write_text("wave\n\n kick \n")
     return tmp_path
 
