@@ -18,6 +18,7 @@ COMMANDS = {
     "finetune": ("finetune", "Train an action classifier, from a pre-trained encoder or not."),
     "evaluate": ("evaluate", "Accuracy and confusion of a classifier on a split."),
     "protocol": ("protocol", "Linear probe, kNN, retrieval, fine-tuning with few labels, over seeds."),
+    "study": ("study", "The paper's ablation tables on any data set, over seeds."),
     "embed": ("embed", "Feature vectors of sequences."),
     "predict": ("predict", "Name the action in recordings."),
     "export": ("export", "Write a classifier as a SavedModel or a .keras file."),

@@ -34,12 +34,25 @@ def require(path: Path, kind: str = "file") -> Path:
     return path
 
 
-def _setting(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+def settings(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Callback of an option: every value must be KEY=VALUE."""
     for value in values:
         key, equals, _ = value.partition("=")
         if not equals or not key.strip():
             raise click.BadParameter(f"expected key=value, found {value!r}", context, parameter)
     return values
+
+
+def numbers(kind: type) -> Callable:
+    """Callback of an option: "0,1,2" as a tuple of `kind`."""
+
+    def parse(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple:
+        try:
+            return tuple(kind(part) for part in text.split(","))
+        except ValueError:
+            raise click.BadParameter(f"expected numbers with commas between them, found {text!r}") from None
+
+    return parse
 
 
 def training_options(function: Callable) -> Callable:
@@ -55,7 +68,7 @@ def training_options(function: Callable) -> Callable:
             "overrides",
             multiple=True,
             metavar="KEY=VALUE",
-            callback=_setting,
+            callback=settings,
             help="Change one setting of the recipe; may be repeated.",
         ),
         click.option(

@@ -7,19 +7,9 @@ from pathlib import Path
 import click
 
 from .errors import expected_errors
-from .options import echo_json, existing_path, explicit, json_flag, progress, require, training_options
+from .options import echo_json, existing_path, explicit, json_flag, numbers, progress, require, training_options
 
 PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
-
-
-def _numbers(kind):
-    def parse(_ctx, _parameter, text):
-        try:
-            return tuple(kind(part) for part in text.split(","))
-        except ValueError:
-            raise click.BadParameter(f"expected numbers with commas between them, found {text!r}") from None
-
-    return parse
 
 
 @click.command("protocol")
@@ -32,8 +22,8 @@ def _numbers(kind):
 @click.option("--pretrained", metavar="RUN", help='Pre-training run; "{seed}" in it is replaced by each seed.')
 @click.option("--random/--no-random", default=True, show_default=True,
               help="Also measure random initialisation, the same way.")  # fmt: skip
-@click.option("--seeds", default="0", show_default=True, callback=_numbers(int), metavar="N,N,...", help="Seeds.")
-@click.option("--fraction", "fractions", default="1", show_default=True, callback=_numbers(float),
+@click.option("--seeds", default="0", show_default=True, callback=numbers(int), metavar="N,N,...", help="Seeds.")
+@click.option("--fraction", "fractions", default="1", show_default=True, callback=numbers(float),
               metavar="F,F,...", help="Shares of the training labels, drawn by class.")  # fmt: skip
 @click.option("--neighbours", type=click.IntRange(min=1), default=1, show_default=True, help="k of knn.")
 @training_options

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .transforms import motion_stream
+
 
 def part_mask(layout, parts):
     """(V,) bool mask of the joints of the named body parts; True = masked, to be reconstructed.
@@ -70,6 +72,54 @@ def sample_joint_masks(num_joints, shape, num_masked, rng, per_frame=False):
     batch, people, frames = shape
     masks = _ranks(rng, (batch, people, frames if per_frame else 1, num_joints)) < num_masked
     return masks if per_frame else np.repeat(masks, frames, axis=2)
+
+
+def motion_intensity(x, dims):
+    """How far each joint moves from its frame to the next; the last frame repeats the one before.
+
+    Args:
+        x: (B, M, T, V, C).
+        dims: number of coordinates, which come first in C.
+
+    Returns:
+        (B, M, T, V) float, in the units of x; 0 where the joint is absent in either frame.
+    """
+    steps = np.linalg.norm(motion_stream(x[..., :dims]), axis=-1)
+    if x.shape[2] > 1:
+        steps[:, :, -1] = steps[:, :, -2]
+    return steps
+
+
+def sample_motion_masks(intensity, num_masked, rng, temperature=0.75):
+    """Mask `num_masked` joints, those that move more being likelier (motion-aware masking).
+
+    Joints are drawn one after the other without replacement, with p_i proportional to exp(a_i / temperature)
+    over the joints left, a_i = intensity_i / max_j intensity_j. Where nothing moves, all are equally likely.
+
+    Args:
+        intensity: (..., V) float, not negative.
+        num_masked: joints to mask, 0..V.
+        rng: `numpy.random.Generator`.
+        temperature: above 0; the larger, the nearer to even draws.
+
+    Returns:
+        (..., V) bool; True = masked, to be reconstructed.
+
+    Raises:
+        ValueError: `num_masked` outside 0..V, or a temperature that is not above 0.
+
+    Reference:
+        Mao et al., "Masked Motion Predictors are Strong 3D Action Representation Learners", ICCV 2023.
+    """
+    num_joints = intensity.shape[-1]
+    if not 0 <= num_masked <= num_joints:
+        raise ValueError(f"num_masked: expected 0..{num_joints}, found {num_masked}")
+    if not temperature > 0:
+        raise ValueError(f"temperature: expected above 0, found {temperature}")
+    largest = intensity.max(axis=-1, keepdims=True)
+    logits = intensity / np.where(largest > 0, largest, 1) / temperature
+    keys = logits + rng.gumbel(size=intensity.shape)  # the largest of these are such draws: Gumbel's trick
+    return keys.argsort(axis=-1).argsort(axis=-1) >= num_joints - num_masked
 
 
 def _ranks(rng, shape):

@@ -1,4 +1,4 @@
-"""Reconstruction losses over masked joints."""
+"""Reconstruction losses over masked joints, and a contrastive one over two views."""
 
 import keras
 from keras import ops
@@ -50,6 +50,30 @@ def masked_mean_squared_error(target, reconstruction, mask):
     weight = ops.cast(mask, "float32")
     square = ops.mean(ops.square(ops.cast(target, "float32") - ops.cast(reconstruction, "float32")), axis=-1)
     return ops.sum(square * weight) / ops.maximum(ops.sum(weight), 1)
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+def nt_xent(projections, temperature=0.2):
+    """Normalised temperature-scaled cross entropy (NT-Xent) between two views of the same clips.
+
+    ``-log exp(s(i, j) / temperature) / sum_{k != i} exp(s(i, k) / temperature)``, averaged over all 2B vectors i:
+    j is the clip's other view, k runs over the other 2B - 1, s is the cosine (Chen et al., ICML 2020).
+
+    Args:
+        projections: (B, 2, C), the two views of each clip.
+        temperature: float above 0.
+
+    Returns:
+        A scalar; log(2B - 1) when all vectors are the same, 0 when there is one clip.
+    """
+    z = ops.cast(projections, "float32")
+    z = z * ops.rsqrt(ops.maximum(ops.sum(ops.square(z), axis=-1, keepdims=True), 1e-12))
+    z = ops.reshape(z, (-1, z.shape[-1]))  # (2B, C), the views of a clip one below the other
+    row = ops.arange(ops.shape(z)[0])
+    itself, other = row[:, None] == row, row[:, None] // 2 == row // 2  # (2B, 2B)
+    logits = ops.where(itself, -1e9, ops.matmul(z, ops.transpose(z)) / temperature)
+    positive = ops.logical_and(other, ops.logical_not(itself))
+    return ops.mean(ops.logsumexp(logits, axis=-1) - ops.sum(ops.where(positive, logits, 0.0), axis=-1))
 
 
 def target_spread(target, weight):

@@ -1,5 +1,6 @@
 """Custom Keras layers; importing this module registers all of them for ``keras.saving``."""
 
+from keras_skelmae.layers.body_embedding import BodyEmbedding
 from keras_skelmae.layers.gat_conv import GATConv
 from keras_skelmae.layers.gcn_conv import GCNConv
 from keras_skelmae.layers.gin_conv import GINConv
@@ -14,8 +15,10 @@ from keras_skelmae.layers.resample_frames import ResampleFrames
 from keras_skelmae.layers.skeleton_normalization import JointPresence, SkeletonNormalization
 from keras_skelmae.layers.skeleton_streams import SkeletonStreams
 from keras_skelmae.layers.spatial_modeling import SpatialModeling
+from keras_skelmae.layers.temporal_conv import TemporalConv
 
 __all__ = [
+    "BodyEmbedding",
     "GATConv",
     "GCNConv",
     "GINConv",
@@ -31,4 +34,5 @@ __all__ = [
     "SkeletonNormalization",
     "SkeletonStreams",
     "SpatialModeling",
+    "TemporalConv",
 ]

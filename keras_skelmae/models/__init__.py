@@ -1,9 +1,18 @@
 """Functional models; importing this module registers them for ``keras.saving``."""
 
+from keras_skelmae.models.contrastive_encoder import ContrastiveEncoder
 from keras_skelmae.models.skeleton_encoder import SkeletonEncoder
 from keras_skelmae.models.skeleton_mae import SkeletonMAE
 from keras_skelmae.models.strl import STRLClassifier
 from keras_skelmae.models.strl_autoencoder import STRLAutoencoder
 from keras_skelmae.models.transfer import feature_model, transfer_weights
 
-__all__ = ["STRLAutoencoder", "STRLClassifier", "SkeletonEncoder", "SkeletonMAE", "feature_model", "transfer_weights"]
+__all__ = [
+    "ContrastiveEncoder",
+    "STRLAutoencoder",
+    "STRLClassifier",
+    "SkeletonEncoder",
+    "SkeletonMAE",
+    "feature_model",
+    "transfer_weights",
+]

@@ -21,10 +21,13 @@ class STRLClassifier(keras.Model):
         num_layers: int, the paper's M.
         share_people: bool, one encoder for all people instead of one a person.
         residual, readout, encoder_pool: see SpatialModeling.
-        temporal: "last" (one multi-scale temporal module before the classifier) or "each" (one in every layer,
-            with a residual connection).
-        temporal_strides: with ``temporal="each"``, one int a layer: frames are thinned by it after the layer; empty
-            for none.
+        temporal: "last" (one multi-scale temporal module before the classifier), "each" (one in every layer, with a
+            residual connection) or "body" (after the layers the joints become one vector a frame, see BodyEmbedding,
+            and a stack of temporal convolutions follows).
+        temporal_strides: one int for each temporal module of "each" and "body": frames are thinned by it; empty for
+            none.
+        body_units: with ``temporal="body"``, the width of the body's vector, then that of each convolution.
+        body_dropout: float, see BodyEmbedding.
         people: "mean" or "concat", how the people's features meet, see PresencePooling.
         pooling: "joints" (the mean over all joints) or "parts" (each body part by itself, side by side).
         time_pooling: "mean" or "mean+max", see PresencePooling.
@@ -47,8 +50,8 @@ class STRLClassifier(keras.Model):
                  num_people=2, units=64, encoder_layers=3, num_layers=3, normalize="clip", image_size=(1080, 1920),
                  streams=("joint",), normalization="batch", backbone="gin", joint_positions=False, share_people=False,
                  residual="concat", readout="pooled", encoder_pool="sum", temporal="last", temporal_strides=(),
-                 people="mean", pooling="joints", time_pooling="mean", dropout_rate=0.0,
-                 head_units=128, encoder=None, name="strl_classifier", **kwargs):
+                 body_units=(), body_dropout=0.0, people="mean", pooling="joints", time_pooling="mean",
+                 dropout_rate=0.0, head_units=128, encoder=None, name="strl_classifier", **kwargs):
         if class_names is not None and len(class_names) != num_classes:
             raise ValueError(f"class_names: expected {num_classes} names, found {len(class_names)}")
         if pooling not in POOLINGS:
@@ -64,8 +67,8 @@ class STRLClassifier(keras.Model):
             embedding(), embedding.presence, layout, units=units, encoder_layers=encoder_layers, num_layers=num_layers,
             num_people=num_people, share_people=share_people, normalization=normalization, backbone=backbone,
             joint_positions=joint_positions, residual=residual, readout=readout, encoder_pool=encoder_pool,
-            temporal=temporal, temporal_strides=temporal_strides)
-        groups = list(layout.parts.values()) if pooling == "parts" else None
+            temporal=temporal, temporal_strides=temporal_strides, body_units=body_units, body_dropout=body_dropout)
+        groups = list(layout.parts.values()) if pooling == "parts" and temporal != "body" else None
         x = PresencePooling(people, groups, time_pooling, name="pooling")(x, here)  # (B, a multiple of units)
         if dropout_rate:
             x = keras.layers.Dropout(dropout_rate, name="dropout")(x)
@@ -97,6 +100,8 @@ class STRLClassifier(keras.Model):
         self.encoder_pool = encoder_pool
         self.temporal = temporal
         self.temporal_strides = [int(stride) for stride in temporal_strides]
+        self.body_units = [int(width) for width in body_units]
+        self.body_dropout = body_dropout
         self.people = people
         self.pooling = pooling
         self.time_pooling = time_pooling
@@ -109,7 +114,8 @@ class STRLClassifier(keras.Model):
         keys = ("num_classes", "class_names", "num_coordinates", "use_score", "num_frames", "num_people", "units",
                 "encoder_layers", "num_layers", "normalize", "image_size", "streams", "normalization", "backbone",
                 "joint_positions", "share_people", "residual", "readout", "encoder_pool", "temporal",
-                "temporal_strides", "people", "pooling", "time_pooling", "dropout_rate", "head_units")
+                "temporal_strides", "body_units", "body_dropout", "people", "pooling", "time_pooling",
+                "dropout_rate", "head_units")
         return {"name": self.name, "layout": self.layout.to_dict(), **{key: getattr(self, key) for key in keys}}
 
     @classmethod

@@ -11,7 +11,7 @@ from keras_skelmae.models.strl_layers import strl_layers
 TRUNK_TARGETS = ("coordinates", "motion")
 TRUNK_KEYS = ("num_coordinates", "use_score", "num_frames", "num_people", "units", "encoder_layers", "num_layers",
               "normalize", "image_size", "streams", "normalization", "backbone", "joint_positions", "share_people",
-              "residual", "readout", "encoder_pool", "temporal", "temporal_strides")
+              "residual", "readout", "encoder_pool", "temporal", "temporal_strides", "body_units", "body_dropout")
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -42,8 +42,8 @@ class STRLAutoencoder(keras.Model):
     def __init__(self, layout, num_coordinates=2, use_score=False, num_frames=64, num_people=2, units=64,
                  encoder_layers=3, num_layers=3, normalize="clip", image_size=(1080, 1920), streams=("joint",),
                  normalization="batch", backbone="gin", joint_positions=False, share_people=False, residual="concat",
-                 readout="pooled", encoder_pool="sum", temporal="last", temporal_strides=(), target="motion",
-                 name="strl_autoencoder", **kwargs):
+                 readout="pooled", encoder_pool="sum", temporal="last", temporal_strides=(),
+                 body_units=(), body_dropout=0.0, target="motion", name="strl_autoencoder", **kwargs):
         if target not in TRUNK_TARGETS:
             raise ValueError(f"target: expected one of {TRUNK_TARGETS}, found {target!r}")
         layout = as_layout(layout)
@@ -66,8 +66,13 @@ class STRLAutoencoder(keras.Model):
             x, presence, layout, units=units, encoder_layers=encoder_layers, num_layers=num_layers,
             num_people=num_people, share_people=share_people, normalization=normalization, backbone=backbone,
             joint_positions=joint_positions, residual=residual, readout=readout, encoder_pool=encoder_pool,
-            temporal=temporal, temporal_strides=temporal_strides)
-        x = keras.layers.Dense(units, use_bias=False, name="encoder_to_decoder")(x)
+            temporal=temporal, temporal_strides=temporal_strides, body_units=body_units, body_dropout=body_dropout)
+        joints = layout.num_joints
+        if x.shape[3] == joints:
+            x = keras.layers.Dense(units, use_bias=False, name="encoder_to_decoder")(x)
+        else:  # one vector for all joints
+            x = keras.layers.Dense(joints * units, use_bias=False, name="encoder_to_decoder")(x)
+            x = ops.reshape(x, (-1, *x.shape[1:3], joints, units))
         x = GraphEncoder(units, layout.edges, 1, normalization, name="decoder")(
             x, presence=here if num_people > 1 else None)
         x = keras.layers.Dense(stride * num_coordinates, dtype="float32", name="decoder_readout")(x)
@@ -103,6 +108,8 @@ class STRLAutoencoder(keras.Model):
         self.encoder_pool = encoder_pool
         self.temporal = temporal
         self.temporal_strides = [int(step) for step in temporal_strides]
+        self.body_units = [int(width) for width in body_units]
+        self.body_dropout = body_dropout
         self.target = target
         self.spread_tracker = keras.metrics.Mean(name="target_spread")
 

@@ -7,10 +7,12 @@ from keras_skelmae.training.feeding import SkeletonBatches, batches
 from keras_skelmae.training.finetune import finetune
 from keras_skelmae.training.pretrain import pretrain
 from keras_skelmae.training.protocols import PROTOCOLS, markdown_table, run_protocol
+from keras_skelmae.training.studies import STUDIES, run_study, study_table
 
 __all__ = [
     "PROTOCOLS",
     "RECIPES",
+    "STUDIES",
     "Config",
     "ConfigError",
     "SkeletonBatches",
@@ -24,4 +26,6 @@ __all__ = [
     "pretrain",
     "resolve_config",
     "run_protocol",
+    "run_study",
+    "study_table",
 ]

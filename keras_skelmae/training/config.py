@@ -35,13 +35,16 @@ class Config:
     backbone: str = "gin"  # gin, gcn, gat
     joint_positions: bool = False
     # pre-training
+    objective: str = "masked"  # masked, contrastive (two views of a clip drawn together, with scope "encoder")
+    temperature: float = 0.2  # contrastive
+    node_drop: float = 0.2  # contrastive: share of the joints that each view is without
     target: str = "embedding"
     remedy: str = "variance"
     loss_function: str = "rce"
     beta: float = 2.0
     remask: bool = True
     scope: str = "encoder"  # what is pre-trained: encoder (the paper's, frame by frame) or trunk (all STRL layers)
-    mask: str = "parts"  # parts, joints
+    mask: str = "parts"  # parts, joints, motion (joints that move more are likelier)
     mask_parts: tuple = ()  # names; empty = drawn
     num_masked: int = 0  # parts or joints; 0 = drawn (parts) or half of the joints
     mask_frames: int = 0  # frames that share a draw; 0 = the whole clip
@@ -52,7 +55,9 @@ class Config:
     readout: str = "pooled"
     encoder_pool: str = "sum"  # sum, mean
     temporal: str = "last"
-    temporal_strides: tuple = ()  # with temporal = "each", one a layer
+    temporal_strides: tuple = ()  # with temporal = "each" or "body", one a temporal module
+    body_units: tuple = ()  # with temporal = "body": of the body's vector, then of each temporal convolution
+    body_dropout: float = 0.0
     people_fusion: str = "mean"
     pooling: str = "joints"  # joints, parts
     time_pooling: str = "mean"  # mean, mean+max
@@ -84,6 +89,10 @@ class Config:
     jit: str = "auto"
     seed: int = 0
 
+    def __post_init__(self):
+        if self.objective == "contrastive" and self.scope != "encoder":
+            raise ConfigError(f"scope: expected encoder with objective = contrastive, found {self.scope}")
+
     def to_toml(self):
         """The settings as TOML text; reading it back gives the same Config."""
         return "".join(f"{key} = {json.dumps(value)}\n" for key, value in dataclasses.asdict(self).items())
@@ -94,12 +103,12 @@ FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 CHOICES = {
     "time_pooling": ("mean", "mean+max"),
     "sampling": ("uniform", "stretch"),
-    "scope": ("encoder", "trunk"),
+    "scope": ("encoder", "trunk"), "objective": ("masked", "contrastive"),
     "backbone": ("gin", "gcn", "gat"),
     "normalize": ("clip", "image", "none"), "normalization": ("batch", "layer", "none"),
     "target": ("embedding", "coordinates", "motion"), "remedy": ("none", "stop_gradient", "variance", "center"),
-    "loss_function": ("rce", "sce", "mse"), "mask": ("parts", "joints"), "residual": ("concat", "add"),
-    "readout": ("pooled", "pooled+joints"), "temporal": ("each", "last"), "people_fusion": ("mean", "concat"),
+    "loss_function": ("rce", "sce", "mse"), "mask": ("parts", "joints", "motion"), "residual": ("concat", "add"),
+    "readout": ("pooled", "pooled+joints"), "temporal": ("each", "last", "body"), "people_fusion": ("mean", "concat"),
     "encoder_pool": ("sum", "mean"), "pooling": ("joints", "parts"),
     "optimizer": ("adam", "adamw", "sgd"), "schedule": ("constant", "cosine", "step"),
     "jit": ("auto", "on", "off"),

@@ -53,6 +53,8 @@ def embed(model, store, indices, batch_size=64, progress=None):
 
 def _pooled(network, x, parts, dims):
     features = np.asarray(network.predict_on_batch(x), np.float32)
+    if features.shape[3] == 1:  # one vector for the whole body
+        parts = [[0]]
     presence = x[..., :dims].any(axis=(3, 4))  # (B, M, T)
     stride = presence.shape[2] // features.shape[2]
     length = features.shape[2] * stride

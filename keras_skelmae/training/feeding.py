@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from skelmae_datasets.masking import sample_joint_masks, sample_part_masks
+from skelmae_datasets.masking import motion_intensity, sample_joint_masks, sample_motion_masks, sample_part_masks
 from skelmae_datasets.sampling import (
     stretch_indices,
     uniform_grid_indices,
@@ -18,7 +18,7 @@ AUGMENTATIONS = ("crop_min", "rotate", "scale", "shear", "joint_noise", "flip")
 
 
 class SequenceSource:
-    """Sequences of a store by index, without their empty frames; kept in memory while they fit."""
+    """Sequences of a store by index, kept in memory while they fit."""
 
     def __init__(self, store, cache_bytes=CACHE_BYTES):
         self.store = store
@@ -26,13 +26,11 @@ class SequenceSource:
         self.cache = {}
 
     def read(self, index):
-        """(M, T, V, C) float32 of the frames in which anybody was seen (one zero frame if none was)."""
+        """(M, T, V, C) float32; frames in which nobody was seen stay where they are, as zeros."""
         index = int(index)
         if index in self.cache:
             return self.cache[index]
         array = self.store.read(index)
-        seen = array[..., :self.store.num_coordinates].any(axis=(0, 2, 3))
-        array = array[:, seen] if seen.any() else np.zeros_like(array[:, :1])
         if self.budget >= array.nbytes:
             self.budget -= array.nbytes
             self.cache[index] = array
@@ -40,7 +38,10 @@ class SequenceSource:
 
 
 class SkeletonBatches(keras.utils.PyDataset):
-    """Batches ``(keypoints, one-hot labels)``, or ``({"keypoints", "mask"},)`` with ``masked``.
+    """Batches ``(keypoints, one-hot labels)``; ``({"keypoints", "mask"},)`` with ``masked``.
+
+    With ``contrast`` they are ``({"keypoints", "other"},)``, two views of each sequence: frames drawn, augmented and
+    joints dropped independently of each other.
 
     The batches depend on the seed, the epoch and the batch's number alone. In training the order is shuffled,
     frames are drawn at random, augmentation is applied and an incomplete last batch is left out; otherwise
@@ -52,7 +53,8 @@ class SkeletonBatches(keras.utils.PyDataset):
         batch_size, num_frames, num_people: ints; absent people are zeros.
         use_score: bool, keep the confidence channel.
         training: bool.
-        masked: None, or a dict with mask ("parts" or "joints"), mask_parts, num_masked, mask_frames.
+        masked: None, or a dict with mask ("parts", "joints" or "motion"), mask_parts, num_masked, mask_frames.
+        contrast: None, or the share of the joints that each person of a view is without, below 1.
         each_person: bool, every person of a sequence is a sequence of its own (pre-training).
         augment: dict of AUGMENTATIONS.
         num_clips: int, clips a sequence when not training; 1 = the middle frames of equal stretches.
@@ -63,7 +65,7 @@ class SkeletonBatches(keras.utils.PyDataset):
 
     def __init__(self, source, indices, *, batch_size=32, num_frames=64, num_people=2, use_score=False,
                  training=True, masked=None, each_person=False, augment=None, num_clips=1, seed=0, first_epoch=0,
-                 sampling="uniform"):
+                 sampling="uniform", contrast=None):
         super().__init__()
         self.source = source if isinstance(source, SequenceSource) else SequenceSource(source)
         self.store = self.source.store
@@ -76,6 +78,9 @@ class SkeletonBatches(keras.utils.PyDataset):
         if sampling not in SAMPLINGS:
             raise ValueError(f"sampling: expected one of {SAMPLINGS}, found {sampling!r}")
         self.sampling = sampling
+        if contrast is not None and not 0 <= contrast < 1:
+            raise ValueError(f"contrast: expected a share in 0 <= share < 1, found {contrast}")
+        self.contrast = contrast
         self.augment = dict(augment or {})
         unknown = sorted(set(self.augment) - set(AUGMENTATIONS))
         if unknown:
@@ -129,6 +134,16 @@ class SkeletonBatches(keras.utils.PyDataset):
             raise IndexError(number)
         rng = np.random.default_rng([self.seed, self.epoch, number])
         chosen = [self.items[i] for i in self.order[number * self.batch_size:(number + 1) * self.batch_size]]
+        if self.contrast is not None:
+            return ({name: self._view(self._keypoints(chosen, rng), rng) for name in ("keypoints", "other")},)
+        x = self._keypoints(chosen, rng)
+        if self.masked is not None:
+            return ({"keypoints": x, "mask": self._mask(x, rng)},)
+        labels = np.repeat(self.store.labels[[index for index, _ in chosen]], len(x) // len(chosen))
+        return x, np.eye(len(self.store.classes), dtype=np.float32)[labels]
+
+    def _keypoints(self, chosen, rng):
+        """(B * clips, M, T, V, C) float32 of the chosen items; in training augmented."""
         clips = 1 if self.training else self.num_clips
         shape = (len(chosen) * clips, self.num_people, self.num_frames, self.store.layout.num_joints, self.channels)
         x = np.zeros(shape, np.float32)
@@ -137,12 +152,14 @@ class SkeletonBatches(keras.utils.PyDataset):
             sequence = sequence[:self.num_people] if person is None else sequence[person:person + 1]
             for clip, frames in enumerate(self._frames(sequence.shape[1], rng)):
                 x[row * clips + clip, :len(sequence)] = sequence[:, frames]
-        if self.training:
-            x = self._augmented(x, rng)
-        if self.masked is not None:
-            return ({"keypoints": x, "mask": self._mask(shape, rng)},)
-        labels = np.repeat(self.store.labels[[index for index, _ in chosen]], clips)
-        return x, np.eye(len(self.store.classes), dtype=np.float32)[labels]
+        return self._augmented(x, rng) if self.training else x
+
+    def _view(self, x, rng):
+        """The clips without some of each person's joints."""
+        joints = x.shape[3]
+        dropped = sample_joint_masks(joints, x.shape[:3], min(round(self.contrast * joints), joints - 1), rng)
+        x[dropped] = 0
+        return x
 
     def _augmented(self, x, rng):
         amount = self.augment.get
@@ -158,14 +175,17 @@ class SkeletonBatches(keras.utils.PyDataset):
             x = joint_noise(x, rng, amount("joint_noise"), self.dims)
         return x
 
-    def _mask(self, shape, rng):
+    def _mask(self, x, rng):
         """(B, M, T, V) bool; True = masked, to be reconstructed."""
         settings = self.masked
-        batch, people, frames, joints = shape[:4]
+        batch, people, frames, joints = x.shape[:4]
         lasts = settings["mask_frames"] or frames
         draws = (batch, people, -(-frames // lasts))
         if settings["mask"] == "joints":
             mask = sample_joint_masks(joints, draws, settings["num_masked"] or joints // 2, rng, per_frame=True)
+        elif settings["mask"] == "motion":
+            intensity = np.add.reduceat(motion_intensity(x, self.dims), range(0, frames, lasts), axis=2)
+            mask = sample_motion_masks(intensity, settings["num_masked"] or joints // 2, rng)
         else:
             mask = sample_part_masks(self.store.layout, draws, rng, num_parts=settings["num_masked"] or None,
                                      parts=list(settings["mask_parts"]) or None, per_frame=True)

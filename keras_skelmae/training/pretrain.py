@@ -1,11 +1,11 @@
-"""Pre-training: SkeletonMAE on a split, without its labels."""
+"""Pre-training: SkeletonMAE, or what it is compared with, on a split, without its labels."""
 
 import time
 
 import keras
 import numpy as np
 
-from keras_skelmae.models import SkeletonMAE, STRLAutoencoder
+from keras_skelmae.models import ContrastiveEncoder, SkeletonMAE, STRLAutoencoder
 from keras_skelmae.training.feeding import AUGMENTATIONS, DEFAULT_MASK, SequenceSource, SkeletonBatches
 from keras_skelmae.training.optimization import JIT, make_optimizer
 from keras_skelmae.training.runs import History, finish_run, start_run
@@ -27,7 +27,8 @@ def trunk_options(store, config):
     return {**shared_model_options(store, config), "num_layers": config.num_layers,
             "share_people": config.share_people, "residual": config.residual, "readout": config.readout,
             "encoder_pool": config.encoder_pool, "temporal": config.temporal,
-            "temporal_strides": config.temporal_strides}
+            "temporal_strides": config.temporal_strides, "body_units": config.body_units,
+            "body_dropout": config.body_dropout}
 
 
 def people_count(store, config):
@@ -44,7 +45,8 @@ def pretrain(store, split, output, config, verbose=True):
     """Pre-train on a split and write a run folder: model.keras, encoder.keras, history.csv, metrics.json.
 
     With scope "encoder" every person of a sequence is a sequence of its own, since the encoder sees one person's
-    frame at a time; with "trunk" people stay together, and there is no encoder.keras.
+    frame at a time; with "trunk" people stay together, and there is no encoder.keras. With objective "contrastive" a
+    ContrastiveEncoder is trained in SkeletonMAE's place.
 
     Args:
         store: SkeletonStore.
@@ -60,12 +62,18 @@ def pretrain(store, split, output, config, verbose=True):
     keras.utils.set_random_seed(config.seed)
     trunk = config.scope == "trunk"
     people = people_count(store, config) if trunk else 1
+    if config.objective == "contrastive":
+        kind = {"contrast": config.node_drop}
+    else:
+        kind = {"masked": {key: getattr(config, key) for key in DEFAULT_MASK}}
     data = SkeletonBatches(
         SequenceSource(store), store.select(split), batch_size=config.batch_size, num_frames=config.num_frames,
         num_people=people, use_score=config.use_score, each_person=not trunk, augment=augmentation(config),
-        seed=config.seed, sampling=config.sampling, masked={key: getattr(config, key) for key in DEFAULT_MASK})
+        seed=config.seed, sampling=config.sampling, **kind)
     if trunk:
         model = STRLAutoencoder(num_people=people, target=config.target, **trunk_options(store, config))
+    elif config.objective == "contrastive":
+        model = ContrastiveEncoder(num_people=1, temperature=config.temperature, **shared_model_options(store, config))
     else:
         model = SkeletonMAE(num_people=1, target=config.target, remedy=config.remedy, beta=config.beta,
                             loss_function=config.loss_function, remask=config.remask,
@@ -79,7 +87,7 @@ def pretrain(store, split, output, config, verbose=True):
                "num_sequences": len(data.items), "loss": history["loss"][-1], "target_spread": spread,
                "collapsed": bool(spread < COLLAPSED), "seconds": round(time.perf_counter() - started, 1)}
     if metrics["collapsed"] and verbose:
-        print(f"warning: the target has collapsed: its spread is {spread:.2g}, all joints point the same way")
+        print(f"warning: the target has collapsed: its spread is {spread:.2g}, all its vectors point the same way")
     models = {"model.keras": model}
     if not trunk:
         models["encoder.keras"] = model.encoder

@@ -58,7 +58,8 @@ def run_protocol(protocol, store, train_split, test_split, output, config, *, pr
         seeds: ints. fractions: floats in (0, 1]. neighbours: k of "knn". progress: called with (done, total).
 
     Returns:
-        dict with protocol, and rows: dict(fraction, mean, std, values, mean_class) in per cent.
+        dict with protocol, and rows: dict(fraction, mean, std, values, mean_class and its
+        _std and _values, seeds) in per cent.
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
@@ -84,7 +85,9 @@ def run_protocol(protocol, store, train_split, test_split, output, config, *, pr
             values.append(100 * result["top1"])
             mean_class.append(100 * result["mean_class"])
         rows.append({"fraction": fraction, "mean": float(np.mean(values)), "std": float(np.std(values)),
-                     "values": values, "mean_class": float(np.mean(mean_class)), "seeds": list(seeds)})
+                     "values": values, "mean_class": float(np.mean(mean_class)),
+                     "mean_class_std": float(np.std(mean_class)), "mean_class_values": mean_class,
+                     "seeds": list(seeds)})
     return {"protocol": protocol, "pretrained": None if pretrained is None else str(pretrained),
             "train_split": train_split, "test_split": test_split, "data": str(store.path), "rows": rows}
 

@@ -74,6 +74,8 @@ def calls(monkeypatch):
             "evaluate_model": recorder("evaluate_model", RESULT),
             "predict_files": recorder("predict_files", [PREDICTION]),
             "describe": recorder("describe", {"kind": "run"}),
+            "run_study": recorder("run_study", {"cells": []}),
+            "study_table": recorder("study_table", "| table |"),
         },
         "keras_skelmae.training.config": {"resolve_config": recorder("resolve_config", "CONFIG")},
         "keras_skelmae.export": {
@@ -185,3 +187,17 @@ def test_info_asks_the_right_package(calls, files):
 def test_export_reports_the_difference(calls, files):
     assert "1e-06" in succeed("export m.keras --output saved_models/m")
     assert calls[0][2]["format"] == "saved-model"
+
+
+def test_study_resolves_both_stages_and_opens_the_source(calls, files):
+    line = "study transfer d.h5 --train-split a --test-split b --output out --source m.keras --seeds 1,2 --set x=1"
+    assert succeed(f"{line} --epochs 3 --pretrain-set y=2 --finetune-set z=3") == "| table |\n"
+    (_, one, before), (_, two, after), (_, (name, store, *rest), options), _ = calls
+    assert (one, before["overrides"], before["epochs"]) == (("pretrain",), ("x=1", "y=2"), 3)
+    assert (two, after["overrides"], after["epochs"]) == (("finetune",), ("x=1", "z=3"), 3)
+    assert (name, str(store.path), *map(str, rest)) == ("transfer", "d.h5", "a", "b", "out", "CONFIG", "CONFIG")
+    assert str(options["source"].path) == "m.keras" and options["source_split"] == "all"
+    assert (options["seeds"], options["fraction"], options["progress"]) == ((1, 2), 1.0, None)
+    assert json.loads(succeed(f"{line} --json")) == {"cells": []}
+    succeed("study depth d.h5 --train-split a --test-split b --output out --fraction 0.1")
+    assert calls[-2][2]["source"] is None and calls[-2][2]["fraction"] == 0.1

@@ -30,13 +30,18 @@ def run(*arguments: str):
         ["pretrain", "data.h5", "--split", "a", "--output", "run", "--set", "epochs:3"],
         ["finetune", "data.h5", "--train-split", "a", "--output", "run", "--select", "luckiest"],
         ["evaluate", "model.keras"],
+        ["study", "width", "data.h5", "--train-split", "a", "--test-split", "b", "--output", "out"],
+        ["study", "depth", "data.h5", "--train-split", "a", "--output", "out"],
+        ["study", "depth", "{present}", "--train-split", "a", "--test-split", "b", "--output", "out", "--seeds", "x"],
+        ["study", "depth", "{present}", "--train-split", "a", "--test-split", "b", "--output", "out", "--seed", "1"],
+        ["study", "transfer", "{present}", "--train-split", "a", "--test-split", "b", "--output", "out"],
         ["predict", "model.keras"],
         ["export", "model.keras", "--format", "pdf"],
     ],
     ids=" ".join,
 )
 def test_bad_usage_ends_with_2(arguments):
-    result = run(*arguments)
+    result = run(*(argument.format(present=__file__) for argument in arguments))
     assert result.exit_code == 2
     assert "Error:" in result.output and "Traceback" not in result.output
 
@@ -61,6 +66,7 @@ def test_a_mistyped_command_is_put_right():
         ["evaluate", "{missing}", "{present}", "--split", "test"],
         ["evaluate", "{present}", "{missing}", "--split", "test"],
         ["predict", "{present}", "{missing}"],
+        ["study", "depth", "{missing}", "--train-split", "a", "--test-split", "b", "--output", "{out}"],
         ["export", "{missing}"],
     ],
     ids=" ".join,

@@ -48,7 +48,7 @@ def test_group_help_lists_every_command_with_its_text():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["pretrain", "--help"], ["convert-ntu", "-h"]]
+    "arguments", [["--help"], ["--version"], ["pretrain", "--help"], ["study", "--help"], ["convert-ntu", "-h"]]
 )
 def test_help_imports_nothing_heavy(arguments):
     result = run_fresh(*arguments)
@@ -80,6 +80,8 @@ def test_version():
         "finetune": "--train-split --val-split --output --pretrained --select --config --set --epochs "
         "--batch-size --seed --recipe --json",
         "evaluate": "--split --clips --json",
+        "study": "--train-split --test-split --output --seeds --fraction --source --source-split --config --set "
+        "--pretrain-set --finetune-set --epochs --batch-size --recipe --json",
         "predict": "--json",
         "export": "--format --output",
         "demo": "--output",

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from skelmae_datasets.layouts import get_layout
-from skelmae_datasets.masking import part_mask, sample_joint_masks, sample_part_masks
+from skelmae_datasets.masking import (
+    motion_intensity,
+    part_mask,
+    sample_joint_masks,
+    sample_motion_masks,
+    sample_part_masks,
+)
 
 COCO = get_layout("coco17")
 
@@ -70,6 +76,41 @@ def test_joint_masks_mask_exactly_so_many(num_masked, per_frame):
     assert (masks == sample_joint_masks(25, (6, 2, 4), num_masked, rng(), per_frame)).all()
 
 
+def test_motion_is_the_way_to_the_next_frame():
+    x = np.ones((1, 1, 4, 3, 3))  # the third channel is a score
+    x[0, 0, :, 0, 0] = [1, 4, 4, 4]
+    x[0, 0, :, 0, 1] = [1, 5, 5, 6]
+    x[0, 0, :, 1, 0] = [1, 0, 9, 9]
+    x[0, 0, 1, 1, :2] = 0  # absent there
+    x[0, 0, :, 2, 2] = [0.1, 0.9, 0.1, 0.9]
+    expected = [[5, 0, 0], [0, 0, 0], [1, 0, 0], [1, 0, 0]]
+    np.testing.assert_allclose(motion_intensity(x, 2)[0, 0], expected)
+    assert not motion_intensity(x[:, :, :1], 2).any()
+
+
+def test_joints_are_drawn_as_the_formula_says():
+    intensity = np.tile([0.0, 1.0, 3.0, 6.0], (40000, 1))
+    weights = np.exp(intensity[0] / 6 / 0.5)
+    p = weights / weights.sum()
+    one = sample_motion_masks(intensity, 1, rng(), temperature=0.5)
+    np.testing.assert_allclose(one.mean(axis=0), p, atol=0.01)
+    # both of a pair in either order, without replacement
+    two = sample_motion_masks(intensity, 2, rng(), temperature=0.5)
+    pair = p[2] * p[3] / (1 - p[2]) + p[3] * p[2] / (1 - p[3])
+    np.testing.assert_allclose((two[:, 2] & two[:, 3]).mean(), pair, atol=0.01)
+    cold = sample_motion_masks(intensity, 2, rng(), temperature=1e-3)
+    assert (cold == [False, False, True, True]).all()
+
+
+def test_a_still_clip_draws_evenly_and_the_unit_does_not_matter():
+    even = sample_motion_masks(np.zeros((20000, 5)), 2, rng())
+    np.testing.assert_allclose(even.mean(axis=0), 2 / 5, atol=0.02)
+    intensity = rng().random((6, 2, 4, 17))
+    masks = sample_motion_masks(intensity, 5, rng(3))
+    assert masks.shape == intensity.shape and (masks.sum(axis=-1) == 5).all()
+    np.testing.assert_array_equal(masks, sample_motion_masks(1000 * intensity, 5, rng(3)))
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -78,6 +119,8 @@ def test_joint_masks_mask_exactly_so_many(num_masked, per_frame):
         lambda: sample_part_masks(COCO, (1, 1, 1), rng(), max_parts=0),
         lambda: sample_joint_masks(17, (1, 1, 1), 18, rng()),
         lambda: sample_joint_masks(17, (1, 1, 1), -1, rng()),
+        lambda: sample_motion_masks(np.ones((2, 17)), 18, rng()),
+        lambda: sample_motion_masks(np.ones((2, 17)), 3, rng(), temperature=0),
     ],
 )
 def test_counts_out_of_range_are_refused(call):

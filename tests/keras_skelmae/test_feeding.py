@@ -55,7 +55,7 @@ def test_starting_at_an_epoch_gives_that_epochs_batches(store):
 def test_without_training_frames_are_the_middles_of_equal_stretches(store):
     x, y = batches(store, "test", batch_size=4, num_frames=FRAMES, training=False)[0]
     raw = store.read(8)[..., :2]
-    raw = raw[:, [t for t in range(raw.shape[1]) if t != 2]]
+    assert not raw[:, 2].any() and raw[:, 3].any()  # nobody seen: the frame keeps its place
     np.testing.assert_array_equal(x[0, :1], raw[:, uniform_grid_indices(raw.shape[1], FRAMES)])
     assert not x[0, 1].any() and x[1, 1].any()  # padded with an absent person; the other sequence has two
     np.testing.assert_array_equal(y.argmax(1), [8 % 3, 9 % 3])
@@ -90,6 +90,59 @@ def test_random_joints_have_equal_counts(store):
     assert (batch["mask"][:, :, 0] != batch["mask"][:, :, 1]).any()
 
 
+@pytest.mark.parametrize(("lasts", "draws"), [(0, 1), (3, 3), (1, 8)])
+def test_motion_masks_share_a_draw_over_a_stretch(lasts, draws, store):
+    data = batches(store, "train", num_frames=FRAMES, batch_size=8, seed=1,
+                   masked={"mask": "motion", "num_masked": 4, "mask_frames": lasts})
+    mask = data[0][0]["mask"]
+    assert mask.shape == (8, 2, FRAMES, 17) and (mask.sum(axis=-1) == 4).all()
+    stretch = np.arange(FRAMES) // (lasts or FRAMES)
+    for number in range(draws):
+        part = mask[:, :, stretch == number]
+        assert (part == part[:, :, :1]).all()
+    assert draws == 1 or (mask != mask[:, :, :1]).any()
+    np.testing.assert_array_equal(mask, data[0][0]["mask"])
+
+
+def test_motion_masks_prefer_what_moves(tmp_path):
+    still = np.random.default_rng(0).uniform(10, 90, (1, 1, 17, 2)).repeat(20, axis=1)
+    still[:, :, 9] += 50 * np.random.default_rng(1).random((1, 20, 2))  # a wrist that waves
+    with StoreWriter(tmp_path / "w.h5", layout="coco17", classes=["a"], channels=("x", "y"), units="pixels",
+                     provenance={}, dtype="float32") as writer:
+        for i in range(400):
+            writer.append(Sample(f"s{i}", still.astype("float32"), label=0))
+    data = batches(SkeletonStore(tmp_path / "w.h5"), "all", num_frames=4, num_people=1, batch_size=400,
+                   masked={"mask": "motion", "num_masked": 1})
+    share = data[0][0]["mask"][:, 0, 0].mean(axis=0)
+    wanted = np.exp(1 / 0.75) / (np.exp(1 / 0.75) + 16)
+    np.testing.assert_allclose(share[9], wanted, atol=0.06)
+    np.testing.assert_allclose(share[[0, 16]], (1 - wanted) / 16, atol=0.04)
+
+
+def test_two_views_of_a_sequence_differ_in_frames_augmentation_and_joints(store):
+    options = {"num_frames": FRAMES, "batch_size": 8, "seed": 3}
+    data = batches(store, "train", contrast=0.2, augment={"rotate": 0.3, "crop_min": 0.5}, **options)
+    batch, = data[0]
+    for view in batch.values():
+        seen = view.any(axis=-1)  # (B, M, T, V)
+        left, frames = seen.any(axis=2, keepdims=True), seen.any(axis=3, keepdims=True)
+        np.testing.assert_array_equal(seen, left & frames)  # the same joints are missing in all frames
+        assert (left[:, 0].sum(axis=-1) == 17 - round(0.2 * 17)).all()
+    one, other = batch["keypoints"], batch["other"]
+    assert (one.any(axis=-1) != other.any(axis=-1)).any(axis=(1, 2, 3)).all()
+    both = (one.any(axis=-1) & other.any(axis=-1))[:, 0]
+    assert (np.abs(one - other)[:, 0][both] > 1e-3).mean() > 0.9
+    again, = data[0]
+    np.testing.assert_array_equal(other, again["other"])
+    # nothing drawn, nothing dropped: both views are the sequence itself
+    plain, = batches(store, "train", contrast=0.0, training=False, **options)[0]
+    wanted, _ = batches(store, "train", training=False, **options)[0]
+    for view in plain.values():
+        np.testing.assert_array_equal(view, wanted)
+    nearly, = batches(store, "train", contrast=0.99, **options)[0]
+    assert (nearly["other"][:, 0].any(axis=(1, 3)).sum(axis=-1) == 1).all()  # a joint is left
+
+
 @pytest.mark.parametrize("budget", [0, 20_000, 2**30])
 def test_a_full_cache_changes_nothing(store, budget):
     source = SequenceSource(store, budget)
@@ -108,6 +161,7 @@ def test_clips_of_a_sequence_lie_side_by_side(store):
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"augment": {"spin": 1}}, "augment: expected keys"),
+    ({"contrast": 1.0}, "contrast: expected a share"),
 ])
 def test_bad_options_are_named(store, options, message):
     with pytest.raises(ValueError, match=message):

@@ -28,6 +28,8 @@ CASES = {
     "GraphEncoder": (lambda: layers.GraphEncoder(5, EDGES, 2), (SEQUENCE, HERE)),
     "JointMasking": (lambda: layers.JointMasking(), (SEQUENCE, SEQUENCE[..., 0] > 0)),
     "JointPresence": (lambda: layers.JointPresence(2), (features(2, 2, 6, V, 3),)),
+    "BodyEmbedding": (lambda: layers.BodyEmbedding(8, dropout_rate=0.1), (SEQUENCE, HERE)),
+    "TemporalConv": (lambda: layers.TemporalConv(8, strides=3), (SEQUENCE, HERE)),
     "MultiScaleTemporalConv": (lambda: layers.MultiScaleTemporalConv(8, strides=2, residual=True), (SEQUENCE, HERE)),
     "PointwiseUpdate": (lambda: layers.PointwiseUpdate(5), (SEQUENCE, HERE)),
     "PositionEmbedding": (lambda: layers.PositionEmbedding(-2), (SEQUENCE,)),
@@ -175,6 +177,38 @@ def test_temporal_convolution_equals_a_loop(dilation):
     np.testing.assert_allclose(array(layer._conv(x, layer.kernels[0], dilation)), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("strides", [1, 2, 7])
+def test_plain_temporal_convolution_equals_conv1d(strides):
+    layer = layers.TemporalConv(6, strides=strides, normalization="none")
+    x = np.random.default_rng(0).normal(size=(2, 2, 7, 3, 4)).astype("float32")
+    y = keras.ops.convert_to_numpy(layer(x))
+    tracks = np.swapaxes(x, 2, 3).reshape(-1, 7, 4)
+    conv = keras.layers.Conv1D(6, 3, padding="same", activation="relu")
+    conv.build(tracks.shape)
+    kernel, bias = layer.get_weights()
+    conv.set_weights([kernel.reshape(3, 4, 6), bias])
+    expected = keras.layers.MaxPooling1D(strides, padding="same")(conv(tracks))
+    expected = np.swapaxes(keras.ops.convert_to_numpy(expected).reshape(2, 2, 3, -1, 6), 2, 3)
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+
+
+def test_the_body_has_weights_of_its_own_for_every_joint():
+    layer = layers.BodyEmbedding(5, normalization="none")
+    x = np.random.default_rng(0).normal(size=(2, 1, 3, 4, 2)).astype("float32")
+    y = keras.ops.convert_to_numpy(layer(x))
+    kernel, bias = layer.get_weights()
+    joints = kernel.reshape(4, 2, 5)
+    expected = np.maximum(np.einsum("bmtvc,vcu->bmtu", x, joints) + bias, 0)[:, :, :, None]
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+
+
+def test_body_dropout_leaves_the_same_channels_out_along_the_clip():
+    layer = layers.BodyEmbedding(8, normalization="none", dropout_rate=0.5)
+    y = keras.ops.convert_to_numpy(layer(np.ones((2, 1, 6, 5, 4), "float32"), training=True))
+    np.testing.assert_allclose(y, np.repeat(y[:, :, :1], 6, axis=2), atol=1e-6)
+    assert np.abs(y[0] - y[1]).max() > 1e-3
+
+
 def test_pooling_by_groups_is_pooling_of_each():
     groups = [[0, 2], [1], [3]]
     together = array(layers.PresencePooling(groups=groups)(SEQUENCE, HERE)).reshape(2, 3, 8)
@@ -231,6 +265,7 @@ def test_normalization_forgets_place_and_scale_but_not_shape():
     (lambda: layers.SkeletonStreams(["speed"], 2, EDGES), "streams: expected"),
     (lambda: layers.SpatialModeling(4, EDGES, residual="cat"), "residual: expected one of"),
     (lambda: layers.MultiScaleTemporalConv(10), "units: expected a multiple of 4"),
+    (lambda: layers.TemporalConv(4, kernel_size=2), "kernel_size: expected odd"),
     (lambda: layers.GINConv(4, [(9, 0)])(features(1, V, 2)), "outside the input's 4 joints"),
 ])
 def test_bad_arguments_are_named(make, message):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_skelmae.losses import masked_mean_squared_error, reweighted_cosine_error, target_spread
+from keras_skelmae.losses import masked_mean_squared_error, nt_xent, reweighted_cosine_error, target_spread
 
 # Frame 1 masks joints with cosines 1, 0, -1; frame 2 masks one joint with cosine 0.6; frame 3 masks none.
 TARGET = np.array([[[1, 0], [1, 0], [1, 0]], [[3, 4], [1, 1], [1, 1]], [[1, 0], [1, 0], [1, 0]]], "float32")
@@ -56,5 +56,29 @@ def test_unknown_reduction_is_named():
         reweighted_cosine_error(TARGET, OUTPUT, MASK, reduction="sum")
 
 
-def test_losses_are_registered():
-    assert keras.saving.get_registered_name(reweighted_cosine_error) == "keras_skelmae>reweighted_cosine_error"
+def test_nt_xent_by_hand():
+    # two clips: views along x and along y, of lengths that must not matter; the cosines with the rest are 1, 0, 0
+    views = np.array([[[1, 0], [5, 0]], [[0, 2], [0, 3]]], "float32")
+    expected = -np.log(np.exp(1 / 0.5) / (np.exp(1 / 0.5) + 2))
+    assert float(nt_xent(views, 0.5)) == pytest.approx(expected, rel=1e-5)
+    crossed = views[[[0, 1], [0, 1]], [[0, 0], [1, 1]]]  # the other view is the one at right angles
+    assert float(nt_xent(crossed, 0.5)) == pytest.approx(-np.log(1 / (np.exp(1 / 0.5) + 2)), rel=1e-5)
+
+
+def test_nt_xent_agrees_with_a_loop_and_knows_its_bounds():
+    views = np.random.default_rng(0).normal(size=(5, 2, 3)).astype("float32")
+    flat = views.reshape(10, 3) / np.linalg.norm(views.reshape(10, 3), axis=1, keepdims=True)
+    total = 0
+    for i in range(10):
+        similar = {k: np.exp(flat[i] @ flat[k] / 0.2) for k in range(10) if k != i}
+        total -= np.log(similar[i + 1 if i % 2 == 0 else i - 1] / sum(similar.values())) / 10
+    assert float(nt_xent(views, 0.2)) == pytest.approx(total, rel=1e-5)
+    assert float(nt_xent(views[::-1, ::-1].copy(), 0.2)) == pytest.approx(total, rel=1e-5)
+    assert float(nt_xent(np.ones((5, 2, 3)))) == pytest.approx(np.log(9), rel=1e-5)
+    assert float(nt_xent(views[:1])) == pytest.approx(0, abs=1e-5)
+    assert np.isfinite(float(nt_xent(np.zeros((5, 2, 3)))))
+
+
+@pytest.mark.parametrize("loss", [reweighted_cosine_error, masked_mean_squared_error, nt_xent])
+def test_losses_are_registered(loss):
+    assert keras.saving.get_registered_name(loss) == f"keras_skelmae>{loss.__name__}"

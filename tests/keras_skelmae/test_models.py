@@ -57,35 +57,40 @@ def test_the_encoder_never_sees_a_masked_joint(target, streams):
 
 TRUNK = {**SMALL, "num_layers": 2, "num_people": 1, "temporal": "each", "temporal_strides": (2, 1),
          "streams": ("joint", "motion")}
+BODY = {**TRUNK, "temporal": "body", "body_units": (12, 10, 6), "temporal_strides": (2, 2),
+        "streams": ("joint", "motion", "distance")}
 
 
+@pytest.mark.parametrize("options", [TRUNK, BODY], ids=["each", "body"])
 @pytest.mark.parametrize("target", ["coordinates", "motion"])
-def test_the_autoencoder_of_the_whole_network_never_sees_a_masked_joint(target):
+def test_the_autoencoder_of_the_whole_network_never_sees_a_masked_joint(target, options):
     x = clips(people=1)
     swapped = x.copy()
     swapped[:, :, :, [7, 9]] = x[:, :, :, [9, 7]]
-    model = STRLAutoencoder("coco17", target=target, **TRUNK)
+    model = STRLAutoencoder("coco17", target=target, **options)
     one, other = (keras.ops.convert_to_numpy(model(masked(data))["reconstruction"]) for data in (x, swapped))
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
     assert one.shape == (3, 1, 8, 17, 2)
 
 
-def test_the_whole_network_below_the_pooling_is_transferred():
+@pytest.mark.parametrize("options", [TRUNK, BODY], ids=["each", "body"])
+def test_the_whole_network_below_the_pooling_is_transferred(options):
     keras.utils.set_random_seed(0)
-    model = STRLAutoencoder("coco17", **TRUNK)
+    model = STRLAutoencoder("coco17", **options)
     model.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=False)
     history = model.fit(masked(clips(8, people=1)), epochs=8, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
-    net = STRLClassifier("coco17", 4, encoder=model, **TRUNK)
+    net = STRLClassifier("coco17", 4, encoder=model, **options)
     x = clips(people=1)
     np.testing.assert_allclose(feature_model(net).predict(x, verbose=0), feature_model(model).predict(x, verbose=0),
                                atol=1e-5)
     with pytest.raises(ValueError, match="expected temporal_strides = "):
-        STRLClassifier("coco17", 4, encoder=model, **{**TRUNK, "temporal_strides": (1, 2)})
+        STRLClassifier("coco17", 4, encoder=model, **{**options, "temporal_strides": (1, 2)})
 
 
-def test_a_person_seen_in_dropped_frames_only_still_counts():
-    net = STRLClassifier("coco17", 4, **TRUNK)
+@pytest.mark.parametrize("options", [TRUNK, BODY], ids=["each", "body"])
+def test_a_person_seen_in_dropped_frames_only_still_counts(options):
+    net = STRLClassifier("coco17", 4, **options)
     x = clips(people=1)
     x[:, :, ::2] = 0  # what a stride of two keeps
     assert np.abs(net.predict(x, verbose=0) - net.predict(np.zeros_like(x), verbose=0)).max() > 1e-3
@@ -103,6 +108,30 @@ def test_pretraining_lowers_its_loss(loss, target, remedy):
     history = mae.fit(x, epochs=12, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
     assert 0 <= history["target_spread"][-1] <= 1
+
+
+def test_an_empty_second_person_changes_nothing_but_for_rounding_in_the_body_network():
+    one, two = (STRLClassifier("coco17", 4, share_people=True, **{**BODY, "num_people": people}) for people in (1, 2))
+    for layer in one.layers:
+        if layer.weights and "spatial" not in layer.name:
+            two.get_layer(layer.name).set_weights(layer.get_weights())
+    for index in range(2):
+        spatial, other = (net.get_layer(f"spatial_{index}") for net in (one, two))
+        for sub in ("encoders", "input_conv", "pooled_conv"):
+            pairs = [(getattr(spatial, sub), getattr(other, sub))] if sub != "encoders" else zip(
+                spatial.encoders, other.encoders, strict=True)
+            for source, target in pairs:
+                target.set_weights(source.get_weights())
+    x = clips(people=1)
+    padded = np.concatenate([x, np.zeros_like(x)], axis=1)
+    np.testing.assert_allclose(two.predict(padded, verbose=0), one.predict(x, verbose=0), atol=1e-5)
+
+
+def test_body_widths_belong_to_the_body_network():
+    with pytest.raises(ValueError, match="body_units: expected widths with temporal='body'"):
+        STRLClassifier("coco17", 4, **{**TRUNK, "body_units": (8,)})
+    with pytest.raises(ValueError, match="expected one for each of 2 temporal modules"):
+        STRLClassifier("coco17", 4, **{**BODY, "temporal_strides": (2,)})
 
 
 def test_an_empty_second_person_changes_nothing_but_for_rounding():

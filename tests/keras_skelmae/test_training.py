@@ -1,12 +1,15 @@
 """Configuration, held-out parts, figures, and the two trainings with what they leave behind."""
 
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
 from keras_skelmae.export import export_model
+from keras_skelmae.losses import reweighted_cosine_error
+from keras_skelmae.models import SkeletonMAE
 from keras_skelmae.training import (
     ConfigError,
     evaluate_model,
@@ -21,8 +24,8 @@ from keras_skelmae.training.optimization import WarmupSchedule
 from skelmae_datasets import DataError, SkeletonStore, convert_ntu
 from skelmae_datasets.synthetic import write_dataset
 
-TINY = ("epochs=2", "units=8", "encoder_layers=1", "num_layers=1", "temporal_strides=[]", "num_frames=8",
-        "batch_size=8", "warmup_epochs=0", "jit=off")
+TINY = ("epochs=2", "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]", "temporal_strides=[]",
+        "num_frames=8", "batch_size=8", "warmup_epochs=0", "jit=off")
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +112,24 @@ def test_pretraining_leaves_a_whole_run_folder(run, data):
     assert saved["versions"]["backend"] == keras.config.backend()
     assert np.isfinite(before["loss"]) and 0 <= before["target_spread"] <= 1
     assert len((folder / "pre" / "history.csv").read_text().splitlines()) == 1 + 2
+
+
+@pytest.mark.parametrize(("loss", "reduction", "mask", "frames"), [
+    ("rce", "paper", "parts", 0), ("sce", "mean", "joints", 1), ("rce", "paper", "motion", 3)])
+def test_losses_reductions_and_masks_are_settings(loss, reduction, mask, frames, data, tmp_path, monkeypatch):
+    def fit(model, batches, **_):
+        (batch,), outputs = batches[0], model(batches[0][0])
+        compared = (outputs[key] for key in ("target", "reconstruction", "weight"))
+        wanted = reweighted_cosine_error(*compared, beta=3.0, reduction=reduction)
+        assert float(model.compute_loss(y_pred=outputs)) == pytest.approx(float(wanted), rel=1e-5)
+        changes = [t for t in range(1, 8) if (batch["mask"][:, :, t] != batch["mask"][:, :, t - 1]).any()]
+        assert changes == list(range(frames, 8, frames) if frames else [])
+        return SimpleNamespace(history={"loss": [0.0], "target_spread": [1.0]})
+
+    monkeypatch.setattr(SkeletonMAE, "fit", fit)
+    overrides = (*TINY, f"loss_function={loss}", f"mask={mask}", f"mask_frames={frames}", "target=embedding",
+                 "remedy=none", "beta=3")
+    pretrain(data[0], "xsub_train", tmp_path, resolve_config("pretrain", overrides=overrides), verbose=False)
 
 
 def test_config_of_a_run_repeats_it_exactly(run, data):

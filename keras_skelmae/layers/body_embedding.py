@@ -1,0 +1,68 @@
+"""All joints of a person's frame to one vector of the whole body."""
+
+import keras
+from keras import ops
+
+from keras_skelmae.layers.graph import make_normalization, normalize
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+class BodyEmbedding(keras.layers.Layer):
+    """``ReLU(norm(W [h_1 ... h_V]))``: one Dense over the joints side by side, so every joint has weights of its own.
+
+    Graph convolutions and pooling treat all joints alike; this does not.
+
+    Args:
+        units: int, width of the output.
+        normalization: "batch", "layer" or "none".
+        dropout_rate: float, share of the V * C inputs left out, the same ones along the clip.
+
+    Call arguments:
+        inputs: ``(B, M, T, V, C)``, M and V and C static.
+        presence: None or bool ``(B, M, T)``; absent entries stay out of the batch statistics.
+
+    Input shape:
+        ``(B, M, T, V, C)``.
+
+    Output shape:
+        ``(B, M, T, 1, units)``.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = BodyEmbedding(8)
+        >>> tuple(layer(np.ones((1, 2, 4, 3, 5), "float32")).shape[1:])
+        (2, 4, 1, 8)
+
+    Reference:
+        Yang et al., "Make Skeleton-based Action Recognition Model Smaller, Faster and Better", ACM MM Asia 2019, whose
+        network begins with one vector a frame.
+    """
+
+    def __init__(self, units, normalization="batch", dropout_rate=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.normalization = normalization
+        self.dropout_rate = dropout_rate
+
+    def build(self, input_shape):
+        self.width = input_shape[-2] * input_shape[-1]
+        self.dropout = keras.layers.Dropout(self.dropout_rate, noise_shape=(None, None, 1, 1, None), name="dropout",
+                                            dtype=self.dtype_policy)
+        self.dense = keras.layers.Dense(self.units, name="dense", dtype=self.dtype_policy)
+        self.dense.build((*input_shape[:3], 1, self.width))
+        self.norm = make_normalization(self.normalization, "norm", self.dtype_policy)
+        if self.norm is not None:
+            self.norm.build(self.compute_output_shape(input_shape))
+        self.built = True
+
+    def call(self, inputs, presence=None, training=None):
+        x = ops.reshape(inputs, (-1, *inputs.shape[1:3], 1, self.width))
+        x = self.dense(self.dropout(x, training=training))  # (B, M, T, 1, units)
+        return ops.relu(normalize(self.norm, x, presence, training))
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:3], 1, self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units, "normalization": self.normalization,
+                "dropout_rate": self.dropout_rate}

@@ -1,0 +1,79 @@
+"""A plain temporal convolution along each track."""
+
+import keras
+from keras import ops
+
+from keras_skelmae.layers.graph import make_normalization, normalize
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+class TemporalConv(keras.layers.Layer):
+    """Temporal convolution over all channels, normalisation, ReLU, and max-pooling of every ``strides`` frames.
+
+    Args:
+        units: int, width of the output.
+        kernel_size: int, odd.
+        strides: int, frames that are pooled to one; the last group may be shorter.
+        normalization: "batch", "layer" or "none".
+
+    Call arguments:
+        inputs: ``(B, M, T, V, C)``, T static.
+        presence: None or bool ``(B, M, T)``; absent entries count as zeros and stay out of the batch statistics.
+
+    Input shape:
+        ``(B, M, T, V, C)``.
+
+    Output shape:
+        ``(B, M, ceil(T / strides), V, units)``.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = TemporalConv(8, strides=2)
+        >>> tuple(layer(np.ones((1, 2, 5, 1, 4), "float32")).shape[1:])
+        (2, 3, 1, 8)
+
+    Reference:
+        Kim and Reiter, "Interpretable 3D Human Action Analysis with Temporal Convolutional Networks", CVPRW 2017.
+    """
+
+    def __init__(self, units, kernel_size=3, strides=1, normalization="batch", **kwargs):
+        super().__init__(**kwargs)
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size: expected odd, found {kernel_size}")
+        self.units = units
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.normalization = normalization
+
+    def build(self, input_shape):
+        # The taps side by side on the channel axis make the convolution one matrix product
+        self.dense = keras.layers.Dense(self.units, name="dense", dtype=self.dtype_policy)
+        self.dense.build((*input_shape[:-1], self.kernel_size * input_shape[-1]))
+        self.norm = make_normalization(self.normalization, "norm", self.dtype_policy)
+        if self.norm is not None:
+            self.norm.build((*input_shape[:-1], self.units))
+        self.built = True
+
+    def call(self, inputs, presence=None, training=None):
+        x, frames, reach = inputs, inputs.shape[2], self.kernel_size // 2
+        if presence is not None:
+            x = x * ops.cast(presence, x.dtype)[..., None, None]
+        x = ops.pad(x, [[0, 0], [0, 0], [reach, reach], [0, 0], [0, 0]])
+        x = ops.concatenate([x[:, :, tap:tap + frames] for tap in range(self.kernel_size)], axis=-1)
+        x = ops.relu(normalize(self.norm, self.dense(x), presence, training))  # (B, M, T, V, units)
+        if self.strides == 1:
+            return x
+        if presence is not None:
+            x = x * ops.cast(presence, x.dtype)[..., None, None]
+        length = -(-frames // self.strides)
+        # after the ReLU nothing is below zero, so padding never wins
+        x = ops.pad(x, [[0, 0], [0, 0], [0, length * self.strides - frames], [0, 0], [0, 0]])
+        return ops.max(ops.reshape(x, (-1, x.shape[1], length, self.strides, *x.shape[3:])), axis=3)
+
+    def compute_output_shape(self, input_shape):
+        frames = input_shape[2] if input_shape[2] is None else -(-input_shape[2] // self.strides)
+        return (*input_shape[:2], frames, input_shape[3], self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units, "kernel_size": self.kernel_size,
+                "strides": self.strides, "normalization": self.normalization}
