@@ -115,7 +115,7 @@ def command(output: Path, as_json: bool):
 
     \b
     Example:
-      skelmae demo --output /tmp/skelmae_demo
+      skelmae demo --output first_steps
     """
     figures = run_demo(output, say=(lambda _: None) if as_json else click.echo)
     if as_json:

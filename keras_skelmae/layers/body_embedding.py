@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_skelmae.layers.graph import make_normalization, normalize
+from keras_skelmae.layers.pointwise_update import PointwiseUpdate
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -48,17 +48,13 @@ class BodyEmbedding(keras.layers.Layer):
         self.width = input_shape[-2] * input_shape[-1]
         self.dropout = keras.layers.Dropout(self.dropout_rate, noise_shape=(None, None, 1, 1, None), name="dropout",
                                             dtype=self.dtype_policy)
-        self.dense = keras.layers.Dense(self.units, name="dense", dtype=self.dtype_policy)
-        self.dense.build((*input_shape[:3], 1, self.width))
-        self.norm = make_normalization(self.normalization, "norm", self.dtype_policy)
-        if self.norm is not None:
-            self.norm.build(self.compute_output_shape(input_shape))
+        self.update = PointwiseUpdate(self.units, self.normalization, name="update", dtype=self.dtype_policy)
+        self.update.build((*input_shape[:3], 1, self.width))
         self.built = True
 
     def call(self, inputs, presence=None, training=None):
         x = ops.reshape(inputs, (-1, *inputs.shape[1:3], 1, self.width))
-        x = self.dense(self.dropout(x, training=training))  # (B, M, T, 1, units)
-        return ops.relu(normalize(self.norm, x, presence, training))
+        return self.update(self.dropout(x, training=training), presence=presence, training=training)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:3], 1, self.units)

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_skelmae.layers.graph import make_normalization, normalize
+from keras_skelmae.layers.pointwise_update import PointwiseUpdate
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -47,11 +47,8 @@ class TemporalConv(keras.layers.Layer):
 
     def build(self, input_shape):
         # The taps side by side on the channel axis make the convolution one matrix product
-        self.dense = keras.layers.Dense(self.units, name="dense", dtype=self.dtype_policy)
-        self.dense.build((*input_shape[:-1], self.kernel_size * input_shape[-1]))
-        self.norm = make_normalization(self.normalization, "norm", self.dtype_policy)
-        if self.norm is not None:
-            self.norm.build((*input_shape[:-1], self.units))
+        self.update = PointwiseUpdate(self.units, self.normalization, name="update", dtype=self.dtype_policy)
+        self.update.build((*input_shape[:-1], self.kernel_size * input_shape[-1]))
         self.built = True
 
     def call(self, inputs, presence=None, training=None):
@@ -60,7 +57,7 @@ class TemporalConv(keras.layers.Layer):
             x = x * ops.cast(presence, x.dtype)[..., None, None]
         x = ops.pad(x, [[0, 0], [0, 0], [reach, reach], [0, 0], [0, 0]])
         x = ops.concatenate([x[:, :, tap:tap + frames] for tap in range(self.kernel_size)], axis=-1)
-        x = ops.relu(normalize(self.norm, self.dense(x), presence, training))  # (B, M, T, V, units)
+        x = self.update(x, presence=presence, training=training)  # (B, M, T, V, units)
         if self.strides == 1:
             return x
         if presence is not None:

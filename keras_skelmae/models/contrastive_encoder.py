@@ -6,6 +6,7 @@ from keras import ops
 from keras_skelmae.layers import GraphEncoder, PositionEmbedding
 from keras_skelmae.losses import nt_xent, target_spread
 from keras_skelmae.models.joint_embedding import JointEmbedding, as_layout
+from keras_skelmae.models.settings import keep_settings
 from keras_skelmae.models.skeleton_encoder import ENCODER_KEYS, SkeletonEncoder
 
 
@@ -64,20 +65,10 @@ class ContrastiveEncoder(keras.Model):
         super().__init__(inputs={"keypoints": keypoints, "other": other}, outputs=x, name=name, **kwargs)
 
         # === Config ===
-        self.layout = layout
-        self.num_coordinates = num_coordinates
-        self.use_score = use_score
-        self.num_frames = num_frames
-        self.num_people = num_people
-        self.units = units
-        self.encoder_layers = encoder_layers
-        self.normalize = normalize
-        self.image_size = [int(side) for side in image_size]
-        self.streams = list(streams)
-        self.normalization = normalization
-        self.backbone = backbone
-        self.joint_positions = joint_positions
-        self.temperature = temperature
+        keep_settings(self, layout=layout, num_coordinates=num_coordinates, use_score=use_score, num_frames=num_frames,
+                      num_people=num_people, units=units, encoder_layers=encoder_layers, normalize=normalize,
+                      image_size=image_size, streams=streams, normalization=normalization, backbone=backbone,
+                      joint_positions=joint_positions, temperature=temperature)
         self.spread_tracker = keras.metrics.Mean(name="target_spread")
 
     @property

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_skelmae.layers import GraphEncoder, PositionEmbedding
 from keras_skelmae.models.joint_embedding import JointEmbedding, as_layout
+from keras_skelmae.models.settings import keep_settings
 
 ENCODER_KEYS = ("layout", "num_coordinates", "use_score", "num_frames", "num_people", "units", "encoder_layers",
                 "normalize", "image_size", "streams", "normalization", "backbone", "joint_positions")
@@ -43,19 +44,10 @@ class SkeletonEncoder(keras.Model):
                 layer.set_weights(weights_from.get_layer(layer.name).get_weights() if layer.weights else [])
 
         # === Config ===
-        self.layout = layout
-        self.num_coordinates = num_coordinates
-        self.use_score = use_score
-        self.num_frames = num_frames
-        self.num_people = num_people
-        self.units = units
-        self.encoder_layers = encoder_layers
-        self.normalize = normalize
-        self.image_size = [int(side) for side in image_size]
-        self.streams = list(streams)
-        self.normalization = normalization
-        self.backbone = backbone
-        self.joint_positions = joint_positions
+        keep_settings(self, layout=layout, num_coordinates=num_coordinates, use_score=use_score, num_frames=num_frames,
+                      num_people=num_people, units=units, encoder_layers=encoder_layers, normalize=normalize,
+                      image_size=image_size, streams=streams, normalization=normalization, backbone=backbone,
+                      joint_positions=joint_positions)
 
     def get_config(self):
         return {"name": self.name, "layout": self.layout.to_dict(),

@@ -6,6 +6,7 @@ from keras import ops
 from keras_skelmae.layers import GraphEncoder, JointMasking, PositionEmbedding, SkeletonStreams
 from keras_skelmae.losses import masked_mean_squared_error, reweighted_cosine_error, target_spread
 from keras_skelmae.models.joint_embedding import JointEmbedding, as_layout
+from keras_skelmae.models.settings import keep_settings
 from keras_skelmae.models.skeleton_encoder import ENCODER_KEYS, SkeletonEncoder
 
 TARGETS = ("embedding", "coordinates", "motion")
@@ -104,24 +105,11 @@ class SkeletonMAE(keras.Model):
         super().__init__(inputs={"keypoints": keypoints, "mask": mask}, outputs=outputs, name=name, **kwargs)
 
         # === Config ===
-        self.layout = layout
-        self.num_coordinates = num_coordinates
-        self.use_score = use_score
-        self.num_frames = num_frames
-        self.num_people = num_people
-        self.units = units
-        self.encoder_layers = encoder_layers
-        self.normalize = normalize
-        self.image_size = [int(side) for side in image_size]
-        self.streams = list(streams)
-        self.normalization = normalization
-        self.backbone = backbone
-        self.joint_positions = joint_positions
-        self.target = target
-        self.remedy = remedy
-        self.loss_function = loss_function
-        self.beta = beta
-        self.remask = remask
+        keep_settings(self, layout=layout, num_coordinates=num_coordinates, use_score=use_score, num_frames=num_frames,
+                      num_people=num_people, units=units, encoder_layers=encoder_layers, normalize=normalize,
+                      image_size=image_size, streams=streams, normalization=normalization, backbone=backbone,
+                      joint_positions=joint_positions, target=target, remedy=remedy, loss_function=loss_function,
+                      beta=beta, remask=remask)
         self.spread_tracker = keras.metrics.Mean(name="target_spread")
 
     @property

@@ -4,6 +4,7 @@ import keras
 
 from keras_skelmae.layers import PresencePooling
 from keras_skelmae.models.joint_embedding import JointEmbedding, as_layout
+from keras_skelmae.models.settings import keep_settings
 from keras_skelmae.models.strl_layers import strl_layers
 from keras_skelmae.models.transfer import transfer_weights
 
@@ -78,35 +79,15 @@ class STRLClassifier(keras.Model):
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
 
         # === Config ===
-        self.layout = layout
-        self.num_classes = num_classes
-        self.class_names = None if class_names is None else [str(item) for item in class_names]
-        self.num_coordinates = num_coordinates
-        self.use_score = use_score
-        self.num_frames = num_frames
-        self.num_people = num_people
-        self.units = units
-        self.encoder_layers = encoder_layers
-        self.num_layers = num_layers
-        self.normalize = normalize
-        self.image_size = [int(side) for side in image_size]
-        self.streams = list(streams)
-        self.normalization = normalization
-        self.backbone = backbone
-        self.joint_positions = joint_positions
-        self.share_people = share_people
-        self.residual = residual
-        self.readout = readout
-        self.encoder_pool = encoder_pool
-        self.temporal = temporal
-        self.temporal_strides = [int(stride) for stride in temporal_strides]
-        self.body_units = [int(width) for width in body_units]
-        self.body_dropout = body_dropout
-        self.people = people
-        self.pooling = pooling
-        self.time_pooling = time_pooling
-        self.dropout_rate = dropout_rate
-        self.head_units = head_units
+        class_names = None if class_names is None else [str(item) for item in class_names]
+        keep_settings(self, layout=layout, num_classes=num_classes, class_names=class_names,
+                      num_coordinates=num_coordinates, use_score=use_score, num_frames=num_frames,
+                      num_people=num_people, units=units, encoder_layers=encoder_layers, num_layers=num_layers,
+                      normalize=normalize, image_size=image_size, streams=streams, normalization=normalization,
+                      backbone=backbone, joint_positions=joint_positions, share_people=share_people, residual=residual,
+                      readout=readout, encoder_pool=encoder_pool, temporal=temporal, temporal_strides=temporal_strides,
+                      body_units=body_units, body_dropout=body_dropout, people=people, pooling=pooling,
+                      time_pooling=time_pooling, dropout_rate=dropout_rate, head_units=head_units)
         if encoder is not None:
             transfer_weights(encoder, self)
 

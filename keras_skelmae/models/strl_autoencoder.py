@@ -6,6 +6,7 @@ from keras import ops
 from keras_skelmae.layers import GraphEncoder, JointMasking, SkeletonStreams
 from keras_skelmae.losses import masked_mean_squared_error, target_spread
 from keras_skelmae.models.joint_embedding import JointEmbedding, as_layout
+from keras_skelmae.models.settings import keep_settings
 from keras_skelmae.models.strl_layers import strl_layers
 
 TRUNK_TARGETS = ("coordinates", "motion")
@@ -88,29 +89,12 @@ class STRLAutoencoder(keras.Model):
             **kwargs)
 
         # === Config ===
-        self.layout = layout
-        self.num_coordinates = num_coordinates
-        self.use_score = use_score
-        self.num_frames = num_frames
-        self.num_people = num_people
-        self.units = units
-        self.encoder_layers = encoder_layers
-        self.num_layers = num_layers
-        self.normalize = normalize
-        self.image_size = [int(side) for side in image_size]
-        self.streams = list(streams)
-        self.normalization = normalization
-        self.backbone = backbone
-        self.joint_positions = joint_positions
-        self.share_people = share_people
-        self.residual = residual
-        self.readout = readout
-        self.encoder_pool = encoder_pool
-        self.temporal = temporal
-        self.temporal_strides = [int(step) for step in temporal_strides]
-        self.body_units = [int(width) for width in body_units]
-        self.body_dropout = body_dropout
-        self.target = target
+        keep_settings(self, layout=layout, num_coordinates=num_coordinates, use_score=use_score, num_frames=num_frames,
+                      num_people=num_people, units=units, encoder_layers=encoder_layers, num_layers=num_layers,
+                      normalize=normalize, image_size=image_size, streams=streams, normalization=normalization,
+                      backbone=backbone, joint_positions=joint_positions, share_people=share_people, residual=residual,
+                      readout=readout, encoder_pool=encoder_pool, temporal=temporal, temporal_strides=temporal_strides,
+                      body_units=body_units, body_dropout=body_dropout, target=target)
         self.spread_tracker = keras.metrics.Mean(name="target_spread")
 
     @property

@@ -10,7 +10,9 @@ import pytest
 from keras_skelmae.export import export_model
 from keras_skelmae.losses import reweighted_cosine_error
 from keras_skelmae.models import SkeletonMAE
+from keras_skelmae.models.strl_autoencoder import TRUNK_KEYS
 from keras_skelmae.training import (
+    RECIPES,
     ConfigError,
     evaluate_model,
     finetune,
@@ -193,3 +195,11 @@ def test_saved_model_serves_raw_coordinates_without_keras(run, data, tmp_path):
     assert facts["classes"] == data[0].classes and facts["layout"]["name"] == "ntu25"
     with pytest.raises(FileExistsError):
         export_model(run[0] / "fine", "saved-model", tmp_path / "exported")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_both_stages_of_a_recipe_describe_the_same_network(recipe):
+    before, after = (resolve_config(stage, recipe, None, ("scope=trunk",)) for stage in ("pretrain", "finetune"))
+    for key in TRUNK_KEYS:
+        if hasattr(before, key):
+            assert getattr(before, key) == getattr(after, key), key
