@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_skelmae.layers.frames import shifted
 from keras_skelmae.layers.graph import make_normalization, normalize
 
 
@@ -78,16 +79,10 @@ class MultiScaleTemporalConv(keras.layers.Layer):
             for index in range(len(self.dilations))]
         self.built = True
 
-    def _shifted(self, x, offset):
-        """x moved by ``offset`` frames, zeros where it runs out."""
-        pad = [[0, 0], [0, 0], [max(-offset, 0), max(offset, 0)], [0, 0], [0, 0]]
-        x = ops.pad(x, pad)
-        return x[:, :, offset:] if offset > 0 else (x[:, :, :offset] if offset < 0 else x)
-
     def _conv(self, x, kernel, dilation):
         taps = ops.split(ops.matmul(x, ops.cast(kernel, x.dtype)), self.kernel_size, axis=-1)
         reach = self.kernel_size // 2
-        moved = [self._shifted(tap, (index - reach) * dilation) for index, tap in enumerate(taps)]
+        moved = [shifted(tap, (index - reach) * dilation) for index, tap in enumerate(taps)]
         return sum(moved[1:], moved[0])  # (B, M, T, V, branch_units)
 
     def _pool(self, x):
@@ -95,7 +90,7 @@ class MultiScaleTemporalConv(keras.layers.Layer):
         out = x
         for offset in range(-reach, reach + 1):
             if offset:
-                out = ops.maximum(out, self._shifted(x, offset))
+                out = ops.maximum(out, shifted(x, offset))
         return out
 
     def call(self, inputs, presence=None, training=None):

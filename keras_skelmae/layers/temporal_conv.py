@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_skelmae.layers.frames import shifted
 from keras_skelmae.layers.pointwise_update import PointwiseUpdate
 
 
@@ -55,8 +56,7 @@ class TemporalConv(keras.layers.Layer):
         x, frames, reach = inputs, inputs.shape[2], self.kernel_size // 2
         if presence is not None:
             x = x * ops.cast(presence, x.dtype)[..., None, None]
-        x = ops.pad(x, [[0, 0], [0, 0], [reach, reach], [0, 0], [0, 0]])
-        x = ops.concatenate([x[:, :, tap:tap + frames] for tap in range(self.kernel_size)], axis=-1)
+        x = ops.concatenate([shifted(x, by) for by in range(-reach, reach + 1)], axis=-1)
         x = self.update(x, presence=presence, training=training)  # (B, M, T, V, units)
         if self.strides == 1:
             return x
