@@ -4,10 +4,18 @@ import keras
 from keras import ops
 
 from keras_skelmae.layers import GraphEncoder, PositionEmbedding
-from keras_skelmae.losses import nt_xent, target_spread
+from keras_skelmae.losses import VIEW_LOSSES, target_spread, view_loss
 from keras_skelmae.models.joint_embedding import JointEmbedding, as_layout
 from keras_skelmae.models.settings import keep_settings
 from keras_skelmae.models.skeleton_encoder import ENCODER_KEYS, SkeletonEncoder
+
+
+def check_view_loss(loss, temperature):
+    """ValueError unless both are such as the two-view models take."""
+    if loss not in VIEW_LOSSES:
+        raise ValueError(f"loss: expected one of {VIEW_LOSSES}, found {loss!r}")
+    if not temperature > 0:
+        raise ValueError(f"temperature: expected above 0, found {temperature}")
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -20,6 +28,7 @@ class ContrastiveEncoder(keras.Model):
 
     Args:
         layout: SkeletonLayout, its dict, a built-in name or a TOML file.
+        loss: "nt_xent" or "vicreg", see keras_skelmae.losses.
         temperature: float, see nt_xent; the smaller, the more the hardest clips count.
         Others as in SkeletonMAE.
 
@@ -36,10 +45,9 @@ class ContrastiveEncoder(keras.Model):
 
     def __init__(self, layout, num_coordinates=2, use_score=False, num_frames=64, num_people=2, units=64,
                  encoder_layers=3, normalize="clip", image_size=(1080, 1920), streams=("joint",),
-                 normalization="batch", backbone="gin", joint_positions=False, temperature=0.2,
+                 normalization="batch", backbone="gin", joint_positions=False, loss="nt_xent", temperature=0.2,
                  name="contrastive_encoder", **kwargs):
-        if not temperature > 0:
-            raise ValueError(f"temperature: expected above 0, found {temperature}")
+        check_view_loss(loss, temperature)
         layout = as_layout(layout)
         shape = (num_people, num_frames, layout.num_joints, num_coordinates + bool(use_score))
 
@@ -68,7 +76,7 @@ class ContrastiveEncoder(keras.Model):
         keep_settings(self, layout=layout, num_coordinates=num_coordinates, use_score=use_score, num_frames=num_frames,
                       num_people=num_people, units=units, encoder_layers=encoder_layers, normalize=normalize,
                       image_size=image_size, streams=streams, normalization=normalization, backbone=backbone,
-                      joint_positions=joint_positions, temperature=temperature)
+                      joint_positions=joint_positions, view_loss=loss, temperature=temperature)
         self.spread_tracker = keras.metrics.Mean(name="target_spread")
 
     @property
@@ -78,7 +86,7 @@ class ContrastiveEncoder(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         clips = ops.transpose(y_pred, (1, 0, 2))  # (2, B, units)
         self.spread_tracker.update_state(target_spread(clips, ops.ones_like(clips[..., 0])))
-        return nt_xent(y_pred, self.temperature)
+        return view_loss(self.view_loss, y_pred, self.temperature)
 
     @property
     def encoder(self):
@@ -86,7 +94,8 @@ class ContrastiveEncoder(keras.Model):
         return SkeletonEncoder(weights_from=self, **{key: self.get_config()[key] for key in ENCODER_KEYS})
 
     def get_config(self):
-        return {"name": self.name, "layout": self.layout.to_dict(), "temperature": self.temperature,
+        return {"name": self.name, "layout": self.layout.to_dict(), "loss": self.view_loss,
+                "temperature": self.temperature,
                 **{key: getattr(self, key) for key in ENCODER_KEYS[1:]}}
 
     @classmethod

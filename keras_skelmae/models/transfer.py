@@ -3,10 +3,12 @@
 import keras
 
 from keras_skelmae.models.strl_autoencoder import TRUNK_KEYS, STRLAutoencoder
+from keras_skelmae.models.strl_siamese import STRLSiamese
 
 ENCODER_AGREES = ("num_coordinates", "use_score", "units", "encoder_layers", "streams", "normalization", "backbone",
                   "joint_positions")
 EMBEDDING_LAYERS = ("stream_normalization", "joint_embedding", "joint_positions")
+WHOLE = (STRLAutoencoder, STRLSiamese)  # models that hold all of the STRL layers
 ANY = ("normalize", "image_size")  # change the input, not the weights
 
 
@@ -14,12 +16,12 @@ def transfer_weights(source, classifier):
     """Copy what ``source`` has learned into ``classifier``, in place.
 
     From a SkeletonMAE or SkeletonEncoder: the joint embedding, and the graph encoder into every STRL layer and
-    person. From an STRLAutoencoder: the whole network below the pooling.
+    person. From an STRLAutoencoder or STRLSiamese: the whole network below the pooling.
 
     Raises:
         ValueError: naming the setting in which the two differ.
     """
-    trunk = isinstance(source, STRLAutoencoder)
+    trunk = isinstance(source, WHOLE)
     if source.layout.edges != classifier.layout.edges or source.layout.num_joints != classifier.layout.num_joints:
         raise ValueError(f"pre-trained encoder: expected layout {classifier.layout.name!r}, "
                          f"found {source.layout.name!r}")
@@ -46,7 +48,7 @@ def feature_model(model):
     """Functional model: raw keypoints (B, M, T, V, C) -> joint features (B, M, T', V, D) of any of our models."""
     from keras_skelmae.models.strl import STRLClassifier
 
-    if isinstance(model, STRLAutoencoder):
+    if isinstance(model, WHOLE):
         config = {key: getattr(model, key) for key in TRUNK_KEYS}
         model = STRLClassifier(model.layout, num_classes=2, encoder=model, **config)
     if isinstance(model, STRLClassifier):

@@ -35,9 +35,10 @@ class Config:
     backbone: str = "gin"  # gin, gcn, gat
     joint_positions: bool = False
     # pre-training
-    objective: str = "masked"  # masked, contrastive (two views of a clip drawn together, with scope "encoder")
+    objective: str = "masked"  # masked, or two views of a clip drawn together: contrastive (NT-Xent), vicreg
     temperature: float = 0.2  # contrastive
-    node_drop: float = 0.2  # contrastive: share of the joints that each view is without
+    node_drop: float = 0.2  # two views: share of the joints that each view is without
+    part_drop: float = 0.0  # two views: how probable it is that a view is without one whole body part
     target: str = "embedding"
     remedy: str = "variance"
     loss_function: str = "rce"
@@ -89,10 +90,6 @@ class Config:
     jit: str = "auto"
     seed: int = 0
 
-    def __post_init__(self):
-        if self.objective == "contrastive" and self.scope != "encoder":
-            raise ConfigError(f"scope: expected encoder with objective = contrastive, found {self.scope}")
-
     def to_toml(self):
         """The settings as TOML text; reading it back gives the same Config."""
         return "".join(f"{key} = {json.dumps(value)}\n" for key, value in dataclasses.asdict(self).items())
@@ -103,7 +100,7 @@ FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 CHOICES = {
     "time_pooling": ("mean", "mean+max"),
     "sampling": ("uniform", "stretch"),
-    "scope": ("encoder", "trunk"), "objective": ("masked", "contrastive"),
+    "scope": ("encoder", "trunk"), "objective": ("masked", "contrastive", "vicreg"),
     "backbone": ("gin", "gcn", "gat"),
     "normalize": ("clip", "image", "none"), "normalization": ("batch", "layer", "none"),
     "target": ("embedding", "coordinates", "motion"), "remedy": ("none", "stop_gradient", "variance", "center"),

@@ -116,8 +116,6 @@ def predict_files(model_path, inputs):
             if keypoints.ndim != 4 or keypoints.shape[2] != model.layout.num_joints or keypoints.shape[3] < channels:
                 raise DataError(path, f"{sample.id}.keypoints",
                                 f"(M, T, {model.layout.num_joints}, {channels})", keypoints.shape)
-            seen = keypoints[..., :model.num_coordinates].any(axis=(0, 2, 3))
-            keypoints = keypoints[:, seen] if seen.any() else keypoints[:, :1]
             clip = np.zeros((1, model.num_people, model.num_frames, model.layout.num_joints, channels), np.float32)
             frames = uniform_grid_indices(keypoints.shape[1], model.num_frames)
             kept = keypoints[:model.num_people, frames, :, :channels]

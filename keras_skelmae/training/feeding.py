@@ -54,7 +54,8 @@ class SkeletonBatches(keras.utils.PyDataset):
         use_score: bool, keep the confidence channel.
         training: bool.
         masked: None, or a dict with mask ("parts", "joints" or "motion"), mask_parts, num_masked, mask_frames.
-        contrast: None, or the share of the joints that each person of a view is without, below 1.
+        contrast: None, or a dict with node_drop, the share of the joints that each person of a view is without, below
+            1, and part_drop, how probable it is that a person of a view is without one whole body part.
         each_person: bool, every person of a sequence is a sequence of its own (pre-training).
         augment: dict of AUGMENTATIONS.
         num_clips: int, clips a sequence when not training; 1 = the middle frames of equal stretches.
@@ -78,8 +79,12 @@ class SkeletonBatches(keras.utils.PyDataset):
         if sampling not in SAMPLINGS:
             raise ValueError(f"sampling: expected one of {SAMPLINGS}, found {sampling!r}")
         self.sampling = sampling
-        if contrast is not None and not 0 <= contrast < 1:
-            raise ValueError(f"contrast: expected a share in 0 <= share < 1, found {contrast}")
+        if contrast is not None:
+            contrast = {**DEFAULT_VIEW, **contrast}
+            if not 0 <= contrast["node_drop"] < 1:
+                raise ValueError(f"node_drop: expected a share in 0 <= share < 1, found {contrast['node_drop']}")
+            if not 0 <= contrast["part_drop"] <= 1:
+                raise ValueError(f"part_drop: expected a probability, found {contrast['part_drop']}")
         self.contrast = contrast
         self.augment = dict(augment or {})
         unknown = sorted(set(self.augment) - set(AUGMENTATIONS))
@@ -155,10 +160,12 @@ class SkeletonBatches(keras.utils.PyDataset):
         return self._augmented(x, rng) if self.training else x
 
     def _view(self, x, rng):
-        """The clips without some of each person's joints."""
+        """The clips without some of each person's joints, all clip long."""
         joints = x.shape[3]
-        dropped = sample_joint_masks(joints, x.shape[:3], min(round(self.contrast * joints), joints - 1), rng)
-        x[dropped] = 0
+        x[sample_joint_masks(joints, x.shape[:3], min(round(self.contrast["node_drop"] * joints), joints - 1), rng)] = 0
+        if self.contrast["part_drop"]:
+            drawn = rng.random(x.shape[:2]) < self.contrast["part_drop"]  # (B, M)
+            x[sample_part_masks(self.store.layout, x.shape[:3], rng, num_parts=1) & drawn[..., None, None]] = 0
         return x
 
     def _augmented(self, x, rng):
@@ -193,6 +200,7 @@ class SkeletonBatches(keras.utils.PyDataset):
 
 
 DEFAULT_MASK = {"mask": "parts", "mask_parts": (), "num_masked": 0, "mask_frames": 0}
+DEFAULT_VIEW = {"node_drop": 0.2, "part_drop": 0.0}
 
 
 def batches(store, split, *, masked=False, **options):

@@ -5,12 +5,13 @@ import time
 import keras
 import numpy as np
 
-from keras_skelmae.models import ContrastiveEncoder, SkeletonMAE, STRLAutoencoder
-from keras_skelmae.training.feeding import AUGMENTATIONS, DEFAULT_MASK, SequenceSource, SkeletonBatches
+from keras_skelmae.models import ContrastiveEncoder, SkeletonMAE, STRLAutoencoder, STRLSiamese
+from keras_skelmae.training.feeding import AUGMENTATIONS, DEFAULT_MASK, DEFAULT_VIEW, SequenceSource, SkeletonBatches
 from keras_skelmae.training.optimization import JIT, make_optimizer
 from keras_skelmae.training.runs import History, finish_run, start_run
 
 COLLAPSED = 0.01
+VIEW_LOSS = {"contrastive": "nt_xent", "vicreg": "vicreg"}  # by objective
 
 
 def shared_model_options(store, config):
@@ -45,8 +46,8 @@ def pretrain(store, split, output, config, verbose=True):
     """Pre-train on a split and write a run folder: model.keras, encoder.keras, history.csv, metrics.json.
 
     With scope "encoder" every person of a sequence is a sequence of its own, since the encoder sees one person's
-    frame at a time; with "trunk" people stay together, and there is no encoder.keras. With objective "contrastive" a
-    ContrastiveEncoder is trained in SkeletonMAE's place.
+    frame at a time; with "trunk" people stay together, and there is no encoder.keras. With objective "contrastive" or
+    "vicreg" two views of a clip are drawn together, by a ContrastiveEncoder or STRLSiamese in the masked one's place.
 
     Args:
         store: SkeletonStore.
@@ -62,18 +63,23 @@ def pretrain(store, split, output, config, verbose=True):
     keras.utils.set_random_seed(config.seed)
     trunk = config.scope == "trunk"
     people = people_count(store, config) if trunk else 1
-    if config.objective == "contrastive":
-        kind = {"contrast": config.node_drop}
-    else:
+    masked = config.objective == "masked"
+    if masked:
         kind = {"masked": {key: getattr(config, key) for key in DEFAULT_MASK}}
+    else:
+        kind = {"contrast": {key: getattr(config, key) for key in DEFAULT_VIEW}}
     data = SkeletonBatches(
         SequenceSource(store), store.select(split), batch_size=config.batch_size, num_frames=config.num_frames,
         num_people=people, use_score=config.use_score, each_person=not trunk, augment=augmentation(config),
         seed=config.seed, sampling=config.sampling, **kind)
-    if trunk:
+    two_views = {} if masked else {"loss": VIEW_LOSS[config.objective], "temperature": config.temperature}
+    if trunk and masked:
         model = STRLAutoencoder(num_people=people, target=config.target, **trunk_options(store, config))
-    elif config.objective == "contrastive":
-        model = ContrastiveEncoder(num_people=1, temperature=config.temperature, **shared_model_options(store, config))
+    elif trunk:
+        model = STRLSiamese(num_people=people, time_pooling=config.time_pooling, **two_views,
+                            **trunk_options(store, config))
+    elif not masked:
+        model = ContrastiveEncoder(num_people=1, **two_views, **shared_model_options(store, config))
     else:
         model = SkeletonMAE(num_people=1, target=config.target, remedy=config.remedy, beta=config.beta,
                             loss_function=config.loss_function, remask=config.remask,

@@ -88,9 +88,9 @@ def test_its_encoder_goes_into_a_classifier(backbone):
 def test_bad_settings_are_named():
     with pytest.raises(ValueError, match="temperature: expected above 0, found 0"):
         ContrastiveEncoder("coco17", temperature=0, **SMALL)
-    with pytest.raises(ConfigError, match="scope: expected encoder with objective = contrastive, found trunk"):
-        resolve_config("pretrain", overrides=("objective=contrastive", "scope=trunk"))
-    with pytest.raises(ConfigError, match="objective: expected one of masked, contrastive"):
+    with pytest.raises(ValueError, match="loss: expected one of .*nt_xent.*vicreg.*, found 'mse'"):
+        ContrastiveEncoder("coco17", loss="mse", **SMALL)
+    with pytest.raises(ConfigError, match="objective: expected one of masked, contrastive, vicreg"):
         resolve_config("pretrain", overrides=("objective=graphcl",))
 
 

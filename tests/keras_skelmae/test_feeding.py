@@ -121,7 +121,7 @@ def test_motion_masks_prefer_what_moves(tmp_path):
 
 def test_two_views_of_a_sequence_differ_in_frames_augmentation_and_joints(store):
     options = {"num_frames": FRAMES, "batch_size": 8, "seed": 3}
-    data = batches(store, "train", contrast=0.2, augment={"rotate": 0.3, "crop_min": 0.5}, **options)
+    data = batches(store, "train", contrast={"node_drop": 0.2}, augment={"rotate": 0.3, "crop_min": 0.5}, **options)
     batch, = data[0]
     for view in batch.values():
         seen = view.any(axis=-1)  # (B, M, T, V)
@@ -135,11 +135,11 @@ def test_two_views_of_a_sequence_differ_in_frames_augmentation_and_joints(store)
     again, = data[0]
     np.testing.assert_array_equal(other, again["other"])
     # nothing drawn, nothing dropped: both views are the sequence itself
-    plain, = batches(store, "train", contrast=0.0, training=False, **options)[0]
+    plain, = batches(store, "train", contrast={"node_drop": 0.0}, training=False, **options)[0]
     wanted, _ = batches(store, "train", training=False, **options)[0]
     for view in plain.values():
         np.testing.assert_array_equal(view, wanted)
-    nearly, = batches(store, "train", contrast=0.99, **options)[0]
+    nearly, = batches(store, "train", contrast={"node_drop": 0.99}, **options)[0]
     assert (nearly["other"][:, 0].any(axis=(1, 3)).sum(axis=-1) == 1).all()  # a joint is left
 
 
@@ -161,7 +161,7 @@ def test_clips_of_a_sequence_lie_side_by_side(store):
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"augment": {"spin": 1}}, "augment: expected keys"),
-    ({"contrast": 1.0}, "contrast: expected a share"),
+    ({"contrast": {"node_drop": 1.0}}, "node_drop: expected a share"),
 ])
 def test_bad_options_are_named(store, options, message):
     with pytest.raises(ValueError, match=message):
