@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from keras_skelmae.training import protocols, resolve_config, run_study, studies, study_table
-from keras_skelmae.training.config import ConfigError
 from keras_skelmae.training.studies import STUDIES, layer_settings, part_sets, study_cells
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter, get_layout, layout_names
 
@@ -150,6 +149,12 @@ def test_transfer_pretrains_on_the_source_alone(store, trainings, tmp_path):
     assert result["source"] == str(source.path)
 
 
+def test_every_start_also_pretrains_the_whole_network(store, trainings, tmp_path):
+    run_study("init", store, "train", "test", tmp_path, *configs("scope=trunk", "target=motion"))
+    assert [(c.scope, c.objective) for *_, c in trainings["pretrain"]] == [
+        ("trunk", "contrastive"), ("trunk", "masked")]
+
+
 def test_what_does_not_fit_is_named_before_anything_is_trained(store, trainings, tmp_path):
     def run(study, *overrides, data=store, splits=("train", "test"), before=(), after=(), **options):
         both = configs(*overrides, before=before, after=after)
@@ -164,7 +169,6 @@ def test_what_does_not_fit_is_named_before_anything_is_trained(store, trainings,
         (ValueError, "fraction: expected", lambda: run("depth", fraction=0)),
         (DataError, "expected a label on every sequence", lambda: run("depth", data=unlabelled)),
         (DataError, "valid", lambda: run("depth", splits=("train", "valid"))),
-        (ConfigError, "scope: expected encoder", lambda: run("init", "scope=trunk", "target=motion")),
         (DataError, "coco17, 17 joints, 2D", lambda: run("transfer", source=make_store(tmp_path / "o.h5", 0, "ntu25"))),
     ):
         with pytest.raises(error, match=message):

@@ -1,5 +1,6 @@
 """Configuration, held-out parts, figures, and the two trainings with what they leave behind."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ from keras_skelmae.training.evaluation import load_classifier, predict_store, sc
 from keras_skelmae.training.finetune import hold_out
 from keras_skelmae.training.optimization import WarmupSchedule
 from skelmae_datasets import DataError, SkeletonStore, convert_ntu
+from skelmae_datasets.store import StoreWriter
 from skelmae_datasets.synthetic import write_dataset
 
 TINY = ("epochs=2", "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]", "temporal_strides=[]",
@@ -162,6 +164,20 @@ def test_evaluation_and_prediction_agree(run, data):
     table = predict_store(load_classifier(folder / "fine"), store, [index])[0]
     np.testing.assert_allclose(list(alone["probabilities"].values()), table, atol=1e-4)
     assert alone["label"] == store.classes[int(table.argmax())]
+
+
+def test_frames_without_anybody_count_in_prediction_as_in_evaluation(run, data, tmp_path):
+    store = data[0]
+    sample = store.sample(3)
+    keypoints = np.array(sample.keypoints, np.float32)
+    keypoints[:, 1::3] = 0
+    header = {"layout": store.layout, "classes": store.classes, "channels": store.channels, "units": store.units}
+    with StoreWriter(tmp_path / "gaps.h5", **header) as writer:
+        writer.append(dataclasses.replace(sample, keypoints=keypoints))
+    with SkeletonStore(tmp_path / "gaps.h5") as gaps:
+        table = predict_store(load_classifier(run[0] / "fine"), gaps, [0])[0]
+    alone = predict_files(run[0] / "fine", [tmp_path / "gaps.h5"])[0]
+    np.testing.assert_allclose(list(alone["probabilities"].values()), table, atol=1e-4)
 
 
 def test_best_weights_are_kept_on_request(run, data, tmp_path):
