@@ -8,14 +8,16 @@ from keras_skelmae.layers.pointwise_update import PointwiseUpdate
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
 class BodyEmbedding(keras.layers.Layer):
-    """``ReLU(norm(W [h_1 ... h_V]))``: one Dense over the joints side by side, so every joint has weights of its own.
+    """``act(norm(W [h_1 ... h_V]))``: one Dense over the joints side by side, so every joint has weights of its own.
 
     Graph convolutions and pooling treat all joints alike; this does not.
 
     Args:
         units: int, width of the output.
         normalization: "batch", "layer" or "none".
-        dropout_rate: float, share of the V * C inputs left out, the same ones along the clip.
+        dropout_rate: float, share of the output's channels left out, the same ones along the clip.
+        activation: of the output.
+        kernel_initializer: of W.
 
     Call arguments:
         inputs: ``(B, M, T, V, C)``, M and V and C static.
@@ -38,27 +40,32 @@ class BodyEmbedding(keras.layers.Layer):
         network begins with one vector a frame.
     """
 
-    def __init__(self, units, normalization="batch", dropout_rate=0.0, **kwargs):
+    def __init__(self, units, normalization="batch", dropout_rate=0.0, activation="relu",
+                 kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         self.units = units
         self.normalization = normalization
+        self.activation = keras.activations.get(activation)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.dropout_rate = dropout_rate
 
     def build(self, input_shape):
         self.width = input_shape[-2] * input_shape[-1]
         self.dropout = keras.layers.Dropout(self.dropout_rate, noise_shape=(None, None, 1, 1, None), name="dropout",
                                             dtype=self.dtype_policy)
-        self.update = PointwiseUpdate(self.units, self.normalization, name="update", dtype=self.dtype_policy)
+        self.update = PointwiseUpdate(self.units, self.normalization, self.activation,
+                                      self.kernel_initializer.clone(), name="update", dtype=self.dtype_policy)
         self.update.build((*input_shape[:3], 1, self.width))
         self.built = True
 
     def call(self, inputs, presence=None, training=None):
         x = ops.reshape(inputs, (-1, *inputs.shape[1:3], 1, self.width))
-        return self.update(self.dropout(x, training=training), presence=presence, training=training)
+        return self.dropout(self.update(x, presence=presence, training=training), training=training)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:3], 1, self.units)
 
     def get_config(self):
         return {**super().get_config(), "units": self.units, "normalization": self.normalization,
-                "dropout_rate": self.dropout_rate}
+                "dropout_rate": self.dropout_rate, "activation": keras.activations.serialize(self.activation),
+                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}

@@ -1,4 +1,4 @@
-"""Moving frames along the time axis."""
+"""Moving and pooling frames along the time axis."""
 
 from keras import ops
 
@@ -15,3 +15,32 @@ def shifted(x, by):
     if by > 0:
         return ops.concatenate([rest, ops.zeros_like(head)], axis=2)
     return ops.concatenate([ops.zeros_like(rest), head], axis=2)
+
+
+def thinned(presence, stride):
+    """Presence (B, M, T) of every ``stride`` frames together: True if in any of them. -> (B, M, ceil(T / stride))."""
+    if stride == 1:
+        return presence
+    people, frames = presence.shape[1:]
+    length = -(-frames // stride)
+    padded = ops.pad(ops.cast(presence, "int32"), [[0, 0], [0, 0], [0, length * stride - frames]])
+    return ops.any(ops.reshape(padded, (-1, people, length, stride)) > 0, axis=-1)
+
+
+def largest(x, presence, axis):
+    """Maximum of ``x`` over the entries of an axis that are present; 0 where none is. ``presence`` broadcasts to x."""
+    lowest = ops.cast(-3e4, x.dtype)  # in the range of a float16
+    highest = ops.max(ops.where(presence, x, lowest), axis=axis)
+    return ops.where(ops.any(presence, axis=axis), highest, ops.zeros_like(highest))
+
+
+def pooled_frames(x, presence, stride):
+    """Maximum of every ``stride`` present frames of ``x`` (B, M, T, V, C); 0 where a person is absent from all."""
+    frames = x.shape[2]
+    length = -(-frames // stride)
+    if presence is None:
+        presence = ops.ones_like(x[..., 0, 0], dtype="bool")
+    padding = [[0, 0], [0, 0], [0, length * stride - frames]]
+    x = ops.reshape(ops.pad(x, [*padding, [0, 0], [0, 0]]), (-1, x.shape[1], length, stride, *x.shape[3:]))
+    here = ops.pad(ops.cast(presence, "int32"), padding) > 0
+    return largest(x, ops.reshape(here, (-1, x.shape[1], length, stride, 1, 1)), axis=3)

@@ -1,7 +1,6 @@
 """The closing step of one STRL layer."""
 
 import keras
-from keras import ops
 
 from keras_skelmae.layers.graph import make_normalization, normalize
 
@@ -13,6 +12,8 @@ class PointwiseUpdate(keras.layers.Layer):
     Args:
         units: int, width of the output.
         normalization: "batch", "layer" or "none".
+        activation: of the output; ReLU in the paper.
+        kernel_initializer: of W.
 
     Call arguments:
         inputs: ``(B, M, T, V, C)``.
@@ -34,13 +35,16 @@ class PointwiseUpdate(keras.layers.Layer):
         Yan et al., ICCV 2023, section 3.3.
     """
 
-    def __init__(self, units, normalization="batch", **kwargs):
+    def __init__(self, units, normalization="batch", activation="relu", kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         self.units = units
         self.normalization = normalization
+        self.activation = keras.activations.get(activation)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
-        self.dense = keras.layers.Dense(self.units, name="dense", dtype=self.dtype_policy)
+        self.dense = keras.layers.Dense(self.units, name="dense", dtype=self.dtype_policy,
+                                        kernel_initializer=self.kernel_initializer.clone())
         self.dense.build(input_shape)
         self.norm = make_normalization(self.normalization, "norm", self.dtype_policy)
         if self.norm is not None:
@@ -48,10 +52,12 @@ class PointwiseUpdate(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, presence=None, training=None):
-        return ops.relu(normalize(self.norm, self.dense(inputs), presence, training))
+        return self.activation(normalize(self.norm, self.dense(inputs), presence, training))
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
 
     def get_config(self):
-        return {**super().get_config(), "units": self.units, "normalization": self.normalization}
+        return {**super().get_config(), "units": self.units, "normalization": self.normalization,
+                "activation": keras.activations.serialize(self.activation),
+                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}

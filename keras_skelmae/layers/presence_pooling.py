@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_skelmae.layers.frames import largest
+
 PEOPLE_FUSIONS = ("mean", "concat")
 TIMES = ("mean", "mean+max")
 
@@ -21,7 +23,7 @@ class PresencePooling(keras.layers.Layer):
         people: "mean" or "concat".
         groups: None, or lists of joint indices, such as body parts: each is averaged by itself and all stand side by
             side, G * C channels instead of C.
-        time: "mean", or "mean+max" for the largest value over the frames beside it (features must be >= 0).
+        time: "mean", or "mean+max" for the largest value over the present frames beside it.
 
     Call arguments:
         inputs: ``(B, M, T, V, C)``.
@@ -67,8 +69,8 @@ class PresencePooling(keras.layers.Layer):
         weight = ops.cast(presence, x.dtype)[..., None]  # (B, M, T, 1)
         frames = ops.sum(weight, axis=2)  # (B, M, 1)
         pooled = [ops.sum(x * weight, axis=2) / ops.maximum(frames, 1)]  # (B, M, C)
-        if self.time == "mean+max":  # absent frames never win: features after a ReLU are not below zero
-            pooled.append(ops.max(x * weight, axis=2))
+        if self.time == "mean+max":
+            pooled.append(largest(x, presence[..., None], axis=2))
         x = ops.concatenate(pooled, axis=-1)
         if self.people == "concat":
             return ops.reshape(x, (-1, x.shape[1] * x.shape[2]))  # (B, M * C)

@@ -3,19 +3,21 @@
 import keras
 from keras import ops
 
-from keras_skelmae.layers.frames import shifted
+from keras_skelmae.layers.frames import pooled_frames, shifted
 from keras_skelmae.layers.pointwise_update import PointwiseUpdate
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
 class TemporalConv(keras.layers.Layer):
-    """Temporal convolution over all channels, normalisation, ReLU, and max-pooling of every ``strides`` frames.
+    """Temporal convolution over all channels, normalisation, activation, and max-pooling of every ``strides`` frames.
 
     Args:
         units: int, width of the output.
         kernel_size: int, odd.
         strides: int, frames that are pooled to one; the last group may be shorter.
         normalization: "batch", "layer" or "none".
+        activation: before the pooling.
+        kernel_initializer: of the convolution.
 
     Call arguments:
         inputs: ``(B, M, T, V, C)``, T static.
@@ -37,7 +39,8 @@ class TemporalConv(keras.layers.Layer):
         Kim and Reiter, "Interpretable 3D Human Action Analysis with Temporal Convolutional Networks", CVPRW 2017.
     """
 
-    def __init__(self, units, kernel_size=3, strides=1, normalization="batch", **kwargs):
+    def __init__(self, units, kernel_size=3, strides=1, normalization="batch", activation="relu",
+                 kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size: expected odd, found {kernel_size}")
@@ -45,27 +48,25 @@ class TemporalConv(keras.layers.Layer):
         self.kernel_size = kernel_size
         self.strides = strides
         self.normalization = normalization
+        self.activation = keras.activations.get(activation)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
         # The taps side by side on the channel axis make the convolution one matrix product
-        self.update = PointwiseUpdate(self.units, self.normalization, name="update", dtype=self.dtype_policy)
+        self.update = PointwiseUpdate(self.units, self.normalization, self.activation,
+                                      self.kernel_initializer.clone(), name="update", dtype=self.dtype_policy)
         self.update.build((*input_shape[:-1], self.kernel_size * input_shape[-1]))
         self.built = True
 
     def call(self, inputs, presence=None, training=None):
-        x, frames, reach = inputs, inputs.shape[2], self.kernel_size // 2
+        x, reach = inputs, self.kernel_size // 2
         if presence is not None:
             x = x * ops.cast(presence, x.dtype)[..., None, None]
         x = ops.concatenate([shifted(x, by) for by in range(-reach, reach + 1)], axis=-1)
         x = self.update(x, presence=presence, training=training)  # (B, M, T, V, units)
         if self.strides == 1:
             return x
-        if presence is not None:
-            x = x * ops.cast(presence, x.dtype)[..., None, None]
-        length = -(-frames // self.strides)
-        # after the ReLU nothing is below zero, so padding never wins
-        x = ops.pad(x, [[0, 0], [0, 0], [0, length * self.strides - frames], [0, 0], [0, 0]])
-        return ops.max(ops.reshape(x, (-1, x.shape[1], length, self.strides, *x.shape[3:])), axis=3)
+        return pooled_frames(x, presence, self.strides)
 
     def compute_output_shape(self, input_shape):
         frames = input_shape[2] if input_shape[2] is None else -(-input_shape[2] // self.strides)
@@ -73,4 +74,6 @@ class TemporalConv(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "units": self.units, "kernel_size": self.kernel_size,
-                "strides": self.strides, "normalization": self.normalization}
+                "strides": self.strides, "normalization": self.normalization,
+                "activation": keras.activations.serialize(self.activation),
+                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}

@@ -27,6 +27,8 @@ class STRLClassifier(keras.Model):
             and a stack of temporal convolutions follows).
         temporal_strides: one int for each temporal module of "each" and "body": frames are thinned by it; empty for
             none.
+        body_streams: with ``temporal="body"``, what the body's vectors are made of: "features" (of the STRL layers),
+            "motion2" (motion over two frames) and streams of SkeletonStreams, each with a stem of its own.
         body_units: with ``temporal="body"``, the width of the body's vector, then that of each convolution.
         body_dropout: float, see BodyEmbedding.
         people: "mean" or "concat", how the people's features meet, see PresencePooling.
@@ -51,7 +53,8 @@ class STRLClassifier(keras.Model):
                  num_people=2, units=64, encoder_layers=3, num_layers=3, normalize="clip", image_size=(1080, 1920),
                  streams=("joint",), normalization="batch", backbone="gin", joint_positions=False, share_people=False,
                  residual="concat", readout="pooled", encoder_pool="sum", temporal="last", temporal_strides=(),
-                 body_units=(), body_dropout=0.0, people="mean", pooling="joints", time_pooling="mean",
+                 body_streams=("features",), body_units=(), body_dropout=0.0, people="mean", pooling="joints",
+                 time_pooling="mean",
                  dropout_rate=0.0, head_units=128, encoder=None, name="strl_classifier", **kwargs):
         if class_names is not None and len(class_names) != num_classes:
             raise ValueError(f"class_names: expected {num_classes} names, found {len(class_names)}")
@@ -65,10 +68,12 @@ class STRLClassifier(keras.Model):
         embedding = JointEmbedding(inputs, layout, units=units, num_coordinates=num_coordinates,
                                    normalize=normalize, image_size=image_size, streams=streams)
         x, here = strl_layers(
-            embedding(), embedding.presence, layout, units=units, encoder_layers=encoder_layers, num_layers=num_layers,
+            embedding(), embedding.presence, embedding.coordinates, embedding.presence, layout,
+            num_coordinates=num_coordinates, units=units, encoder_layers=encoder_layers, num_layers=num_layers,
             num_people=num_people, share_people=share_people, normalization=normalization, backbone=backbone,
             joint_positions=joint_positions, residual=residual, readout=readout, encoder_pool=encoder_pool,
-            temporal=temporal, temporal_strides=temporal_strides, body_units=body_units, body_dropout=body_dropout)
+            temporal=temporal, temporal_strides=temporal_strides, body_streams=body_streams, body_units=body_units,
+            body_dropout=body_dropout)
         groups = list(layout.parts.values()) if pooling == "parts" and temporal != "body" else None
         x = PresencePooling(people, groups, time_pooling, name="pooling")(x, here)  # (B, a multiple of units)
         if dropout_rate:
@@ -86,7 +91,8 @@ class STRLClassifier(keras.Model):
                       normalize=normalize, image_size=image_size, streams=streams, normalization=normalization,
                       backbone=backbone, joint_positions=joint_positions, share_people=share_people, residual=residual,
                       readout=readout, encoder_pool=encoder_pool, temporal=temporal, temporal_strides=temporal_strides,
-                      body_units=body_units, body_dropout=body_dropout, people=people, pooling=pooling,
+                      body_streams=body_streams, body_units=body_units, body_dropout=body_dropout, people=people,
+                      pooling=pooling,
                       time_pooling=time_pooling, dropout_rate=dropout_rate, head_units=head_units)
         if encoder is not None:
             transfer_weights(encoder, self)
@@ -95,7 +101,7 @@ class STRLClassifier(keras.Model):
         keys = ("num_classes", "class_names", "num_coordinates", "use_score", "num_frames", "num_people", "units",
                 "encoder_layers", "num_layers", "normalize", "image_size", "streams", "normalization", "backbone",
                 "joint_positions", "share_people", "residual", "readout", "encoder_pool", "temporal",
-                "temporal_strides", "body_units", "body_dropout", "people", "pooling", "time_pooling",
+                "temporal_strides", "body_streams", "body_units", "body_dropout", "people", "pooling", "time_pooling",
                 "dropout_rate", "head_units")
         return {"name": self.name, "layout": self.layout.to_dict(), **{key: getattr(self, key) for key in keys}}
 

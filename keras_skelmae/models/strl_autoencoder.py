@@ -7,12 +7,13 @@ from keras_skelmae.layers import GraphEncoder, JointMasking, SkeletonStreams
 from keras_skelmae.losses import masked_mean_squared_error, target_spread
 from keras_skelmae.models.joint_embedding import JointEmbedding, as_layout
 from keras_skelmae.models.settings import keep_settings
-from keras_skelmae.models.strl_layers import strl_layers
+from keras_skelmae.models.strl_layers import strl_layers, total_stride
 
 TRUNK_TARGETS = ("coordinates", "motion")
 TRUNK_KEYS = ("num_coordinates", "use_score", "num_frames", "num_people", "units", "encoder_layers", "num_layers",
               "normalize", "image_size", "streams", "normalization", "backbone", "joint_positions", "share_people",
-              "residual", "readout", "encoder_pool", "temporal", "temporal_strides", "body_units", "body_dropout")
+              "residual", "readout", "encoder_pool", "temporal", "temporal_strides", "body_streams", "body_units",
+              "body_dropout")
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -44,13 +45,12 @@ class STRLAutoencoder(keras.Model):
                  encoder_layers=3, num_layers=3, normalize="clip", image_size=(1080, 1920), streams=("joint",),
                  normalization="batch", backbone="gin", joint_positions=False, share_people=False, residual="concat",
                  readout="pooled", encoder_pool="sum", temporal="last", temporal_strides=(),
-                 body_units=(), body_dropout=0.0, target="motion", name="strl_autoencoder", **kwargs):
+                 body_streams=("features",), body_units=(), body_dropout=0.0, target="motion",
+                 name="strl_autoencoder", **kwargs):
         if target not in TRUNK_TARGETS:
             raise ValueError(f"target: expected one of {TRUNK_TARGETS}, found {target!r}")
         layout = as_layout(layout)
-        stride = 1
-        for step in temporal_strides:
-            stride *= int(step)
+        stride = total_stride(temporal, temporal_strides)
         if num_frames % stride:
             raise ValueError(f"num_frames: expected a multiple of the strides' product {stride}, found {num_frames}")
         shape = (num_people, num_frames, layout.num_joints, num_coordinates + bool(use_score))
@@ -61,13 +61,16 @@ class STRLAutoencoder(keras.Model):
         embedding = JointEmbedding(keypoints, layout, units=units, num_coordinates=num_coordinates,
                                    normalize=normalize, image_size=image_size, streams=streams)
         presence = embedding.presence
-        x = embedding(visible=ops.logical_and(presence, ops.logical_not(mask)))
+        visible = ops.logical_and(presence, ops.logical_not(mask))
+        x = embedding(visible=visible)
         x = JointMasking(name="masking")(x, joint_mask=mask)
         x, here = strl_layers(
-            x, presence, layout, units=units, encoder_layers=encoder_layers, num_layers=num_layers,
+            x, presence, embedding.coordinates, visible, layout, num_coordinates=num_coordinates, units=units,
+            encoder_layers=encoder_layers, num_layers=num_layers,
             num_people=num_people, share_people=share_people, normalization=normalization, backbone=backbone,
             joint_positions=joint_positions, residual=residual, readout=readout, encoder_pool=encoder_pool,
-            temporal=temporal, temporal_strides=temporal_strides, body_units=body_units, body_dropout=body_dropout)
+            temporal=temporal, temporal_strides=temporal_strides, body_streams=body_streams, body_units=body_units,
+            body_dropout=body_dropout)
         joints = layout.num_joints
         if x.shape[3] == joints:
             x = keras.layers.Dense(units, use_bias=False, name="encoder_to_decoder")(x)
@@ -94,7 +97,7 @@ class STRLAutoencoder(keras.Model):
                       normalize=normalize, image_size=image_size, streams=streams, normalization=normalization,
                       backbone=backbone, joint_positions=joint_positions, share_people=share_people, residual=residual,
                       readout=readout, encoder_pool=encoder_pool, temporal=temporal, temporal_strides=temporal_strides,
-                      body_units=body_units, body_dropout=body_dropout, target=target)
+                      body_streams=body_streams, body_units=body_units, body_dropout=body_dropout, target=target)
         self.spread_tracker = keras.metrics.Mean(name="target_spread")
 
     @property

@@ -2,35 +2,30 @@
 
 from keras import ops
 
-from keras_skelmae.layers import (
-    BodyEmbedding,
-    MultiScaleTemporalConv,
-    PointwiseUpdate,
-    PositionEmbedding,
-    SpatialModeling,
-    TemporalConv,
-)
+from keras_skelmae.layers import MultiScaleTemporalConv, PointwiseUpdate, PositionEmbedding, SpatialModeling
+from keras_skelmae.layers.frames import thinned
+from keras_skelmae.models.body_layers import STEM_STRIDE, body_layers
 
 TEMPORAL = ("each", "last", "body")
 
 
-def thinned(presence, stride):
-    """Presence (B, M, T) of every ``stride`` frames together: True if in any of them. -> (B, M, ceil(T / stride))."""
-    if stride == 1:
-        return presence
-    people, frames = presence.shape[1:]
-    length = -(-frames // stride)
-    padded = ops.pad(ops.cast(presence, "int32"), [[0, 0], [0, 0], [0, length * stride - frames]])
-    return ops.any(ops.reshape(padded, (-1, people, length, stride)) > 0, axis=-1)
+def total_stride(temporal, temporal_strides):
+    """How many frames of the input become one of :func:`strl_layers`' output."""
+    stride = STEM_STRIDE if temporal == "body" else 1
+    for step in temporal_strides:
+        stride *= int(step)
+    return stride
 
 
-def strl_layers(x, presence, layout, *, units, encoder_layers, num_layers, num_people, share_people, normalization,
-                backbone, joint_positions, residual, readout, encoder_pool, temporal, temporal_strides,
-                body_units, body_dropout):
+def strl_layers(x, presence, coordinates, visible, layout, *, num_coordinates, units, encoder_layers, num_layers,
+                num_people, share_people, normalization, backbone, joint_positions, residual, readout, encoder_pool,
+                temporal, temporal_strides, body_streams, body_units, body_dropout):
     """The M STRL layers on embedded joints, as part of a functional graph.
 
     Args:
-        x: (B, M, T, V, D) joint features; presence: (B, M, T, V), True = observed. Others as in STRLClassifier.
+        x: (B, M, T, V, D) joint features; presence: (B, M, T, V), True = observed.
+        coordinates: (B, M, T, V, C), normalised; visible: (B, M, T, V), True = observed and not masked.
+        Others as in STRLClassifier.
 
     Returns:
         (B, M, T', V', width) features and (B, M, T') presence of each person; T' is T without strides, V' is V, or 1
@@ -65,9 +60,7 @@ def strl_layers(x, presence, layout, *, units, encoder_layers, num_layers, num_p
     if temporal == "last":
         x = MultiScaleTemporalConv(units, normalization=normalization, name="temporal")(x, presence=padding())
     if temporal == "body":
-        x = BodyEmbedding(body_units[0], normalization, body_dropout, name="body")(x, presence=padding())
-        for index, (width, stride) in enumerate(zip(body_units[1:], strides, strict=True)):
-            x = TemporalConv(width, strides=stride, normalization=normalization,
-                             name=f"body_{index}")(x, presence=padding())
-            here = thinned(here, stride)
+        return body_layers(x, coordinates, visible, here, layout, num_people=num_people,
+                           num_coordinates=num_coordinates, normalization=normalization, body_streams=body_streams,
+                           body_units=body_units, body_dropout=body_dropout, temporal_strides=strides)
     return x, here

@@ -42,9 +42,9 @@ class STRLSiamese(keras.Model):
     def __init__(self, layout, num_coordinates=2, use_score=False, num_frames=64, num_people=2, units=64,
                  encoder_layers=3, num_layers=3, normalize="clip", image_size=(1080, 1920), streams=("joint",),
                  normalization="batch", backbone="gin", joint_positions=False, share_people=False, residual="concat",
-                 readout="pooled", encoder_pool="sum", temporal="last", temporal_strides=(), body_units=(),
-                 body_dropout=0.0, time_pooling="mean", projection_units=256, loss="vicreg", temperature=0.2,
-                 name="strl_siamese", **kwargs):
+                 readout="pooled", encoder_pool="sum", temporal="last", temporal_strides=(),
+                 body_streams=("features",), body_units=(), body_dropout=0.0, time_pooling="mean",
+                 projection_units=256, loss="vicreg", temperature=0.2, name="strl_siamese", **kwargs):
         check_view_loss(loss, temperature)
         layout = as_layout(layout)
         shape = (num_people, num_frames, layout.num_joints, num_coordinates + bool(use_score))
@@ -56,10 +56,12 @@ class STRLSiamese(keras.Model):
         embedding = JointEmbedding(views, layout, units=units, num_coordinates=num_coordinates, normalize=normalize,
                                    image_size=image_size, streams=streams)
         x, here = strl_layers(
-            embedding(), embedding.presence, layout, units=units, encoder_layers=encoder_layers, num_layers=num_layers,
+            embedding(), embedding.presence, embedding.coordinates, embedding.presence, layout,
+            num_coordinates=num_coordinates, units=units, encoder_layers=encoder_layers, num_layers=num_layers,
             num_people=num_people, share_people=share_people, normalization=normalization, backbone=backbone,
             joint_positions=joint_positions, residual=residual, readout=readout, encoder_pool=encoder_pool,
-            temporal=temporal, temporal_strides=temporal_strides, body_units=body_units, body_dropout=body_dropout)
+            temporal=temporal, temporal_strides=temporal_strides, body_streams=body_streams, body_units=body_units,
+            body_dropout=body_dropout)
         x = PresencePooling("mean", None, time_pooling, name="pooling")(x, here)  # (2B, a multiple of units)
         x = keras.layers.Dense(projection_units, use_bias=False, name="projection_hidden")(x)
         x = ops.relu(keras.layers.BatchNormalization(name="projection_norm")(x))
@@ -73,7 +75,8 @@ class STRLSiamese(keras.Model):
                       normalize=normalize, image_size=image_size, streams=streams, normalization=normalization,
                       backbone=backbone, joint_positions=joint_positions, share_people=share_people, residual=residual,
                       readout=readout, encoder_pool=encoder_pool, temporal=temporal, temporal_strides=temporal_strides,
-                      body_units=body_units, body_dropout=body_dropout, time_pooling=time_pooling,
+                      body_streams=body_streams, body_units=body_units, body_dropout=body_dropout,
+                      time_pooling=time_pooling,
                       projection_units=projection_units, view_loss=loss, temperature=temperature)
         self.spread_tracker = keras.metrics.Mean(name="target_spread")
 

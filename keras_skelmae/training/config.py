@@ -57,6 +57,7 @@ class Config:
     encoder_pool: str = "sum"  # sum, mean
     temporal: str = "last"
     temporal_strides: tuple = ()  # with temporal = "each" or "body", one a temporal module
+    body_streams: tuple = ("features",)  # with temporal = "body": features, motion2, joint, motion, distance, ...
     body_units: tuple = ()  # with temporal = "body": of the body's vector, then of each temporal convolution
     body_dropout: float = 0.0
     people_fusion: str = "mean"

@@ -28,7 +28,8 @@ def trunk_options(store, config):
     return {**shared_model_options(store, config), "num_layers": config.num_layers,
             "share_people": config.share_people, "residual": config.residual, "readout": config.readout,
             "encoder_pool": config.encoder_pool, "temporal": config.temporal,
-            "temporal_strides": config.temporal_strides, "body_units": config.body_units,
+            "temporal_strides": config.temporal_strides, "body_streams": config.body_streams,
+            "body_units": config.body_units,
             "body_dropout": config.body_dropout}
 
 

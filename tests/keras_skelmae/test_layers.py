@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keras_skelmae import layers
+from keras_skelmae.layers.frames import pooled_frames
 
 EDGES = [(1, 0), (2, 1), (3, 1)]
 V = 4
@@ -177,13 +178,14 @@ def test_temporal_convolution_equals_a_loop(dilation):
     np.testing.assert_allclose(array(layer._conv(x, layer.kernels[0], dilation)), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
 @pytest.mark.parametrize("strides", [1, 2, 7])
-def test_plain_temporal_convolution_equals_conv1d(strides):
-    layer = layers.TemporalConv(6, strides=strides, normalization="none")
+def test_plain_temporal_convolution_equals_conv1d(strides, activation):
+    layer = layers.TemporalConv(6, strides=strides, normalization="none", activation=activation)
     x = np.random.default_rng(0).normal(size=(2, 2, 7, 3, 4)).astype("float32")
     y = keras.ops.convert_to_numpy(layer(x))
     tracks = np.swapaxes(x, 2, 3).reshape(-1, 7, 4)
-    conv = keras.layers.Conv1D(6, 3, padding="same", activation="relu")
+    conv = keras.layers.Conv1D(6, 3, padding="same", activation=activation)
     conv.build(tracks.shape)
     kernel, bias = layer.get_weights()
     conv.set_weights([kernel.reshape(3, 4, 6), bias])
@@ -207,6 +209,19 @@ def test_body_dropout_leaves_the_same_channels_out_along_the_clip():
     y = keras.ops.convert_to_numpy(layer(np.ones((2, 1, 6, 5, 4), "float32"), training=True))
     np.testing.assert_allclose(y, np.repeat(y[:, :, :1], 6, axis=2), atol=1e-6)
     assert np.abs(y[0] - y[1]).max() > 1e-3
+
+
+def test_the_largest_value_over_time_may_be_negative():
+    x, here = -1 - np.abs(SEQUENCE), np.array([[[True, False] * 3, [False] * 6], [[True] * 6] * 2])
+    expected = np.where(here[..., None, None], x, -np.inf)
+    pooled = array(layers.PresencePooling("concat", time="mean+max")(x, here)).reshape(2, 2, 2, 8)
+    largest = x.mean(axis=3)[0, 0, ::2].max(axis=0)
+    np.testing.assert_allclose(pooled[0, 0, 1], largest, atol=1e-6)
+    assert not pooled[0, 1].any()
+    y = array(pooled_frames(x, here, 4))
+    np.testing.assert_allclose(y[0, 0], [expected[0, 0, :4].max(axis=0), expected[0, 0, 4:].max(axis=0)])
+    assert not y[0, 1].any()
+    np.testing.assert_allclose(array(pooled_frames(x, None, 3))[1], x[1].reshape(2, 2, 3, V, 8).max(axis=2))
 
 
 def test_pooling_by_groups_is_pooling_of_each():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keras_skelmae.models import SkeletonEncoder, SkeletonMAE, STRLAutoencoder, STRLClassifier, feature_model
+from keras_skelmae.models.body_layers import BODY_STREAMS
 from skelmae_datasets import get_layout
 
 SMALL = {"num_frames": 8, "units": 8, "encoder_layers": 2}
@@ -58,7 +59,7 @@ def test_the_encoder_never_sees_a_masked_joint(target, streams):
 TRUNK = {**SMALL, "num_layers": 2, "num_people": 1, "temporal": "each", "temporal_strides": (2, 1),
          "streams": ("joint", "motion")}
 BODY = {**TRUNK, "temporal": "body", "body_units": (12, 10, 6), "temporal_strides": (2, 2),
-        "streams": ("joint", "motion", "distance")}
+        "streams": ("joint", "motion", "distance"), "body_streams": BODY_STREAMS}
 
 
 @pytest.mark.parametrize("options", [TRUNK, BODY], ids=["each", "body"])
@@ -132,6 +133,21 @@ def test_body_widths_belong_to_the_body_network():
         STRLClassifier("coco17", 4, **{**TRUNK, "body_units": (8,)})
     with pytest.raises(ValueError, match="expected one for each of 2 temporal modules"):
         STRLClassifier("coco17", 4, **{**BODY, "temporal_strides": (2,)})
+    with pytest.raises(ValueError, match="body_streams: expected a selection of"):
+        STRLClassifier("coco17", 4, **{**BODY, "body_streams": ("speed",)})
+    with pytest.raises(ValueError, match="num_frames: expected an even number"):
+        STRLClassifier("coco17", 4, **{**BODY, "num_frames": 7})
+
+
+def test_motion_over_two_frames_is_seen_by_its_own_stem_alone():
+    net = STRLClassifier("coco17", 4, **{**BODY, "body_streams": ("motion2",)})
+    x = clips(people=1)
+    odd = x.copy()
+    odd[:, :, 1::2] = odd[:, :, ::2]  # the frames between; the normalisation would see them
+    stem = keras.Model(net.input, net.get_layer("body_motion2").output)
+    plain = keras.Model(net.input, net.get_layer("normalize").output)
+    xyz = plain.predict(odd, verbose=0)[:, :, ::2]
+    np.testing.assert_allclose(stem.predict(odd, verbose=0)[:, :, :-1], np.diff(xyz, axis=2), atol=1e-5)
 
 
 def test_an_empty_second_person_changes_nothing_but_for_rounding():
