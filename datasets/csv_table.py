@@ -163,7 +163,8 @@ class _Survey:
         if all(name.isdecimal() for name in self.joints):
             return default_layout(1 + max(map(int, self.joints)))
         for name in layout_names():
-            if set(self.joints) <= set(get_layout(name).joints) and len(self.joints) > 0.8 * get_layout(name).num_joints:
+            known = set(get_layout(name).joints)
+            if set(self.joints) <= known and len(self.joints) > 0.8 * len(known):
                 return get_layout(name)
         found = ", ".join(list(self.joints)[:4])
         raise DataError(self.path.name, "joint", "names of a built-in layout, or --layout FILE.toml", f"{found}, ...")

@@ -45,7 +45,7 @@ def frame_window(points, present):
             low, high = here.min(axis=0), here.max(axis=0)
             centres[frame], half = (low + high) / 2, np.maximum(half, (high - low) / 2)
     half = np.maximum(half, half.max() * 0.25) if half.max() else np.ones(2)
-    return centres, *(half * 1.12)
+    return centres, half[0] * (1.12 if len(points) == 1 else 1.3), half[1] * 1.12
 
 
 def set_window(axes, centre, width, height):
@@ -56,22 +56,22 @@ def set_window(axes, centre, width, height):
     axes.set_axis_off()
 
 
-def draw_frame(axes, pose, frame, layout, names=False, size=1.0, colours=None, alpha=1.0):
+def draw_frame(axes, pose, frame, layout, names=False, size=1.0, bone=min):
     """Draw one frame of a Pose.
 
     Args:
         axes: matplotlib axes. frame: its number. layout: SkeletonLayout.
         names: write each joint's name beside it. size: factor on lines and points.
-        colours: one a joint, in place of the parts'. alpha: factor on the opacity.
+        bone: a bone's opacity from those of its two joints.
     """
-    colours = colours or part_colours(layout)
+    colours = part_colours(layout)
     for person in range(len(pose.points)):
         points, present = pose.points[person, frame], pose.present[person, frame]
-        faint = np.clip(pose.confidence[person, frame], FAINTEST, 1) * alpha
+        faint = np.clip(pose.confidence[person, frame], FAINTEST, 1)
         style = PERSON_STYLES[min(person, len(PERSON_STYLES) - 1)]
         for child, parent in layout.edges:
             if present[child] and present[parent]:
-                axes.plot(*points[[child, parent]].T, color=colours[child], alpha=min(faint[child], faint[parent]),
+                axes.plot(*points[[child, parent]].T, color=colours[child], alpha=bone(faint[child], faint[parent]),
                           linewidth=1.9 * size, linestyle=style, solid_capstyle="round", zorder=2)  # fmt: skip
         for joint in np.flatnonzero(present):
             face = colours[joint] if person == 0 else "#ffffff"
