@@ -46,7 +46,7 @@ def line_chart(label, series, unit=""):
         series: [(name, colour number, dashed, values)]; a value of None is left out.
         unit: "%" shows shares as per cent.
     """
-    width, height, left, right, top, bottom = 360, 210, 42, 8, 10, 28
+    width, height, left, right, top, bottom = 360, 216, 44, 8, 10, 36
     known = [v for _, _, _, values in series for v in values if v is not None and math.isfinite(v)]
     epochs = max((len(values) for *_, values in series), default=1)
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
@@ -65,14 +65,16 @@ def line_chart(label, series, unit=""):
         return f"{100 * value:.1f} %" if unit == "%" else number(value)
 
     parts = []
-    for tick in ticks(low, high):
-        text = f"{100 * tick:.0f}" if unit == "%" else number(tick + 0.0, 3)
+    marks = ticks(low, high)
+    digits = max(0, -math.floor(math.log10(marks[1] - marks[0]) + 1e-9)) if len(marks) > 1 else 2
+    for tick in marks:
+        text = f"{100 * tick:.0f}" if unit == "%" else f"{tick + 0.0:.{digits}f}"
         parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
                      f'<text x="{left - 5}" y="{y(tick) + 3.5:.1f}" text-anchor="end">{text}</text>')  # fmt: skip
     marks = sorted({max(1, round(tick)) for tick in ticks(1, epochs, 5)} | {1})
     for mark in marks:
-        parts.append(f'<text x="{x(mark):.1f}" y="{height - 12}" text-anchor="middle">{mark}</text>')
-    parts.append(f'<text class="axis" x="{(left + width - right) / 2:.1f}" y="{height - 1}" '
+        parts.append(f'<text x="{x(mark):.1f}" y="{height - 21}" text-anchor="middle">{mark}</text>')
+    parts.append(f'<text class="axis" x="{(left + width - right) / 2:.1f}" y="{height - 4}" '
                  'text-anchor="middle">epoch</text>')  # fmt: skip
     for _, colour, dashed, values in series:
         points = [(x(i + 1), y(v)) for i, v in enumerate(values) if v is not None and math.isfinite(v)]

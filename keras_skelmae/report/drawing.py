@@ -9,7 +9,7 @@ from keras_skelmae.report.views import observed, project
 COLOURS = {"head": "#9566c9", "torso": "#7d8590", "left_arm": "#1f77d0", "right_arm": "#d9480f", "left_leg": "#0f9488",
            "right_leg": "#d6336c"}  # fmt: skip
 OTHER_COLOURS = ("#1f77d0", "#d9480f", "#0f9488", "#9566c9", "#d6336c", "#7d8590", "#5c940d", "#b7791f")
-FAINTEST = 0.15
+FAINTEST = 0.2
 PERSON_STYLES = ("solid", (0, (2.2, 1.2)), (0, (0.8, 1.0)))  # the second person is dashed, others dotted
 
 Pose = namedtuple("Pose", "points present confidence")

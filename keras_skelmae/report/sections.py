@@ -14,7 +14,7 @@ from keras_skelmae.report.run_folder import repeat_command
 
 CONFUSED = 8
 STAGES = {"pretrain": "pre-training", "finetune": "fine-tuning"}
-TITLES = {"loss": "Loss", "accuracy": "Accuracy", "target_spread": "Spread of the target (0: collapsed)"}
+TITLES = {"loss": "Loss", "accuracy": "Accuracy, %", "target_spread": "Spread of the target (0: collapsed)"}
 SENTINEL = "#010203"  # the text of figures, replaced by the page's own colour
 
 
@@ -103,9 +103,10 @@ def accuracy(run):
     full = _table(["true \\ predicted", *classes], [[name, *matrix[k]] for k, name in enumerate(classes)],
                   set(range(1, len(classes) + 1)))  # fmt: skip
     label = f"Confusion matrix of {len(classes)} classes; top-1 {_percent(found['top1'])}"
+    size = "wide" if len(classes) > 40 else "two" if len(classes) > 14 else ""
     chart = f'<div class="scroll">{confusion_chart(label, classes, matrix)}</div>'
     return (f'<h2>Accuracy</h2><p class="soft">{escape(text)}.</p><div class="grid">'
-            + _card("Confusion matrix", chart, _details("as a table", full), wide=len(classes) > 14)
+            + _card("Confusion matrix", chart, _details("as a table", full), size=size)
             + _card("Accuracy by class", bar_chart("Accuracy by class, lowest first", shares))
             + _card("Most often confused", worst) + "</div>")  # fmt: skip
 
@@ -199,14 +200,15 @@ def provenance(runs):
                      + (f", {seconds[-1] / len(seconds):.3g} s an epoch" if seconds else "")])  # fmt: skip
         rows.append(["versions", ", ".join(f"{key} {value}" for key, value in metrics.get("versions", {}).items())])
         heading = f"<h3>{escape(run.name)}</h3>" if len(runs) > 1 else ""
-        parts.append(f'<div class="card">{heading}{_table(["", ""], rows, head=False)}'
+        wide = " wide" if len(runs) == 1 else ""
+        parts.append(f'<div class="card{wide}">{heading}{_table(["", ""], rows, head=False)}'
                      f'<p class="soft" style="margin:12px 0 4px">To repeat it:</p>'
                      f"<pre>{escape(repeat_command(run))}</pre></div>")  # fmt: skip
     return f'<section><h2>Data, time, command</h2><div class="grid">{"".join(parts)}</div></section>'
 
 
-def _card(title, *content, wide=False):
-    return f'<div class="card{" wide" if wide else ""}"><h3>{escape(title)}</h3>{"".join(content)}</div>'
+def _card(title, *content, size=""):
+    return f'<div class="card {size}"><h3>{escape(title)}</h3>{"".join(content)}</div>'
 
 
 def _details(summary, content):
@@ -218,12 +220,14 @@ def _table(heads, rows, numeric=(), head=True):
         return "".join(f'<{tag}{scope}{" class=n" if i in numeric else ""}>{escape(cell)}</{tag}>'
                        for i, cell in enumerate(row))  # fmt: skip
 
-    body = "".join(f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(
+    first = " class=n" if 0 in numeric else ""
+    body = "".join(f'<tr><th scope="row"{first}>{escape(row[0])}</th>' + "".join(
         f'<td{" class=n" if i in numeric else ""}>{escape(cell)}</td>' for i, cell in enumerate(row[1:], 1)) + "</tr>"
         for row in rows)  # fmt: skip
     top = f'<thead><tr>{cells(heads, "th", " scope=col")}</tr></thead>' if head else ""
     scroll = '<div class="scroll" tabindex="0">' if len(heads) > 3 else "<div>"
-    return f"{scroll}<table>{top}<tbody>{body}</tbody></table></div>"
+    kind = "" if head else ' class="facts"'
+    return f"{scroll}<table{kind}>{top}<tbody>{body}</tbody></table></div>"
 
 
 def _setting(value):

@@ -3,6 +3,7 @@
 (() => {
   const tip = document.getElementById("tip");
   const spoken = document.getElementById("spoken");
+  const places = new WeakMap(); // where the arrow keys were in each chart
   let current = null;
 
   function show(mark, x, y) {
@@ -46,10 +47,11 @@
     const marks = [...chart.querySelectorAll("[data-tip]")];
     if (!marks.length) return;
     event.preventDefault();
-    const at = marks.indexOf(current);
+    const at = places.has(chart) ? places.get(chart) : -1;
     let next = at < 0 ? 0 : Math.min(marks.length - 1, Math.max(0, at + (steps[event.key] || 0)));
     if (event.key === "Home") next = 0;
     if (event.key === "End") next = marks.length - 1;
+    places.set(chart, next);
     const box = marks[next].getBoundingClientRect();
     show(marks[next], box.left + box.width / 2, box.top + box.height / 2);
     spoken.textContent = marks[next].dataset.tip.replaceAll("\n", ", ");
