@@ -21,10 +21,13 @@ from .options import echo_json, existing_path, json_flag, require, table
 @click.option("--fit-split", metavar="NAME",
               help="Sequences that the mean pose, and a read-out where one is needed, come from "
               "(default: the run's training split).")  # fmt: skip
+@click.option("--readout", type=click.Choice(["auto", "own", "ridge"]), default="auto", show_default=True,
+              help="own: the model's answer, where it reconstructs coordinates. ridge: a regression on its features. "
+              "auto: own where the decoder can know the masked joints.")  # fmt: skip
 @json_flag
 @expected_errors
 def command(encoder: Path, data: Path, parts: str | None, sample: str | None, output: Path, frames: int,
-            fit_split: str | None, as_json: bool):  # fmt: skip
+            fit_split: str | None, readout: str, as_json: bool):  # fmt: skip
     """Mask body parts of a sequence and draw input, masked and reconstructed skeletons in rows.
 
     ENCODER_RUN is the folder of a pre-training run. The error of every masked joint is printed beside that of the mean
@@ -47,7 +50,8 @@ def command(encoder: Path, data: Path, parts: str | None, sample: str | None, ou
 
     with SkeletonStore(data) as store:
         names = tuple(name.strip() for name in parts.split(",")) if parts else default_parts(store.layout)
-        found = reconstruct(encoder, store, names, sample, fit_split or training_split(encoder, store))
+        split = fit_split or training_split(encoder, store)
+        found = reconstruct(encoder, store, names, sample, split, readout)
     save_figure(reconstruction_figure(found, frames), output)
     if as_json:
         echo_json({"output": str(output), **found.to_dict()})

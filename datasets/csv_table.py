@@ -162,11 +162,12 @@ class _Survey:
             return get_layout(layout)
         if all(name.isdecimal() for name in self.joints):
             return default_layout(1 + max(map(int, self.joints)))
+        named = {name for name in self.joints if not name.isdecimal()}
         for name in layout_names():
             known = set(get_layout(name).joints)
-            if set(self.joints) <= known and len(self.joints) > 0.8 * len(known):
+            if named <= known and len(named) > 0.8 * len(known):
                 return get_layout(name)
-        found = ", ".join(list(self.joints)[:4])
+        found = ", ".join(sorted(named)[:4])
         raise DataError(self.path.name, "joint", "names of a built-in layout, or --layout FILE.toml", f"{found}, ...")
 
     def classes(self):

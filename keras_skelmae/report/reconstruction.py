@@ -13,6 +13,7 @@ from skelmae_datasets import DataError
 from skelmae_datasets.masking import part_mask
 from skelmae_datasets.sampling import uniform_grid_indices
 
+READOUTS = ("auto", "own", "ridge")
 MOST_FITTED, MOST_COMPARED = 400, 100  # sequences the read-out is fitted on, and the errors are averaged over
 
 
@@ -114,7 +115,7 @@ def own_readout(model, layout, masked):
     return True, ""
 
 
-def reconstruct(model_path, store, parts, sample=None, fit_split="all"):
+def reconstruct(model_path, store, parts, sample=None, fit_split="all", readout="auto"):
     """Mask body parts of a sequence and reconstruct them.
 
     Where the model's target are coordinates that its decoder can know, its answer is taken. Else positions are read
@@ -126,9 +127,11 @@ def reconstruct(model_path, store, parts, sample=None, fit_split="all"):
         model_path: a masked autoencoder, a pre-training run folder or .keras file.
         store: SkeletonStore. parts: names of body parts. sample: an id; by default the first outside of `fit_split`.
         fit_split: split or expression, the sequences to fit on.
+        readout: "auto" as told above, "own" the model's answer, "ridge" the regression.
 
     Returns: Reconstruction.
-    Raises: DataError where model, store and parts do not go together; ValueError for an unknown part.
+    Raises: DataError where model, store and parts do not go together; ValueError for an unknown part or read-out, or
+        for "own" where the answer is no positions.
     """
     model = load_model(model_path)
     if not isinstance(model, SkeletonMAE | STRLAutoencoder):
@@ -146,6 +149,11 @@ def reconstruct(model_path, store, parts, sample=None, fit_split="all"):
     known = masker.run(np.concatenate([masker.clip(i)[0] for i in fitted]))
     mean_pose = _mean_pose(known[0], known[1])
     own, why = own_readout(model, layout, masked)
+    if readout not in READOUTS or (readout == "own" and model.target != "coordinates"):
+        why = f" although the model reconstructs the {model.target}" if readout == "own" else ""
+        raise ValueError(f"readout: expected one of {', '.join(READOUTS)}, found {readout!r}{why}")
+    if readout != "auto":
+        own, why = readout == "own", "it was asked for" if own else why
     length = known[2].shape[2]
     ridge = None if own else fit_ridge(known[2], *(_folded(x[:, :, :, masked], length) for x in known[:2]))
 
@@ -163,7 +171,7 @@ def reconstruct(model_path, store, parts, sample=None, fit_split="all"):
     others = masker.run(np.concatenate([masker.clip(i)[0] for i in compared])) if len(compared) else None
     joints, total = _errors(filled, result[0], result[1], mean_pose, masked, layout, np.abs(scale))
     far = _errors(positions(others), others[0], others[1], mean_pose, masked, layout)[1] if others else {}
-    readout = ("positions are the model's own answer" if own else
+    told = ("positions are the model's own answer" if own else
                "positions are read out by a ridge regression from the encoder's features of the visible joints and "
                f"the decoder's of the masked ones, fitted on {len(fitted)} other sequences, since {why}")  # fmt: skip
     people = max(1, min(len(store.read(shown)), 2 if masker.alone else model.num_people))
@@ -172,7 +180,7 @@ def reconstruct(model_path, store, parts, sample=None, fit_split="all"):
         sample=store.ids[shown], action=store.classes[store.labels[shown]] if store.labels[shown] >= 0 else "",
         layout=layout, channels=store.channels, units=store.units, parts=tuple(parts),
         keypoints=store.read(shown)[:people, frames], positions=_as_people(back)[:people], masked=masked, frames=frames,
-        readout=readout, joints=joints, total=total, compared={**far, "sequences": len(compared)})  # fmt: skip
+        readout=told, joints=joints, total=total, compared={**far, "sequences": len(compared)})  # fmt: skip
 
 
 def _choose(store, sample, split):

@@ -94,7 +94,7 @@ def accuracy(run):
                     if value and row != column), key=lambda entry: (-entry[0], entry[1], entry[2]))  # fmt: skip
     rows = [[value, classes[row], classes[column], f"{100 * value / sum(matrix[row]):.0f} %"]
             for value, row, column in pairs[:CONFUSED]]  # fmt: skip
-    worst = (_table(["times", "was", "taken for", "of that class"], rows, {0, 3}) if rows else "<p>No confusion.</p>")
+    worst = (_table(["times", "was", "taken for", "share"], rows, {0, 3}) if rows else "<p>No confusion.</p>")
     shares = [(name, matrix[k][k] / sum(matrix[k]), f"{name}\n{matrix[k][k]} of {sum(matrix[k])} right")
               for k, name in enumerate(classes) if sum(matrix[k])]  # fmt: skip
     shares.sort(key=lambda entry: (entry[1], entry[0]))
@@ -150,11 +150,11 @@ def reconstruction(run):
     masked = ", ".join(part.replace("_", " ") for part in found.parts)
     label = f"Input, masked and reconstructed skeletons of {found.sample}, masked: {masked}"
     drawing = drawing.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
-    rows = [[entry["joint"].replace("_", " "), entry["part"].replace("_", " "),
+    rows = [[entry["joint"].replace("_", " "),
              *(number(entry[key], 3) for key in ("error", "mean_pose", "error_units", "mean_pose_units"))]
-            for entry in (*found.joints, {"joint": "all masked", "part": "", **found.total})]  # fmt: skip
+            for entry in (*found.joints, {"joint": "all masked", **found.total})]  # fmt: skip
     units = "px" if found.units == "pixels" else "m"
-    heads = ["joint", "part", "error", "mean pose", f"error {units}", f"mean pose {units}"]
+    heads = ["joint", "error", "mean pose", f"error {units}", f"mean pose {units}"]
     text = caption(found).replace("\n", " ")
     compared = found.compared
     if compared.get("error") is not None:
@@ -163,7 +163,7 @@ def reconstruction(run):
     head = "  ·  ".join(part for part in (found.sample, found.action, f"masked: {masked}") if part)
     return (f'<h2>Reconstruction</h2><div class="grid"><div class="card wide"><h3>{escape(head)}</h3>'
             f'<div class="scroll strip" tabindex="0">{drawing}</div><p class="soft">{escape(text)}</p>'
-            f'{_table(heads, rows, {2, 3, 4, 5})}</div></div>')  # fmt: skip
+            f'{_table(heads, rows, {1, 2, 3, 4})}</div></div>')  # fmt: skip
 
 
 def settings(runs):

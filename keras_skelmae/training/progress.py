@@ -1,5 +1,6 @@
 """One line an epoch for those who watch a training, and TensorBoard's logs."""
 
+import importlib.util
 import math
 import sys
 import time
@@ -73,4 +74,6 @@ def tensorboard(folder):
     """
     if keras.config.backend() != "tensorflow":
         raise ValueError(f"--tensorboard: expected the backend tensorflow, found {keras.config.backend()}")
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ModuleNotFoundError("--tensorboard: tensorboard is not installed (pip install tensorboard)")
     return keras.callbacks.TensorBoard(log_dir=str(folder), write_graph=False)
