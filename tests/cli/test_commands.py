@@ -138,7 +138,8 @@ def test_finetune_saves_the_last_epoch_unless_told(calls, files):
     assert first[1:3] == ("train", None) and named["select"] == "last" and named["pretrained"] is None
     assert second[1:3] == ("train", "test") and other["select"] == "best"
     assert str(other["pretrained"]) == "e.keras"
-    assert calls[0][2]["epochs"] == 3 and "epochs" not in calls[2][2]
+    settings = [call[2] for call in calls if call[0] == "resolve_config"]
+    assert settings[0]["epochs"] == 3 and "epochs" not in settings[1]
 
 
 def test_training_commands_print_only_json_when_asked(calls, files):
