@@ -22,13 +22,14 @@ _DELIMITERS = (",", ";", "\t")
 _MAX_LINE, _MAX_NAMES, _MAX_PEOPLE, _MAX_SAMPLE = 1 << 16, 1 << 17, 32, 1 << 26  # characters, names, people, values
 
 
-def convert_csv(path, output, layout=None, classes=None, progress=None, strict=False, people=None):
+def convert_csv(path, output, layout=None, classes=None, progress=None, strict=False, people=None, columns=None):
     """Convert a table of joints into a store.
 
     Columns: sample, frame, joint, x, y; optional z, score (with x, y only), person, label, subject, camera, setup,
     split. Their order does not matter, others are not read; fields are separated by commas, semicolons or tabs. The
     lines of a sample stand together. Frames are whole numbers and keep their distance; a joint that has no line or no
-    x and y is absent. Joints are given by name or by index, labels by name or number.
+    x and y is absent. Joints are given by name (whether in capitals, with spaces or underscores) or by index, labels by
+    name or number.
 
     Args:
         path: the table, UTF-8. output: the store to write.
@@ -37,12 +38,13 @@ def convert_csv(path, output, layout=None, classes=None, progress=None, strict=F
         classes: class names in label order; by default those found, sorted (numbers by value).
         progress: called with (done, total) bytes. strict: raise on the first bad sample instead of leaving it out.
         people: the most persons kept, those in most frames first; all where None.
+        columns: dict column -> how the header of the table calls it, for those with another name.
 
     Returns: dict with samples, skipped [(id, reason)], people {M: samples}, layout, channels, classes, splits.
     Raises: DataError naming file, line and column; OSError where the file cannot be read.
     """
     path = Path(path)
-    survey = _Survey(path)
+    survey = _Survey(path, columns or {})
     for _ in survey.lines(lambda *_: None):
         pass
     if not survey.samples:
@@ -85,8 +87,12 @@ def convert_csv(path, output, layout=None, classes=None, progress=None, strict=F
 class _Survey:
     """The header of a table, its lines one after the other, and the names met on the way."""
 
-    def __init__(self, path):
+    def __init__(self, path, renamed):
         self.path, self.columns, self.samples = path, {}, 0
+        unknown = [name for name in renamed if name not in REQUIRED + OPTIONAL]
+        if unknown:
+            raise DataError("columns", "", f"some of {', '.join(REQUIRED + OPTIONAL)}", repr(unknown[0]))
+        self.renamed = {name: header.strip().lower() for name, header in renamed.items()}
         self.joints, self.labels = {}, {}
 
     def lines(self, tell):
@@ -133,11 +139,19 @@ class _Survey:
             raise DataError(self.path.name, f"line {number}", "separated fields", error) from None
 
     def _header(self, number, line):
-        rows = [(d, [name.strip().lower() for name in self._split(line, d, number)]) for d in _DELIMITERS]
-        self.delimiter, names = max(rows, key=lambda row: len(set(row[1]) & set(REQUIRED)))
-        for name in REQUIRED:
-            if name not in names:
-                raise DataError(self.path.name, f"line {number}", f"a column {name!r}", ", ".join(names)[:120])
+        back = {header: name for name, header in self.renamed.items()}
+        rows = []
+        for delimiter in _DELIMITERS:
+            names = [name.strip().lower() for name in self._split(line, delimiter, number)]
+            gone = [header for header in back if header not in names]
+            names = [back.get(name, f"({name})" if name in self.renamed else name) for name in names]
+            rows.append((delimiter, names, gone))
+        self.delimiter, names, gone = max(rows, key=lambda row: len(set(row[1]) & set(REQUIRED)))
+        missing = [name for name in REQUIRED if name not in names]
+        if missing or gone:
+            told = f"columns {', '.join(missing)} (or --columns {missing[0]}=ITS_NAME)" if missing else ""
+            wanted = told or f"a column called {gone[0]!r}"
+            raise DataError(self.path.name, f"line {number}", wanted, ascii(", ".join(names))[1:-1][:160])
         known = [name for name in names if name in REQUIRED + OPTIONAL]
         twice = [name for name, times in Counter(known).items() if times > 1]
         if twice:
@@ -150,6 +164,7 @@ class _Survey:
         self.samples += 1
         for store, key in ((self.joints, "joint"), (self.labels, "label")):
             value = fields.get(key)
+            value = _plain(value) if key == "joint" else value
             if value and value not in store:
                 if len(store) >= _MAX_NAMES or len(value) > 200:
                     found = f"more than {_MAX_NAMES}" if len(store) >= _MAX_NAMES else f"{value[:40]!r}..."
@@ -164,7 +179,7 @@ class _Survey:
             return default_layout(1 + max(map(int, self.joints)))
         named = {name for name in self.joints if not name.isdecimal()}
         for name in layout_names():
-            known = set(get_layout(name).joints)
+            known = {_plain(joint) for joint in get_layout(name).joints}
             if named <= known and len(named) > 0.8 * len(known):
                 return get_layout(name)
         found = ", ".join(sorted(named)[:4])
@@ -198,14 +213,14 @@ def _samples(survey, progress):
 
 def _sample(name, rows, layout, channels, classes, source, people):
     """(Sample, its splits) of the lines of one sample."""
-    numbers = {joint: index for index, joint in enumerate(layout.joints)}
+    numbers = {_plain(joint): index for index, joint in enumerate(layout.joints)}
     lookup = {label: index for index, label in enumerate(classes)}
     values, persons, facts = {}, {}, None
     for number, fields in rows:
         where = f"line {number}: "
         if not name:
             raise DataError(source, where + "sample", "a name", "none")
-        joint = numbers.get(fields["joint"])
+        joint = numbers.get(_plain(fields["joint"]))
         if joint is None and fields["joint"].isdecimal() and int(fields["joint"]) < layout.num_joints:
             joint = int(fields["joint"])
         if joint is None:
@@ -249,6 +264,11 @@ def _sample(name, rows, layout, channels, classes, source, people):
     numbers = {key: _whole(fields, key, source, where, -1) for key in _NUMBERS}
     splits = [split.strip() for split in fields.get("split", "").replace("|", ";").split(";") if split.strip()]
     return Sample(name, keypoints[order[:people]], label, **numbers), splits
+
+
+def _plain(name):
+    """A joint's name without what differs between programs: Left Elbow, LEFT_ELBOW and left-elbow are one."""
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def _whole(fields, key, source, where, default=None):

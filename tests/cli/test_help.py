@@ -75,7 +75,7 @@ def test_version():
         "convert-ntu": "--joints --people --denoise --workers --strict --resume --json",
         "convert-pyskl": "--layout --classes --kpfiles --people --strict --json",
         "convert-arrays": "--layout --classes --strict --json",
-        "convert-csv": "--layout --classes --people --strict --json",
+        "convert-csv": "--layout --classes --columns --people --strict --json",
         "show": "--sample --output --frames --names --layout --rate",
         "reconstruct": "--parts --sample --output --frames --fit-split --readout --json",
         "report": "--output",

@@ -51,6 +51,21 @@ def test_other_delimiters_give_the_same(tmp_path, delimiter, encoding, end):
     assert one.fingerprint == two.fingerprint
 
 
+def test_names_as_other_programs_write_them(tmp_path):
+    one = convert(write(tmp_path, rows(names=True)))[1]
+    lines = [line.replace(layout, layout.replace("_", " ").title()) for line in rows(names=True)
+             for layout in [line.split(",")[3]]]  # fmt: skip
+    path = write(tmp_path, lines, "Video,person,T,joint,X,Y,Confidence,label,subject,split", "u.csv")
+    two = convert(path, columns={"sample": "Video", "frame": "T", "score": "confidence"})[1]
+    assert one.fingerprint == two.fingerprint
+    with pytest.raises(DataError, match="line 1: expected columns sample, frame .or --columns sample=ITS_NAME., found video, person, t"):
+        convert(path)
+    with pytest.raises(DataError, match="expected a column called 'certainty'"):
+        convert(path, columns={"sample": "Video", "frame": "T", "score": "certainty"})
+    with pytest.raises(DataError, match="columns: expected some of sample, .* found 'clip'"):
+        convert(path, columns={"clip": "Video"})
+
+
 def test_persons_absent_joints_and_columns_that_mean_nothing(tmp_path):
     lines = [f"{line},why" for line in rows(person="left", frames=[0]) + rows(person="right", frames=[0, 1])]
     lines[2] = "a,left,0,2,,,,wave,1,train,why"
@@ -84,7 +99,7 @@ def test_labels_as_numbers_keep_their_order_and_take_names(tmp_path):
 
 
 HEADER_FAULTS = {
-    "x missing": (HEADER.replace(",x", ",u"), rows(), "t.csv: line 1: expected a column 'x', found sample, person"),
+    "x missing": (HEADER.replace(",x", ",u"), rows(), "t.csv: line 1: expected columns x (or --columns x=ITS_NAME), found sample, person"),
     "column twice": (HEADER + ",x", [r + ",1" for r in rows()], "each column once, found 'x' twice"),
     "score beside z": (HEADER + ",z", [r + ",1" for r in rows()], "a score beside x and y only"),
     "columns": (HEADER, [*rows(), "a,0"], "line 53: expected 10 columns, found 2"),
