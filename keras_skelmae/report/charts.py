@@ -160,7 +160,7 @@ def confusion_chart(label, classes, matrix):
     parts.append(f'<rect class="frame" x="{left}" y="{top}" width="{side}" height="{side}"/>')
     chart = svg(size + extra, top + side + 6, label, "".join(parts), "chart matrix")
     wide = size + extra  # not smaller than this, so that counts stay readable; its card scrolls where it must
-    return chart.replace("<svg ", f'<svg style="min-width:{wide}px;max-width:{wide * 1.55:.0f}px" ', 1)
+    return chart.replace("<svg ", f'<svg style="min-width:{wide}px;max-width:{wide * 1.35:.0f}px" ', 1)
 
 
 def scatter_chart(label, points, tips, classes):

@@ -63,6 +63,8 @@ def held_out(run, store):
 
 def measure_finetuned(run, store):
     """Write evaluation.json and embedding.json of a fine-tuning run: its model on its validation sequences."""
+    if _diverged(run):
+        return
     model = load_classifier(run)
     indices, name = held_out(run, store)
     probabilities = predict_store(model, store, indices)
@@ -82,10 +84,18 @@ def measure_evaluated(run, store, split, result):
 
 def measure_pretrained(run, store):
     """Write embedding.json, and reconstruction.json where the model is a masked autoencoder, of a pre-training run."""
+    if _diverged(run):
+        return
     model, split = load_model(run), training_split(run, store)
-    write_embedding(run, model, store, store.select(split), split)
-    if type(model).__name__ in MASKED_MODELS:
+    indices = store.select(split)
+    write_embedding(run, model, store, indices, split)
+    if type(model).__name__ in MASKED_MODELS and len(indices) > 1 and len(store.layout.parts) > 1:
         write_reconstruction(run, reconstruct(run, store, default_parts(store.layout), fit_split=split))
+
+
+def _diverged(run):
+    """Whether a training ended in a loss that is not a number: there is nothing to look at then but its curve."""
+    return not np.isfinite(read_json(Path(run) / "metrics.json")["loss"])
 
 
 def keep_evaluation(run, result, classes):
@@ -126,8 +136,8 @@ def principal_components(features):
 
 
 def neighbour_map(features, seed):
-    """(N, 2) by t-SNE on standardised features, one thread and a seed; None for fewer than 5 sequences."""
-    if len(features) < 5:
+    """(N, 2) by t-SNE on standardised features, one thread and a seed; None for fewer than 5, or for equal ones."""
+    if len(features) < 5 or not np.ptp(features, axis=0).any():
         return None
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE

@@ -34,7 +34,7 @@ def render_report(runs):
         parts = [part for part in (sections.accuracy(run), sections.embedding(run), sections.reconstruction(run))
                  if part]  # fmt: skip
         if parts:
-            heading = f"<h2>{escape(run.name)}</h2>" if len(runs) > 1 else ""
+            heading = f'<h2 class="run">{escape(run.name)}</h2>' if len(runs) > 1 else ""
             body.append(f'<section id="run-{number}">{heading}{"".join(parts)}</section>')
     body += [sections.settings(runs), sections.provenance(runs)]
     return f"""<!DOCTYPE html>

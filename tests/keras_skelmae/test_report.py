@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from keras_skelmae.report.charts import SHAPES, line_chart, marker, ticks
-from keras_skelmae.report.evidence import neighbour_map, principal_components
+from keras_skelmae.report.evidence import measure_pretrained, neighbour_map, principal_components
 from keras_skelmae.report.page import render_report, write_report
 from keras_skelmae.report.run_folder import read_run, read_runs, repeat_command
 from skelmae_cli.main import cli
-from skelmae_datasets import DataError, SkeletonStore, convert_ntu
+from skelmae_datasets import DataError, Sample, SkeletonLayout, SkeletonStore, StoreWriter, convert_ntu
 from skelmae_datasets.synthetic import write_dataset
 
 SETTINGS = [f"--set={item}" for item in (
@@ -162,6 +162,25 @@ def test_a_report_without_evidence_shows_what_there_is(runs, tmp_path):
         (tmp_path / "fine" / name).unlink()
     page = write_report([tmp_path / "fine"]).read_text("utf-8")
     assert "Learning curves" in page and "Confusion" not in page and "validation accuracy" in page
+
+
+def test_what_cannot_be_shown_is_left_out(runs, tmp_path):
+    """A training that diverged, and a skeleton of one part, of which nothing visible would stay."""
+    shutil.copytree(runs / "pre", tmp_path / "nan", ignore=shutil.ignore_patterns("*.html", "e[mv]*.json", "rec*"))
+    metrics = json.loads((tmp_path / "nan" / "metrics.json").read_text()) | {"loss": float("nan")}
+    (tmp_path / "nan" / "metrics.json").write_text(json.dumps(metrics))
+    with SkeletonStore(runs / "s.h5") as store:
+        measure_pretrained(tmp_path / "nan", store)
+    assert not (tmp_path / "nan" / "embedding.json").exists()
+    assert "Embedding" not in write_report([tmp_path / "nan"]).read_text("utf-8")
+    layout = SkeletonLayout("stick", ("a", "b"), ((1, 0),), (), {"all": (0, 1)})
+    with StoreWriter(tmp_path / "one.h5", layout=layout, classes=["x"], channels=("x", "y"), units="pixels") as writer:
+        for number in range(8):
+            points = np.random.default_rng(number).uniform(1, 9, (1, 12, 2, 2)).astype("float32")
+            writer.append(Sample(f"s{number}", points, 0))
+    skelmae("pretrain", tmp_path / "one.h5", "--split", "all", "--output", tmp_path / "one", *SETTINGS)
+    page = (tmp_path / "one" / "report.html").read_text("utf-8")
+    assert "Embedding" in page and "Reconstruction</h2>" not in page
 
 
 def test_ticks_are_round_and_within():
