@@ -79,7 +79,8 @@ class _Masker:
             x = clips[start : start + batch_size]
             mask = np.broadcast_to(self.masked, x.shape[:-1])
             answer = self.network.predict_on_batch({"keypoints": x, "mask": np.ascontiguousarray(mask)})
-            found.append((np.asarray(self.normalise(x))[..., : self.dims], x[..., : self.dims].any(axis=-1),
+            normalised = keras.ops.convert_to_numpy(self.normalise(x))
+            found.append((normalised[..., : self.dims], x[..., : self.dims].any(axis=-1),
                           self._features(answer), np.asarray(answer["reconstruction"])))  # fmt: skip
         return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -15,6 +16,7 @@ from keras_skelmae.report.charts import SHAPES, line_chart, marker, ticks
 from keras_skelmae.report.evidence import measure_pretrained, neighbour_map, principal_components
 from keras_skelmae.report.page import render_report, write_report
 from keras_skelmae.report.run_folder import read_run, read_runs, repeat_command
+from keras_skelmae.training import predict_files
 from skelmae_cli.main import cli
 from skelmae_datasets import DataError, Sample, SkeletonLayout, SkeletonStore, StoreWriter, convert_ntu
 from skelmae_datasets.synthetic import write_dataset
@@ -139,7 +141,10 @@ def test_several_runs_stand_beside_each_other(runs, tmp_path):
 
 def test_the_command_repeats_the_run(runs):
     words = repeat_command(read_run(runs / "fine")).split()
-    assert words[:2] == ["skelmae", "finetune"] and words[words.index("--pretrained") + 1] == str(runs / "pre")
+    backend = keras.config.backend()
+    chosen = [] if backend == "tensorflow" else ["--backend", backend]
+    assert words[: 2 + len(chosen)] == ["skelmae", *chosen, "finetune"]
+    assert words[words.index("--pretrained") + 1] == str(runs / "pre")
     assert words[words.index("--config") + 1] == str(runs / "fine" / "config.toml") and "--val-split" not in words
 
 
@@ -162,6 +167,19 @@ def test_a_report_without_evidence_shows_what_there_is(runs, tmp_path):
         (tmp_path / "fine" / name).unlink()
     page = write_report([tmp_path / "fine"]).read_text("utf-8")
     assert "Learning curves" in page and "Confusion" not in page and "validation accuracy" in page
+
+
+def test_a_table_is_predicted_as_the_store_is(runs, tmp_path):
+    with SkeletonStore(runs / "s.h5") as store:
+        name, points = store.ids[0], store.read(0)
+        lines = ["sample,person,frame,joint,x,y,z", *(
+            f"{name},{m},{t},{v},{x:.9g},{y:.9g},{z:.9g}" for m, person in enumerate(points)
+            for t, frame in enumerate(person) for v, (x, y, z) in enumerate(frame))]  # fmt: skip
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    one = next(found for found in predict_files(runs / "fine", [runs / "s.h5"]) if found["sample"] == name)
+    two, = predict_files(runs / "fine", [tmp_path / "t.csv"])
+    assert two["sample"] == name and two["probability"] == pytest.approx(one["probability"], abs=1e-4)
+    assert two["label"] == one["label"]
 
 
 def test_what_cannot_be_shown_is_left_out(runs, tmp_path):
