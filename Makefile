@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: venv demo test lint clean
+.PHONY: venv demo test lint docs clean
 
 venv: $(STAMP)
 
@@ -18,8 +18,13 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -m 'not slow'
 
+docs: $(STAMP)  # runs the tutorial for its pictures, then builds site/; some minutes
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	$(BIN)/python docs/make_pictures.py
+	$(BIN)/mkdocs build --quiet --strict
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 
 clean:
-	rm -rf .venv build dist skelmae_demo *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv build dist site docs/pictures docs/_run skelmae_demo *.egg-info .pytest_cache .ruff_cache

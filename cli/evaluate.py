@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .errors import expected_errors
-from .options import existing_path, json_file, progress, require, table, to_json
+from .options import existing_path, json_file, progress, report_flag, require, table, to_json
 
 CONFUSED = 5
 
@@ -61,10 +61,13 @@ def _summary(result: dict) -> str:
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Clips in a batch."
 )
+@report_flag
 @json_file
 @expected_errors
-def command(model: Path, data: Path, split: str, clips: int, batch_size: int, json_path: str | None):
+def command(model: Path, data: Path, split: str, clips: int, batch_size: int, report: bool, json_path: str | None):
     """Measure MODEL (a run folder or .keras file) on a split of DATA.h5: top-1, top-5, mean-class accuracy.
+
+    A run folder's report.html is written anew with these figures.
 
     \b
     Example:
@@ -82,6 +85,12 @@ def command(model: Path, data: Path, split: str, clips: int, batch_size: int, js
         result = evaluate_model(
             model, store, split, num_clips=clips, batch_size=batch_size, progress=callback
         )
+        if report and (model / "metrics.json").is_file():  # a run folder, not a .keras file alone
+            from keras_skelmae.report.evidence import measure_evaluated
+            from keras_skelmae.report.page import write_report
+
+            measure_evaluated(model, store, split, result)
+            write_report([model])
     if json_path == "-":
         click.echo(to_json(result))
         return

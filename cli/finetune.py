@@ -7,7 +7,16 @@ from pathlib import Path
 import click
 
 from .errors import expected_errors
-from .options import echo_json, existing_path, explicit, json_flag, require, training_options
+from .options import (
+    echo_json,
+    existing_path,
+    explicit,
+    json_flag,
+    require,
+    seen_options,
+    training_callbacks,
+    training_options,
+)
 
 
 @click.command("finetune")
@@ -44,6 +53,7 @@ from .options import echo_json, existing_path, explicit, json_flag, require, tra
     help="Weights to save. best looks at the validation split, which is then no longer held out.",
 )
 @training_options
+@seen_options
 @json_flag
 @expected_errors
 def command(
@@ -59,6 +69,8 @@ def command(
     epochs: int | None,
     batch_size: int | None,
     seed: int | None,
+    report: bool,
+    tensorboard: bool,
     as_json: bool,
 ):
     """Train a classifier on labelled sequences of DATA.h5, end to end, from a pre-trained encoder or not.
@@ -94,8 +106,16 @@ def command(
             pretrained=pretrained,
             select=select,
             verbose=not as_json,
+            **training_callbacks(output, tensorboard),
         )
+        if report:
+            from keras_skelmae.report.evidence import measure_finetuned
+            from keras_skelmae.report.page import write_report
+
+            measure_finetuned(output, store)
+            write_report([output])
     if as_json:
         echo_json({"run": str(output), **metrics})
     else:
-        click.echo(f"{output}: model.keras ({select} epoch), history.csv, metrics.json, config.toml")
+        written = ", report.html" if report else ""
+        click.echo(f"{output}: model.keras ({select} epoch), history.csv, metrics.json, config.toml{written}")

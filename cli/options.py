@@ -90,6 +90,26 @@ def training_options(function: Callable) -> Callable:
     return function
 
 
+def seen_options(function: Callable) -> Callable:
+    """--report/--no-report and --tensorboard."""
+    function = click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs to RUN/tensorboard.")(function)
+    return report_flag(function)
+
+
+report_flag = click.option(
+    "--report/--no-report", default=True, show_default=True, help="Write RUN/report.html, and the figures it shows."
+)
+
+
+def training_callbacks(output: Path, tensorboard: bool) -> dict:
+    """What --tensorboard adds to a training: {"callbacks": [...]}, or nothing."""
+    if not tensorboard:
+        return {}
+    from keras_skelmae.training.progress import tensorboard as logs
+
+    return {"callbacks": [logs(output / "tensorboard")]}
+
+
 def explicit(**values) -> dict:
     """Only the options that were given: the recipe or the file decides about the others."""
     return {key: value for key, value in values.items() if value is not None}

@@ -18,7 +18,7 @@ ALTERNATIVES = 3
 @json_flag
 @expected_errors
 def command(model: Path, inputs: tuple[Path, ...], as_json: bool):
-    """Name the action in each INPUT (.skeleton, .pkl or .h5) with MODEL, a run folder or .keras file.
+    """Name the action in each INPUT (.skeleton, .pkl, .csv or .h5) with MODEL, a run folder or .keras file.
 
     \b
     Example:

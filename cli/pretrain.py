@@ -7,7 +7,16 @@ from pathlib import Path
 import click
 
 from .errors import expected_errors
-from .options import echo_json, existing_path, explicit, json_flag, require, training_options
+from .options import (
+    echo_json,
+    existing_path,
+    explicit,
+    json_flag,
+    require,
+    seen_options,
+    training_callbacks,
+    training_options,
+)
 
 
 @click.command("pretrain")
@@ -26,6 +35,7 @@ from .options import echo_json, existing_path, explicit, json_flag, require, tra
     help="Run folder to write.",
 )
 @training_options
+@seen_options
 @json_flag
 @expected_errors
 def command(
@@ -38,6 +48,8 @@ def command(
     epochs: int | None,
     batch_size: int | None,
     seed: int | None,
+    report: bool,
+    tensorboard: bool,
     as_json: bool,
 ):
     """Train a SkeletonMAE to reconstruct masked body parts of the sequences in DATA.h5; labels are not used.
@@ -63,7 +75,14 @@ def command(
         **explicit(epochs=epochs, batch_size=batch_size, seed=seed),
     )
     with SkeletonStore(data) as store:
-        metrics = pretrain(store, split, output, config, verbose=not as_json)
+        added = training_callbacks(output, tensorboard)
+        metrics = pretrain(store, split, output, config, verbose=not as_json, **added)
+        if report:
+            from keras_skelmae.report.evidence import measure_pretrained
+            from keras_skelmae.report.page import write_report
+
+            measure_pretrained(output, store)
+            write_report([output])
     if as_json:
         echo_json({"run": str(output), **metrics})
     else:

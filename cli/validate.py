@@ -24,7 +24,8 @@ from .options import SHOWN_SKIPPED, echo_json, existing_path, json_flag, require
 def command(path: Path, fix: Path | None, show_all: bool, as_json: bool):
     """List every problem of FILE with the sample's name, key, expected and found.
 
-    FILE is a .skeleton file or a folder of them, an annotation .pkl, .npz or .npy arrays, a layout .toml or a store.
+    FILE is a .skeleton file or a folder of them, an annotation .pkl, .npz or .npy arrays, a .csv table of joints, a
+    layout .toml or a store.
     Exit status 1 where there are errors, 0 where there are none or notes only.
 
     \b

@@ -9,6 +9,7 @@ import numpy as np
 from . import pyskl
 from .arrays import convert_arrays
 from .benchmarks import match_name
+from .csv_table import convert_csv
 from .errors import DataError
 from .layouts import SkeletonLayout, default_layout
 from .ntu import convert_ntu, read_people
@@ -159,18 +160,22 @@ def _store(path):
         yield _problem(error)
 
 
-def _arrays(path):
+def _table(path):
+    yield from _arrays(path, convert_csv)
+
+
+def _arrays(path, convert=convert_arrays):
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         try:
-            report = convert_arrays(path, Path(folder) / "check.h5")
+            report = convert(path, Path(folder) / "check.h5")
         except DataError as error:
             yield _problem(error)
             return
     for name, reason in report["skipped"]:
         yield Problem(name, "", "a usable sample", reason)
-    if report["copied"]:
+    if report.get("copied"):
         found = f"{report['copied']} samples in which it repeats the first"
         yield Problem("", "second person", "another person or zeros", found, "the copy is left out", False)
 
@@ -214,6 +219,7 @@ _KINDS = {
     ".pkl": (_annotations, pyskl.convert_pyskl),
     ".npz": (_arrays, convert_arrays),
     ".npy": (_arrays, convert_arrays),
+    ".csv": (_table, convert_csv),
     ".h5": (_store, _salvage),
     ".hdf5": (_store, _salvage),
     ".toml": (_layout, None),

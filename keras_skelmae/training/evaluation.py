@@ -1,5 +1,6 @@
 """Accuracy of a trained classifier on a split, and predictions for single files."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,7 @@ def read_samples(path, model):
     Raises:
         DataError: unknown suffix or unreadable content.
     """
-    from skelmae_datasets import read_skeleton
+    from skelmae_datasets import convert_csv, read_skeleton
     from skelmae_datasets.pyskl import read_annotations
 
     path = Path(path)
@@ -95,7 +96,11 @@ def read_samples(path, model):
     if path.suffix in (".h5", ".hdf5"):
         with SkeletonStore(path) as store:
             return [store.sample(i) for i in range(len(store))]
-    raise DataError(path, "suffix", ".skeleton, .pkl or .h5", path.suffix or "none")
+    if path.suffix == ".csv":
+        with tempfile.TemporaryDirectory() as folder:
+            convert_csv(path, Path(folder) / "store.h5", layout=model.layout)
+            return read_samples(Path(folder) / "store.h5", model)
+    raise DataError(path, "suffix", ".skeleton, .pkl, .csv or .h5", path.suffix or "none")
 
 
 def predict_files(model_path, inputs):

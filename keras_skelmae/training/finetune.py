@@ -10,6 +10,7 @@ from keras_skelmae.models import STRLClassifier
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
 from keras_skelmae.training.optimization import JIT, make_optimizer
 from keras_skelmae.training.pretrain import augmentation, people_count, trunk_options
+from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import History, finish_run, load_model, start_run
 
 SELECTIONS = ("last", "best")
@@ -56,7 +57,8 @@ class KeepBest(keras.callbacks.Callback):
             self.best, self.epoch, self.weights = logs["val_accuracy"], epoch + 1, self.model.get_weights()
 
 
-def finetune(store, train_split, val_split, output, config, pretrained=None, select="last", verbose=True):
+def finetune(store, train_split, val_split, output, config, pretrained=None, select="last", verbose=True,
+             callbacks=()):
     """Train a classifier and write a run folder: model.keras, history.csv, metrics.json.
 
     Args:
@@ -68,7 +70,8 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
         config: Config.
         pretrained: None, a pre-training run folder, or a model.keras or encoder.keras file.
         select: "last" or "best".
-        verbose: one line an epoch.
+        verbose: one line an epoch, where the standard output is a terminal.
+        callbacks: further Keras callbacks.
 
     Returns:
         dict of figures, as in metrics.json.
@@ -97,14 +100,15 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
         dropout_rate=config.dropout_rate, head_units=config.head_units, encoder=encoder, **trunk_options(store, config))
     model.compile(optimizer=make_optimizer(config, len(data)), jit_compile=JIT[config.jit], metrics=["accuracy"],
                   loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing))
-    callbacks = [History(output / "history.csv"), keras.callbacks.TerminateOnNaN()]
+    watch = [EpochLine(len(data) * data.batch_size)] if verbose else []
+    callbacks = [History(output / "history.csv"), keras.callbacks.TerminateOnNaN(), *watch, *callbacks]
     keep = KeepBest() if select == "best" else None
     if keep:
         callbacks.append(keep)
     started = time.perf_counter()
     validated = sorted({*range(config.validation_every, config.epochs + 1, config.validation_every), config.epochs})
     history = model.fit(data, epochs=config.epochs, validation_data=held, validation_freq=validated,
-                        verbose=2 if verbose else 0, callbacks=callbacks).history
+                        verbose=0, callbacks=callbacks).history
     if keep and keep.weights is not None:
         model.set_weights(keep.weights)
     metrics = {"stage": "finetune", "data": str(store.path), "fingerprint": store.fingerprint,

@@ -8,6 +8,7 @@ import numpy as np
 from keras_skelmae.models import ContrastiveEncoder, SkeletonMAE, STRLAutoencoder, STRLSiamese
 from keras_skelmae.training.feeding import AUGMENTATIONS, DEFAULT_MASK, DEFAULT_VIEW, SequenceSource, SkeletonBatches
 from keras_skelmae.training.optimization import JIT, make_optimizer
+from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import History, finish_run, start_run
 
 COLLAPSED = 0.01
@@ -43,7 +44,7 @@ def augmentation(config):
     return {key: getattr(config, key) for key in AUGMENTATIONS}
 
 
-def pretrain(store, split, output, config, verbose=True):
+def pretrain(store, split, output, config, verbose=True, callbacks=()):
     """Pre-train on a split and write a run folder: model.keras, encoder.keras, history.csv, metrics.json.
 
     With scope "encoder" every person of a sequence is a sequence of its own, since the encoder sees one person's
@@ -55,7 +56,8 @@ def pretrain(store, split, output, config, verbose=True):
         split: split name or expression.
         output: run folder, new.
         config: Config.
-        verbose: one line an epoch.
+        verbose: one line an epoch, where the standard output is a terminal.
+        callbacks: further Keras callbacks.
 
     Returns:
         dict of figures, as in metrics.json.
@@ -87,8 +89,9 @@ def pretrain(store, split, output, config, verbose=True):
                             **shared_model_options(store, config))
     model.compile(optimizer=make_optimizer(config, len(data)), jit_compile=JIT[config.jit])
     started = time.perf_counter()
-    history = model.fit(data, epochs=config.epochs, verbose=2 if verbose else 0,
-                        callbacks=[History(output / "history.csv"), keras.callbacks.TerminateOnNaN()]).history
+    watch = [EpochLine(len(data) * data.batch_size)] if verbose else []
+    history = model.fit(data, epochs=config.epochs, verbose=0, callbacks=[
+        History(output / "history.csv"), keras.callbacks.TerminateOnNaN(), *watch, *callbacks]).history
     spread = history["target_spread"][-1]
     metrics = {"stage": "pretrain", "data": str(store.path), "fingerprint": store.fingerprint, "split": split,
                "num_sequences": len(data.items), "loss": history["loss"][-1], "target_spread": spread,

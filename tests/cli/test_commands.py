@@ -77,6 +77,11 @@ def calls(monkeypatch):
             "run_study": recorder("run_study", {"cells": []}),
             "study_table": recorder("study_table", "| table |"),
         },
+        "keras_skelmae.report": {},
+        "keras_skelmae.report.evidence": {
+            name: recorder(name, None) for name in ("measure_pretrained", "measure_finetuned", "measure_evaluated")
+        },
+        "keras_skelmae.report.page": {"write_report": recorder("write_report", None)},
         "keras_skelmae.training.config": {"resolve_config": recorder("resolve_config", "CONFIG")},
         "keras_skelmae.export": {
             "export_model": recorder(
@@ -111,7 +116,8 @@ def succeed(line: str) -> str:
 
 def test_pretrain_passes_only_what_was_given(calls, files):
     succeed("pretrain d.h5 --split train --output run --recipe paper --set a=1 --set b=x=y --seed 0")
-    (_, stage, settings), (name, (store, split, output, config), _) = calls
+    (_, stage, settings), (name, (store, split, output, config), named), (measured, *_), (written, *_) = calls
+    assert named == {"verbose": True} and (measured, written) == ("measure_pretrained", "write_report")
     assert stage == ("pretrain",)
     assert settings == {"recipe": "paper", "config_file": None, "overrides": ("a=1", "b=x=y"), "seed": 0}
     assert (name, str(store.path), split, str(output), config) == (
@@ -132,12 +138,13 @@ def test_finetune_saves_the_last_epoch_unless_told(calls, files):
     assert first[1:3] == ("train", None) and named["select"] == "last" and named["pretrained"] is None
     assert second[1:3] == ("train", "test") and other["select"] == "best"
     assert str(other["pretrained"]) == "e.keras"
-    assert calls[0][2]["epochs"] == 3 and "epochs" not in calls[2][2]
+    settings = [call[2] for call in calls if call[0] == "resolve_config"]
+    assert settings[0]["epochs"] == 3 and "epochs" not in settings[1]
 
 
 def test_training_commands_print_only_json_when_asked(calls, files):
     assert json.loads(succeed("pretrain d.h5 --split all --output run --json")) == {"run": "run", "loss": 0.5}
-    assert calls[-1][2]["verbose"] is False
+    assert next(named for name, _, named in calls if name == "pretrain")["verbose"] is False
     assert json.loads(succeed("finetune d.h5 --train-split all --output run --json"))["accuracy"] == 0.5
 
 

@@ -75,11 +75,16 @@ def test_version():
         "convert-ntu": "--joints --people --denoise --workers --strict --resume --json",
         "convert-pyskl": "--layout --classes --kpfiles --people --strict --json",
         "convert-arrays": "--layout --classes --strict --json",
+        "convert-csv": "--layout --classes --columns --people --strict --json",
+        "show": "--sample --output --frames --names --layout --rate",
+        "reconstruct": "--parts --sample --output --frames --fit-split --readout --json",
+        "report": "--output",
         "validate": "--fix --all --json",
-        "pretrain": "--split --output --config --set --epochs --batch-size --seed --recipe --json",
+        "pretrain": "--split --output --config --set --epochs --batch-size --seed --recipe "
+        "--report --tensorboard --json",
         "finetune": "--train-split --val-split --output --pretrained --select --config --set --epochs "
-        "--batch-size --seed --recipe --json",
-        "evaluate": "--split --clips --json",
+        "--batch-size --seed --recipe --report --tensorboard --json",
+        "evaluate": "--split --clips --report --json",
         "study": "--train-split --test-split --output --seeds --fraction --source --source-split --config --set "
         "--pretrain-set --finetune-set --epochs --batch-size --recipe --json",
         "predict": "--json",

@@ -1,0 +1,162 @@
+"""Figures without pyplot, and files of them whose bytes depend on the figure alone."""
+
+import io
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from keras_skelmae.report.drawing import draw_frame, frame_window, part_legend, pose_of, set_window
+from keras_skelmae.training.runs import write_atomically, write_text
+from skelmae_datasets import DataError
+from skelmae_datasets.sampling import uniform_grid_indices
+
+STILL, MOVING = (".png", ".svg"), (".gif", ".mp4")
+TEXT = "#374151"
+_STYLE = {"svg.hashsalt": "skelmae", "svg.fonttype": "none", "font.family": "sans-serif",
+          "font.sans-serif": ["DejaVu Sans"], "path.simplify": False}  # fmt: skip
+
+
+def new_figure(width, height):
+    """A matplotlib figure of that many inches on an Agg canvas; pyplot and its global state stay out of it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure((width, height), dpi=150)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def svg_text(figure, transparent=False):
+    """The figure as SVG text; no date in it, and ids from a fixed salt."""
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context(_STYLE):
+        figure.savefig(buffer, format="svg", transparent=transparent, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def save_figure(figure, path):
+    """Write a .png or .svg atomically; the same figure gives the same bytes."""
+    import matplotlib
+
+    path = Path(path)
+    if path.suffix.lower() == ".svg":
+        write_text(path, svg_text(figure))
+        return
+    with matplotlib.rc_context(_STYLE):
+        write_atomically(path, lambda part: figure.savefig(part, format="png", metadata={"Software": None}))
+
+
+def sequence_strip(sequence, frames=8, names=False):
+    """A figure of `frames` frames of a Sequence beside each other, evenly spaced over its length."""
+    sample = sequence.sample
+    total = sample.keypoints.shape[1]
+    chosen = uniform_grid_indices(total, min(frames, total))
+    pose = pose_of(sample.keypoints[:, chosen], sequence.channels, sequence.layout)
+    centres, width, height = frame_window(pose.points, pose.present)
+    if names:
+        width *= 2.1
+    high = 2.6 if not names else 3.6
+    wide = np.clip(high * width / height, 0.75, 4.5)
+    figure = new_figure(max(3.6, len(chosen) * wide + 0.2), high + 1.05)
+    top, bottom = 1 - 0.48 / (high + 1.05), 0.5 / (high + 1.05)
+    for column, number in enumerate(chosen):
+        axes = figure.add_axes((column / len(chosen), bottom + 0.05, 1 / len(chosen), top - bottom - 0.05))
+        set_window(axes, centres[column], width, height)
+        draw_frame(axes, pose, column, sequence.layout, names, size=1.15)
+        if not pose.present[:, column].any():
+            axes.text(0.5, 0.5, "nobody", transform=axes.transAxes, ha="center", fontsize=7, color="#6b7280")
+        axes.text(0.5, -0.01, f"frame {number + 1}", transform=axes.transAxes, ha="center", va="top", fontsize=7,
+                  color="#6b7280")  # fmt: skip
+    figure.suptitle(_title(sequence), fontsize=9, color=TEXT, y=1 - 0.14 / (high + 1.05), va="top")
+    part_legend(figure, sequence.layout, len(sample.keypoints))
+    return figure
+
+
+def sequence_images(sequence, frames=120, names=False):
+    """Yield (height, width, 3) uint8 images of up to `frames` frames of a Sequence, camera still."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    sample = sequence.sample
+    total = sample.keypoints.shape[1]
+    chosen = uniform_grid_indices(total, min(frames, total))
+    pose = pose_of(sample.keypoints[:, chosen], sequence.channels, sequence.layout)
+    here = pose.points[pose.present]
+    low, high = (here.min(axis=0), here.max(axis=0)) if len(here) else (np.zeros(2), np.ones(2))
+    half = np.maximum((high - low) / 2, (high - low).max() / 8 + 1e-9) * 1.1
+    if names:
+        half[0] *= 2.1
+    tall = float(np.clip(4.0 * half[1] / half[0], 2.4, 5.2))
+    for column, number in enumerate(chosen):
+        figure = new_figure(4.0, tall + 0.9)
+        figure.set_dpi(100)
+        axes = figure.add_axes((0.02, 0.5 / (tall + 0.9), 0.96, tall / (tall + 0.9)))
+        set_window(axes, (low + high) / 2, *half)
+        draw_frame(axes, pose, column, sequence.layout, names, size=1.5)
+        figure.suptitle(f"{_title(sequence, short=True)}\nframe {number + 1} of {total}", fontsize=8, color=TEXT)
+        part_legend(figure, sequence.layout, len(sample.keypoints))
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def show_sequence(sequence, path, frames=None, names=False, rate=15):
+    """Draw a Sequence to a file: .png or .svg a strip, .gif or .mp4 an animation.
+
+    Args:
+        sequence: skelmae_datasets.Sequence. path: the file, replaced atomically.
+        frames: most frames shown; by default 8 in a strip, 120 in an animation.
+        names: write the joints' names. rate: frames a second of an animation.
+
+    Raises:
+        DataError: another suffix, or .mp4 without ffmpeg.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix in STILL:
+        save_figure(sequence_strip(sequence, frames or 8, names), path)
+    elif suffix == ".gif":
+        _write_gif(sequence_images(sequence, frames or 120, names), path, rate)
+    elif suffix == ".mp4":
+        if shutil.which("ffmpeg") is None:
+            raise DataError(path, "suffix", ".gif (an .mp4 needs the program ffmpeg, which is not installed)", suffix)
+        _write_mp4(list(sequence_images(sequence, frames or 120, names)), path, rate)
+    else:
+        raise DataError(path, "suffix", ", ".join(STILL + MOVING), suffix or "none")
+
+
+def _write_gif(images, path, rate):
+    from PIL import Image
+
+    first, *rest = (Image.fromarray(image).quantize(64, dither=Image.Dither.NONE) for image in images)
+    write_atomically(path, lambda part: first.save(part, format="GIF", save_all=True, append_images=rest,
+                                                   duration=round(1000 / rate), loop=0))  # fmt: skip
+
+
+def _write_mp4(images, path, rate):
+    height, width = (side - side % 2 for side in images[0].shape[:2])  # the codec wants even sides
+    command = ["ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}",
+               "-r", str(rate), "-i", "-", "-an", "-pix_fmt", "yuv420p", "-threads", "1", "-map_metadata", "-1",
+               "-fflags", "+bitexact", "-flags:v", "+bitexact", "-f", "mp4"]  # fmt: skip
+    frames = b"".join(np.ascontiguousarray(image[:height, :width]).tobytes() for image in images)
+
+    def write(part):
+        done = subprocess.run([*command, part], input=frames, capture_output=True)
+        if done.returncode:
+            reason = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+            raise DataError(path, "ffmpeg", "a video", reason[-1])
+
+    write_atomically(path, write)
+
+
+def _title(sequence, short=False):
+    sample = sequence.sample
+    people, frames = sample.keypoints.shape[:2]
+    action = sequence.action or (f"label {sample.label}" if sample.label >= 0 else "")
+    parts = [sample.id if len(sample.id) < 60 else sample.id[:57] + "...", action]
+    if not short:
+        parts += [f"{frames} frames", f"{people} people" if people > 1 else "", sequence.layout.name]
+    return "  ·  ".join(part for part in parts if part).replace("$", r"\$")

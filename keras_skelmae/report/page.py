@@ -1,0 +1,69 @@
+"""The report: one HTML page of a run, or of several beside each other, that needs nothing but itself."""
+
+from importlib import resources
+from pathlib import Path
+
+from keras_skelmae.report import sections
+from keras_skelmae.report.charts import escape
+from keras_skelmae.report.run_folder import read_runs
+from keras_skelmae.training.runs import write_text
+from keras_skelmae.version import __version__
+
+REPORT = "report.html"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+
+
+def write_report(paths, output=None):
+    """Write the report of run folders; returns its path, by default report.html in the first folder.
+
+    The page depends on the files of the folders alone: the same files give the same bytes.
+
+    Raises:
+        DataError: a folder that is not a finished run, or a broken file in it.
+    """
+    output = Path(paths[0]) / REPORT if output is None else Path(output)
+    write_text(output, render_report(read_runs(paths)))
+    return output
+
+
+def render_report(runs):
+    """HTML text of the report of RunFolders."""
+    title = " · ".join(run.name for run in runs)
+    body = [sections.overview(runs), sections.curves(runs)]
+    for number, run in enumerate(runs):
+        parts = [part for part in (sections.accuracy(run), sections.embedding(run), sections.reconstruction(run))
+                 if part]  # fmt: skip
+        if parts:
+            heading = f'<h2 class="run">{escape(run.name)}</h2>' if len(runs) > 1 else ""
+            body.append(f'<section id="run-{number}">{heading}{"".join(parts)}</section>')
+    body += [sections.settings(runs), sections.provenance(runs)]
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,">
+<title>{escape(title)} – skelmae report</title>
+<style>
+{_asset("report.css")}</style>
+</head>
+<body>
+<header><h1>{escape(title)}</h1>
+<p class="soft">{escape(sections.subtitle(runs))}</p></header>
+<main>
+{chr(10).join(body)}
+</main>
+<footer>keras-skelmae {escape(__version__)}. Point at a chart for its numbers, or focus it and use the arrow keys.
+</footer>
+<div id="tip" role="tooltip" hidden></div><div id="spoken" class="unseen" aria-live="polite"></div>
+<script>
+{_asset("report.js")}</script>
+</body>
+</html>
+"""
+
+
+def _asset(name):
+    return resources.files(__package__).joinpath("assets", name).read_text("utf-8")

@@ -1,0 +1,186 @@
+"""Tables of joints: what they become, and every fault told by line and column."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from skelmae_cli.main import cli
+from skelmae_datasets import DataError, SkeletonStore, convert_csv, csv_table, get_layout, read_sequence, validate
+
+HEADER = "sample,person,frame,joint,x,y,score,label,subject,split"
+
+
+def rows(sample="a", frames=(3, 4, 6), person=0, label="wave", subject=1, split="train", joints=range(17), names=False):
+    layout = get_layout("coco17")
+    end = f"0.5,{label},{subject},{split}"
+    return [f"{sample},{person},{t},{layout.joints[v] if names else v},{100 + t + v},{50 + v},{end}"
+            for t in frames for v in joints]  # fmt: skip
+
+
+def write(tmp_path, lines, header=HEADER, name="t.csv", encoding="utf-8", end="\n"):
+    path = tmp_path / name
+    path.write_bytes((end.join([header, *lines]) + end).encode(encoding))
+    return path
+
+
+def convert(path, **options):
+    report = convert_csv(path, path.with_suffix(".h5"), **options)
+    return report, SkeletonStore(path.with_suffix(".h5"))
+
+
+def test_a_table_becomes_what_it_says(tmp_path):
+    lines = rows("a", names=True) + rows("b", frames=range(2), label="kick", subject=2, split="test;few")
+    report, store = convert(write(tmp_path, lines))
+    assert report["samples"] == len(store) == 2 and store.classes == ["kick", "wave"]
+    assert store.layout.name == "coco17" and store.channels == ("x", "y", "score") and store.units == "pixels"
+    assert store.labels.tolist() == [1, 0] and store.subject.tolist() == [1, 2]
+    assert {name: members.tolist() for name, members in store.splits.items()} == {"train": [0], "test": [1], "few": [1]}
+    keypoints = store.read(0)
+    assert keypoints.shape == (1, 4, 17, 3)
+    np.testing.assert_array_equal(keypoints[0, 0, 5], [108, 55, 0.5])
+    assert not keypoints[0, 2].any(), "frame 5 has no line"
+    np.testing.assert_array_equal(keypoints[0, 3, :, 0], 106 + np.arange(17))
+    assert validate(tmp_path / "t.csv") == []
+
+
+@pytest.mark.parametrize(("delimiter", "encoding", "end"), [(";", "utf-8", "\n"), ("\t", "utf-8-sig", "\r\n")])
+def test_other_delimiters_give_the_same(tmp_path, delimiter, encoding, end):
+    one = convert(write(tmp_path, rows()))[1]
+    other = [line.replace(",", delimiter) for line in rows()]
+    two = convert(write(tmp_path, other, HEADER.replace(",", delimiter), "u.csv", encoding, end))[1]
+    assert one.fingerprint == two.fingerprint
+
+
+def test_names_as_other_programs_write_them(tmp_path):
+    one = convert(write(tmp_path, rows(names=True)))[1]
+    lines = [line.replace(layout, layout.replace("_", " ").title()) for line in rows(names=True)
+             for layout in [line.split(",")[3]]]  # fmt: skip
+    path = write(tmp_path, lines, "Video,person,T,joint,X,Y,Confidence,label,subject,split", "u.csv")
+    two = convert(path, columns={"sample": "Video", "frame": "T", "score": "confidence"})[1]
+    assert one.fingerprint == two.fingerprint
+    with pytest.raises(DataError, match="line 1: expected columns sample, frame .or --columns sample=ITS"):
+        convert(path)
+    with pytest.raises(DataError, match="expected a column called 'certainty'"):
+        convert(path, columns={"sample": "Video", "frame": "T", "score": "certainty"})
+    with pytest.raises(DataError, match="columns: expected some of sample, .* found 'clip'"):
+        convert(path, columns={"clip": "Video"})
+
+
+def test_persons_absent_joints_and_columns_that_mean_nothing(tmp_path):
+    lines = [f"{line},why" for line in rows(person="left", frames=[0]) + rows(person="right", frames=[0, 1])]
+    lines[2] = "a,left,0,2,,,,wave,1,train,why"
+    lines[3] = "a,left,0,3,nan,7,1,wave,1,train,why"
+    report, store = convert(write(tmp_path, lines, HEADER + ",note"))
+    assert report["people"] == {2: 1}
+    keypoints = store.read(0)
+    assert keypoints[0].any(axis=(1, 2)).all(), "who is seen longer comes first"
+    assert not keypoints[1, 0, 2:4].any() and keypoints[1, 0, 4].any() and not keypoints[1, 1].any()
+    assert convert(tmp_path / "t.csv", people=1)[1].read(0).shape[0] == 1
+
+
+def test_own_layout_and_three_dimensions(tmp_path):
+    (tmp_path / "own.toml").write_text('name = "stick"\njoints = ["top", "end"]\nedges = [["end", "top"]]\n'
+                                       '[parts]\nall = ["top", "end"]\n')  # fmt: skip
+    lines = [f"s,{t},{joint},{t + 1},2,3" for t in range(2) for joint in ("top", "end")]
+    path = write(tmp_path, lines, "sample,frame,joint,x,y,z")
+    _, store = convert(path, layout=str(tmp_path / "own.toml"))
+    assert store.units == "metres" and store.labels.tolist() == [-1] and store.read(0).shape == (1, 2, 2, 3)
+    sequence = read_sequence(path, layout=str(tmp_path / "own.toml"))
+    np.testing.assert_array_equal(sequence.sample.keypoints, store.read(0))
+    with pytest.raises(DataError, match="a layout name or file for 2 joints|names of a built-in layout"):
+        convert(path)
+
+
+def test_labels_as_numbers_keep_their_order_and_take_names(tmp_path):
+    lines = rows("a", label=10) + rows("b", label=9) + rows("c", label=2)
+    assert convert(write(tmp_path, lines))[1].classes == ["2", "9", "10"]
+    lines = rows("a", label=1) + rows("b", label="zero")
+    assert convert(write(tmp_path, lines), classes=["zero", "one"])[1].labels.tolist() == [1, 0]
+
+
+HEADER_FAULTS = {
+    "x missing": (HEADER.replace(",x", ",u"), rows(),
+                  "t.csv: line 1: expected columns x (or --columns x=ITS_NAME), found sample, person"),
+    "column twice": (HEADER + ",x", [r + ",1" for r in rows()], "each column once, found 'x' twice"),
+    "score beside z": (HEADER + ",z", [r + ",1" for r in rows()], "a score beside x and y only"),
+    "columns": (HEADER, [*rows(), "a,0"], "line 53: expected 10 columns, found 2"),
+    "quote": (HEADER, [*rows(), '"a,0'], "line 53: expected separated fields"),
+    "empty": (HEADER, [], "line 2: expected a joint, found the end"),
+    "unknown joints": (HEADER, [r.replace(",3,0,", ",3,nostril,") for r in rows()], "names of a built-in layout"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HEADER_FAULTS)
+def test_faults_of_the_file_end_the_conversion(tmp_path, case):
+    header, lines, message = HEADER_FAULTS[case]
+    with pytest.raises(DataError) as error:
+        convert(write(tmp_path, lines, header))
+    assert message in str(error.value) and "t.csv" in str(error.value)
+    assert not (tmp_path / "t.h5").exists()
+
+
+SAMPLE_FAULTS = {
+    "x": ("a,0,3,5,left,50,.5,wave,1,train", "line 7: x: expected a number (empty: not observed), found 'left'"),
+    "infinite": ("a,0,3,5,inf,50,.5,wave,1,train", "line 7: x: expected a number"),
+    "frame": ("a,0,3.5,5,1,50,.5,wave,1,train", "line 7: frame: expected a whole number, found '3.5'"),
+    "huge frame": ("a,0,999999999,5,1,5,.5,wave,1,train", "frame: expected frames within"),
+    "joint": ("a,0,3,17,1,50,.5,wave,1,train", "line 7: joint: expected a joint of coco17 or an index below 17"),
+    "twice": ("a,0,3,4,1,50,.5,wave,1,train", "line 7: joint: expected each joint once a frame and person"),
+    "label": ("a,0,3,5,1,50,.5,kick,1,train", "line 7: label: expected the same in all lines of 'a', found 'kick'"),
+    "subject": ("a,0,3,5,1,50,.5,wave,2,train", "line 7: subject: expected the same"),
+}
+
+
+@pytest.mark.parametrize("case", SAMPLE_FAULTS)
+def test_faults_of_a_sample_leave_it_out_or_stop_a_strict_run(tmp_path, case):
+    line, message = SAMPLE_FAULTS[case]
+    lines = [*rows("a")[:5], line, *rows("a")[6:], *rows("b")]
+    path = write(tmp_path, lines)
+    report, store = convert(path, layout="coco17")
+    assert store.ids == ["b"] and [name for name, _ in report["skipped"]] == ["a"]
+    assert message in report["skipped"][0][1] and report["skipped"][0][1].startswith("t.csv: ")
+    with pytest.raises(DataError):
+        convert(path, layout="coco17", strict=True)
+    if case not in ("joint", "huge frame"):
+        assert [problem.sample for problem in validate(path)] == ["a"]
+
+
+def test_lines_of_a_sample_stand_together(tmp_path):
+    report, _ = convert(write(tmp_path, rows("a") + rows("b") + rows("a", frames=[9])))
+    assert report["samples"] == 2
+    assert "line 104: sample: expected the lines of a sample together" in report["skipped"][0][1]
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"\n\n", b"\xff\xfe\x00s", HEADER.encode() + b"\n\xff\n", b"a" * 200_000, b"\x00" * 100, b"x,y\n1,2\n",
+    HEADER.encode() + b"\n" + b"a," * 100_000,
+])  # fmt: skip
+def test_hostile_files_are_told_in_one_line(tmp_path, content):
+    (tmp_path / "t.csv").write_bytes(content)
+    result = CliRunner().invoke(cli, ["convert-csv", str(tmp_path / "t.csv"), str(tmp_path / "out.h5")])
+    assert result.exit_code == 1, result.exception
+    assert result.output.startswith("Error: t.csv") and result.output.count("\n") == 1
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_memory_is_bounded_by_a_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_table, "_MAX_SAMPLE", 60)
+    report, _ = convert(write(tmp_path, rows("a") + rows("b", frames=[0])))
+    assert [name for name, _ in report["skipped"]] == ["a"] and "at most 60 values" in report["skipped"][0][1]
+
+
+def test_random_bytes_never_leave_a_store_or_a_traceback(tmp_path):
+    rng = np.random.default_rng(0)
+    good = ("\n".join([HEADER, *rows("a", frames=[0, 1]), *rows("b", frames=[0])]) + "\n").encode()
+    for _ in range(150):
+        data = bytearray(good)
+        for place in rng.integers(0, len(data), rng.integers(1, 6)):
+            data[place] = rng.integers(0, 256)
+        (tmp_path / "t.csv").write_bytes(bytes(data[: rng.integers(1, len(data) + 1)]))
+        try:
+            convert_csv(tmp_path / "t.csv", tmp_path / "o.h5")
+        except DataError as error:
+            assert str(error)
+        else:
+            with SkeletonStore(tmp_path / "o.h5") as store:
+                store.verify()

@@ -1,0 +1,272 @@
+"""The report page: made from the run folder alone, the same bytes each time, sound in a browser."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from keras_skelmae.report.charts import SHAPES, line_chart, marker, ticks
+from keras_skelmae.report.evidence import measure_pretrained, neighbour_map, principal_components
+from keras_skelmae.report.page import render_report, write_report
+from keras_skelmae.report.run_folder import read_run, read_runs, repeat_command
+from keras_skelmae.training import predict_files
+from skelmae_cli.main import cli
+from skelmae_datasets import DataError, Sample, SkeletonLayout, SkeletonStore, StoreWriter, convert_ntu
+from skelmae_datasets.synthetic import write_dataset
+
+SETTINGS = [f"--set={item}" for item in (
+    "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]", "temporal_strides=[]", "num_frames=8",
+    "warmup_epochs=0", "jit=off", "streams=joint", "validation_every=1")]  # fmt: skip
+SETTINGS += ["--epochs", "3", "--batch-size", "8"]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def skelmae(*arguments):
+    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    write_dataset(folder / "raw", subjects=4, repetitions=1, actions=["wave", "squat", "handshake"], frames=(10, 20))
+    (folder / "raw" / "classes.txt").write_text("wave <both> & \"all\"\nsquat\nhandshake\n", encoding="utf-8")
+    convert_ntu(folder / "raw", folder / "s.h5")
+    assert SkeletonStore(folder / "s.h5").classes[0] == 'wave <both> & "all"'
+    skelmae("pretrain", folder / "s.h5", "--split", "xsub_train", "--output", folder / "pre", *SETTINGS)
+    skelmae("finetune", folder / "s.h5", "--train-split", "xsub_train", "--output", folder / "fine", *SETTINGS,
+            "--pretrained", folder / "pre", "--set", "validation_fraction=0.4")  # fmt: skip
+    return folder
+
+
+class Reader(HTMLParser):
+    """What a page refers to, and whether its elements close."""
+
+    VOID = {"meta", "link", "br", "path", "rect", "line", "circle", "polyline", "polygon", "use", "input"}
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.links, self.unlabelled, self.tags = [], [], 0, []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.append(tag)
+        self.links += [value for key, value in attrs.items() if key in ("src", "href", "xlink:href") and value]
+        self.unlabelled += tag == "svg" and "aria-label" not in attrs and "aria-hidden" not in attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def test_trainings_leave_a_report_that_needs_nothing_else(runs):
+    for name, words in (("pre", ("Reconstruction", "Spread of the target", "--split xsub_train", "t-SNE")),
+                        ("fine", ("Confusion matrix", "Most often confused", "Accuracy by class"))):  # fmt: skip
+        page = (runs / name / "report.html").read_text("utf-8")
+        reader = Reader()
+        reader.feed(page)
+        assert not reader.open and not reader.unlabelled
+        assert all(link.startswith(("#", "data:")) for link in reader.links), reader.links
+        assert not re.search(r"(?:src|href|url\()\s*=?\s*[\"']?https?:", page)
+        fingerprint = json.loads((runs / name / "metrics.json").read_text())["fingerprint"]
+        for word in (*words, "Learning curves", "PCA", "Configuration", fingerprint, "To repeat it"):
+            assert word in page, (name, word)
+        assert "<both>" not in page and "wave &lt;both&gt; &amp; &quot;all&quot;" in page
+
+
+def test_the_same_folder_gives_the_same_bytes(runs, tmp_path):
+    for name in ("pre", "fine"):
+        first = (runs / name / "report.html").read_bytes()
+        assert write_report([runs / name], tmp_path / f"{name}.html").read_bytes() == first
+        assert skelmae("report", runs / name, "--output", tmp_path / "x.html").strip() == str(tmp_path / "x.html")
+        assert (tmp_path / "x.html").read_bytes() == first
+
+
+def test_the_figures_are_those_of_the_evaluation(runs):
+    found = json.loads((runs / "fine" / "evaluation.json").read_text())
+    metrics = json.loads((runs / "fine" / "metrics.json").read_text())
+    assert found["top1"] == pytest.approx(metrics["val_accuracy"], abs=1e-6), "the sequences set aside, found again"
+    assert found["num_samples"] == metrics["num_validation"] == sum(map(sum, found["confusion"]))
+    page = (runs / "fine" / "report.html").read_text("utf-8")
+    tips = [html.unescape(tip) for tip in re.findall(r'data-tip="([^"]*)"', page)]
+    embedding = json.loads((runs / "fine" / "embedding.json").read_text())
+    for name, label, guess in zip(embedding["ids"], embedding["labels"], embedding["predicted"], strict=True):
+        text = f"{name}\n{embedding['classes'][label]}\npredicted: {embedding['classes'][guess]}"
+        assert text in tips
+    right = sum(a == b for a, b in zip(embedding["labels"], embedding["predicted"], strict=True))
+    assert right == sum(found["confusion"][k][k] for k in range(3))
+
+
+def test_evaluation_writes_the_report_anew_and_may_be_told_not_to(runs, tmp_path):
+    fine = tmp_path / "fine"
+    shutil.copytree(runs / "fine", fine)
+    before = (fine / "report.html").read_bytes()
+    skelmae("evaluate", fine, runs / "s.h5", "--split", "xsub_val", "--no-report")
+    assert (fine / "report.html").read_bytes() == before
+    skelmae("evaluate", fine, runs / "s.h5", "--split", "xsub_val", "--clips", "2")
+    page = (fine / "report.html").read_text("utf-8")
+    assert "Measured on xsub_val, 3 sequences, 2 clips each" in page
+    once = {path.name: path.read_bytes() for path in fine.iterdir()}
+    skelmae("evaluate", fine, runs / "s.h5", "--split", "xsub_val", "--clips", "2")
+    assert {path.name: path.read_bytes() for path in fine.iterdir()} == once, "byte for byte"
+
+
+def test_several_runs_stand_beside_each_other(runs, tmp_path):
+    other = tmp_path / "fine"
+    shutil.copytree(runs / "fine", other)
+    text = (other / "config.toml").read_text().replace("label_smoothing = 0.1", "label_smoothing = 0.3")
+    (other / "config.toml").write_text(text)
+    found = read_runs([runs / "fine", other, runs / "pre"])
+    assert len({run.name for run in found}) == 3
+    page = render_report(found)
+    different = page[page.index("<h3>Different</h3>"):].partition("</table>")[0]
+    assert "label_smoothing" in different and "num_frames" not in different
+    assert page.count("Confusion matrix</h3>") == 2 and page.count("<h2>Reconstruction</h2>") == 1
+
+
+def test_the_command_repeats_the_run(runs):
+    words = repeat_command(read_run(runs / "fine")).split()
+    backend = keras.config.backend()
+    chosen = [] if backend == "tensorflow" else ["--backend", backend]
+    assert words[: 2 + len(chosen)] == ["skelmae", *chosen, "finetune"]
+    assert words[words.index("--pretrained") + 1] == str(runs / "pre")
+    assert words[words.index("--config") + 1] == str(runs / "fine" / "config.toml") and "--val-split" not in words
+
+
+def test_a_broken_folder_is_told(runs, tmp_path):
+    with pytest.raises(DataError, match="metrics.json: expected a finished run"):
+        read_run(tmp_path)
+    with pytest.raises(DataError, match="expected a run folder, found nothing there"):
+        read_run(tmp_path / "none")
+    for name, content in (("history.csv", "epoch,loss\n1,low\n"), ("evaluation.json", "[]"),
+                          ("embedding.json", "{"), ("config.toml", "=")):  # fmt: skip
+        shutil.copytree(runs / "fine", tmp_path / name)
+        (tmp_path / name / name).write_text(content)
+        result = CliRunner().invoke(cli, ["report", str(tmp_path / name)])
+        assert result.exit_code == 1 and result.output.count("\n") == 1 and name in result.output
+
+
+def test_a_report_without_evidence_shows_what_there_is(runs, tmp_path):
+    shutil.copytree(runs / "fine", tmp_path / "fine")
+    for name in ("evaluation.json", "embedding.json"):
+        (tmp_path / "fine" / name).unlink()
+    page = write_report([tmp_path / "fine"]).read_text("utf-8")
+    assert "Learning curves" in page and "Confusion" not in page and "validation accuracy" in page
+
+
+def test_a_table_is_predicted_as_the_store_is(runs, tmp_path):
+    with SkeletonStore(runs / "s.h5") as store:
+        name, points = store.ids[0], store.read(0)
+        lines = ["sample,person,frame,joint,x,y,z", *(
+            f"{name},{m},{t},{v},{x:.9g},{y:.9g},{z:.9g}" for m, person in enumerate(points)
+            for t, frame in enumerate(person) for v, (x, y, z) in enumerate(frame))]  # fmt: skip
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    one = next(found for found in predict_files(runs / "fine", [runs / "s.h5"]) if found["sample"] == name)
+    two, = predict_files(runs / "fine", [tmp_path / "t.csv"])
+    assert two["sample"] == name and two["probability"] == pytest.approx(one["probability"], abs=1e-4)
+    assert two["label"] == one["label"]
+
+
+def test_what_cannot_be_shown_is_left_out(runs, tmp_path):
+    """A training that diverged, and a skeleton of one part, of which nothing visible would stay."""
+    shutil.copytree(runs / "pre", tmp_path / "nan", ignore=shutil.ignore_patterns("*.html", "e[mv]*.json", "rec*"))
+    metrics = json.loads((tmp_path / "nan" / "metrics.json").read_text()) | {"loss": float("nan")}
+    (tmp_path / "nan" / "metrics.json").write_text(json.dumps(metrics))
+    with SkeletonStore(runs / "s.h5") as store:
+        measure_pretrained(tmp_path / "nan", store)
+    assert not (tmp_path / "nan" / "embedding.json").exists()
+    assert "Embedding" not in write_report([tmp_path / "nan"]).read_text("utf-8")
+    layout = SkeletonLayout("stick", ("a", "b"), ((1, 0),), (), {"all": (0, 1)})
+    with StoreWriter(tmp_path / "one.h5", layout=layout, classes=["x"], channels=("x", "y"), units="pixels") as writer:
+        for number in range(8):
+            points = np.random.default_rng(number).uniform(1, 9, (1, 12, 2, 2)).astype("float32")
+            writer.append(Sample(f"s{number}", points, 0))
+    skelmae("pretrain", tmp_path / "one.h5", "--split", "all", "--output", tmp_path / "one", *SETTINGS)
+    page = (tmp_path / "one" / "report.html").read_text("utf-8")
+    assert "Embedding" in page and "Reconstruction</h2>" not in page
+
+
+def test_ticks_are_round_and_within():
+    for low, high in ((0, 1), (0.9221, 0.9243), (-3, 1200), (1, 110)):
+        found = ticks(low, high)
+        assert 2 <= len(found) <= 6 and low <= found[0] and found[-1] <= high * 1.000001
+    assert ticks(2, 2) == [2] and ticks(0, 1) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0]) or len(ticks(0, 1)) <= 6
+
+
+def test_curves_leave_out_what_was_not_measured():
+    chart = line_chart("c", [("a", 0, False, [1.0, float("nan"), 3.0]), ("b", 1, True, [None, 2.0])])
+    assert chart.count("<circle") == 3 and "nan," not in chart
+    assert html.unescape(re.findall(r'data-tip="([^"]*)"', chart)[1]).splitlines() == ["epoch 2", "a: nan", "b: 2"]
+
+
+def test_classes_have_marks_of_their_own():
+    marks = {re.sub(r'(?:points|cx|cy|x|y)="[^"]*"', "", marker(k, 0, 0, 3)) for k in range(8)}
+    assert len(marks) == 8
+    assert len({marker(k, 0, 0, 3) for k in range(8 * len(SHAPES))}) == 8 * len(SHAPES)
+
+
+def test_the_plane_of_a_seed_is_always_the_same():
+    features = np.random.default_rng(0).normal(size=(40, 12)).astype("float32")
+    np.testing.assert_array_equal(neighbour_map(features, 3), neighbour_map(features, 3))
+    assert neighbour_map(features[:4], 0) is None
+    points, shares = principal_components(features)
+    values = np.linalg.eigvalsh(np.cov(features.astype(float).T))[::-1]
+    np.testing.assert_allclose(points.var(axis=0, ddof=1), values[:2], rtol=1e-6)
+    np.testing.assert_allclose(shares, values[:2] / values.sum(), rtol=1e-6)
+    assert principal_components(features[:1])[0].shape == (1, 2)
+
+
+PROBE = """<!DOCTYPE html><body><iframe id=f style="width:{width}px;height:900px;border:0" srcdoc="{page}"></iframe>
+<pre id=out></pre><script>
+const frame = document.getElementById("f");
+frame.onload = () => {{
+  const page = frame.contentDocument, tips = {{}};
+  for (const kind of [".band", "svg.scatter .mark", "svg.matrix g[data-tip]"]) {{
+    const mark = page.querySelector(kind);
+    const where = {{ bubbles: true, clientX: 50, clientY: 50, pointerType: "mouse" }};
+    mark.dispatchEvent(new PointerEvent("pointermove", where));
+    tips[kind] = [page.getElementById("tip").hidden, page.getElementById("tip").textContent === mark.dataset.tip];
+  }}
+  page.querySelector("svg.chart").focus();
+  page.dispatchEvent(new KeyboardEvent("keydown", {{ key: "ArrowRight", bubbles: true }}));
+  const root = page.documentElement;
+  document.getElementById("out").textContent = JSON.stringify({{ scroll: root.scrollWidth - root.clientWidth,
+    width: root.clientWidth, tips, spoken: page.getElementById("spoken").textContent,
+    dark: getComputedStyle(page.body).backgroundColor }});
+}};
+</script></body>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to open the page in")
+@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_in_a_browser(runs, tmp_path, width, scheme):
+    page = render_report([read_run(runs / "fine")])
+    (tmp_path / "probe.html").write_text(PROBE.format(width=width, page=html.escape(page)), "utf-8")
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+               "--disable-background-networking", "--disable-component-update", "--disable-sync",
+               f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1500,1000", "--enable-logging=stderr",
+               f"--blink-settings=preferredColorScheme={scheme}", "--virtual-time-budget=5000", "--dump-dom",
+               (tmp_path / "probe.html").as_uri()]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    found = json.loads(html.unescape(re.search(r'<pre id="out">(.*?)</pre>', done.stdout, re.S)[1]))
+    assert "CONSOLE" not in done.stderr, done.stderr
+    assert found["scroll"] == 0 and abs(found["width"] - width) <= 16
+    assert all(value == [False, True] for value in found["tips"].values()) and len(found["tips"]) == 3
+    assert found["spoken"].startswith("epoch 1, ")
+    assert found["dark"] == ("rgb(18, 22, 28)" if scheme == 0 else "rgb(246, 247, 249)")

@@ -1,0 +1,92 @@
+"""The documentation's commands: every one exists with its options, and the pages run from top to bottom."""
+
+import importlib.util
+import shlex
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+
+from skelmae_cli.main import COMMANDS, cli
+from skelmae_datasets import get_layout
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+run_blocks = load("run_blocks")
+
+
+def commands(page):
+    """The skelmae commands of a page's sh blocks, as lists of words."""
+    for text in run_blocks.blocks(page, "sh"):
+        for line in text.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.partition("  #")[0].partition(" > ")[0])
+            if words[:1] == ["skelmae"]:
+                yield words[1:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_exists_with_its_options(page):
+    for words in commands(page):
+        with click.Context(cli) as context:
+            if words[0] in ("--backend", "--debug"):
+                words = words[2 if words[0] == "--backend" else 1:]
+            name, command, rest = cli.resolve_command(context, words)
+            command.make_context(name, rest, parent=context)
+
+
+def test_every_command_is_documented():
+    shown = {word for page in PAGES for words in commands(page) for word in words}
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    assert not [name for name in COMMANDS if name not in shown and f"`{name}`" not in text
+                and f"skelmae {name}" not in text]  # fmt: skip
+
+
+def test_pages_are_in_the_navigation_and_links_lead_somewhere():
+    navigation = (ROOT / "mkdocs.yml").read_text("utf-8")
+    for page in [*PAGES[1:], *sorted((ROOT / "docs" / "reference").glob("*.md"))]:
+        assert page.relative_to(ROOT / "docs").as_posix() in navigation
+        for link in run_blocks.re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+            if not link.startswith(("http", "pictures/")):
+                assert (page.parent / link).is_file(), (page.name, link)
+
+
+def test_the_layout_of_the_page_is_sound(tmp_path):
+    text, = run_blocks.blocks(ROOT / "docs" / "own-data.md", "toml")
+    (tmp_path / "own.toml").write_text(text)
+    layout = get_layout(tmp_path / "own.toml")
+    assert layout.num_joints == 11 and layout.spine and len(layout.parts) == 6
+
+
+def test_the_table_of_the_page_becomes_a_store(tmp_path):
+    from skelmae_datasets import SkeletonStore, convert_csv
+
+    load("example_csv").main(tmp_path / "joints.csv")
+    text, = run_blocks.blocks(ROOT / "docs" / "own-data.md", "toml")
+    (tmp_path / "own.toml").write_text(text)
+    report = convert_csv(tmp_path / "joints.csv", tmp_path / "own.h5", layout=str(tmp_path / "own.toml"))
+    assert report["samples"] == 72 and not report["skipped"] and report["splits"] == {"train": 48, "test": 24}
+    with SkeletonStore(tmp_path / "own.h5") as store:
+        assert store.classes == ["clap", "squat", "walk", "wave"]
+    sample = run_blocks.blocks(ROOT / "docs" / "own-data.md", "text")[0].splitlines()
+    assert (tmp_path / "joints.csv").read_text().splitlines()[0] == sample[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["tutorial.md", "own-data.md"])
+def test_a_page_runs_from_top_to_bottom(page, tmp_path):
+    try:
+        run_blocks.run_page(ROOT / "docs" / page, tmp_path, python=True)
+    except subprocess.CalledProcessError as error:
+        pytest.fail(f"{error.cmd[-1]}\n{error.output[-3000:]}")
+    reports = {"tutorial.md": "report.html", "own-data.md": "runs/own/report.html"}
+    assert (tmp_path / reports[page]).stat().st_size > 10_000
