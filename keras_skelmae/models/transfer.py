@@ -18,6 +18,9 @@ def transfer_weights(source, classifier):
     From a SkeletonMAE or SkeletonEncoder: the joint embedding, and the graph encoder into every STRL layer and
     person. From an STRLAutoencoder or STRLSiamese: the whole network below the pooling.
 
+    Returns:
+        list of the layers that have learned weights now.
+
     Raises:
         ValueError: naming the setting in which the two differ.
     """
@@ -31,17 +34,19 @@ def transfer_weights(source, classifier):
                              f"found {getattr(source, key)!r}")
     names = {layer.name for layer in source.layers if layer.weights}
     if trunk:
-        for layer in classifier.layers:
-            if layer.name in names:
-                layer.set_weights(source.get_layer(layer.name).get_weights())
-        return
-    for name in EMBEDDING_LAYERS:
-        if name in names:
-            classifier.get_layer(name).set_weights(source.get_layer(name).get_weights())
+        learned = [layer for layer in classifier.layers if layer.name in names]
+    else:
+        learned = [classifier.get_layer(name) for name in EMBEDDING_LAYERS if name in names]
+    for layer in learned:
+        layer.set_weights(source.get_layer(layer.name).get_weights())
+    if trunk:
+        return learned
     weights = source.get_layer("encoder").get_weights()
     for index in range(classifier.num_layers):
         for encoder in classifier.get_layer(f"spatial_{index}").encoders:
             encoder.set_weights(weights)
+            learned.append(encoder)
+    return learned
 
 
 def feature_model(model):

@@ -66,6 +66,8 @@ class Config:
     dropout_rate: float = 0.0
     head_units: int = 128
     label_smoothing: float = 0.1
+    frozen_epochs: int = 0  # first epochs of a fine-tuning, in which pre-trained layers stay as they are
+    pretrained_rate: float = 1.0  # factor on the learning rate of a fine-tuning from pre-trained weights, after these
     # augmentation, as shares of the clip's extent or radians; 0 = none
     crop_min: float = 1.0  # shortest temporal crop, as a share of the sequence
     rotate: float = 0.0

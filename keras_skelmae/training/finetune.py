@@ -1,12 +1,13 @@
 """Fine-tuning: the STRL classifier, end to end, from a pre-trained encoder or from random initialisation."""
 
+import dataclasses
 import time
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from keras_skelmae.models import STRLClassifier
+from keras_skelmae.models import STRLClassifier, transfer_weights
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
 from keras_skelmae.training.optimization import JIT, make_optimizer
 from keras_skelmae.training.pretrain import augmentation, people_count, trunk_options
@@ -57,6 +58,22 @@ class KeepBest(keras.callbacks.Callback):
             self.best, self.epoch, self.weights = logs["val_accuracy"], epoch + 1, self.model.get_weights()
 
 
+def phases(config, pretrained):
+    """The trainings that one run consists of, each as (first epoch, Config).
+
+    From random initialisation there is one. Otherwise the pre-trained layers stay as they are for ``frozen_epochs``,
+    then everything is trained with ``pretrained_rate`` times the learning rate; each has a schedule of its own.
+    """
+    if not pretrained:
+        return [(0, config)]
+    frozen = min(config.frozen_epochs, config.epochs)
+    found = [(0, dataclasses.replace(config, epochs=frozen))] if frozen else []
+    if frozen < config.epochs:
+        rate = config.learning_rate * config.pretrained_rate
+        found.append((frozen, dataclasses.replace(config, epochs=config.epochs - frozen, learning_rate=rate)))
+    return found
+
+
 def finetune(store, train_split, val_split, output, config, pretrained=None, select="last", verbose=True,
              callbacks=()):
     """Train a classifier and write a run folder: model.keras, history.csv, metrics.json.
@@ -97,9 +114,8 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
     model = STRLClassifier(
         num_classes=len(store.classes), class_names=list(store.classes), num_people=people,
         people=config.people_fusion, pooling=config.pooling, time_pooling=config.time_pooling,
-        dropout_rate=config.dropout_rate, head_units=config.head_units, encoder=encoder, **trunk_options(store, config))
-    model.compile(optimizer=make_optimizer(config, len(data)), jit_compile=JIT[config.jit], metrics=["accuracy"],
-                  loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing))
+        dropout_rate=config.dropout_rate, head_units=config.head_units, **trunk_options(store, config))
+    learned = [] if encoder is None else transfer_weights(encoder, model)
     watch = [EpochLine(len(data) * data.batch_size)] if verbose else []
     callbacks = [History(output / "history.csv"), keras.callbacks.TerminateOnNaN(), *watch, *callbacks]
     keep = KeepBest() if select == "best" else None
@@ -107,8 +123,15 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
         callbacks.append(keep)
     started = time.perf_counter()
     validated = sorted({*range(config.validation_every, config.epochs + 1, config.validation_every), config.epochs})
-    history = model.fit(data, epochs=config.epochs, validation_data=held, validation_freq=validated,
-                        verbose=0, callbacks=callbacks).history
+    for first, settings in phases(config, bool(learned)):
+        for layer in learned:
+            layer.trainable = first > 0 or not config.frozen_epochs
+        model.compile(optimizer=make_optimizer(settings, len(data)), jit_compile=JIT[config.jit], metrics=["accuracy"],
+                      loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing))
+        history = model.fit(data, initial_epoch=first, epochs=first + settings.epochs, validation_data=held,
+                            validation_freq=validated, verbose=0, callbacks=callbacks).history
+    for layer in learned:
+        layer.trainable = True
     if keep and keep.weights is not None:
         model.set_weights(keep.weights)
     metrics = {"stage": "finetune", "data": str(store.path), "fingerprint": store.fingerprint,

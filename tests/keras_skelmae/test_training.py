@@ -22,8 +22,9 @@ from keras_skelmae.training import (
     resolve_config,
 )
 from keras_skelmae.training.evaluation import load_classifier, predict_store, scores
-from keras_skelmae.training.finetune import hold_out
+from keras_skelmae.training.finetune import hold_out, phases
 from keras_skelmae.training.optimization import WarmupSchedule
+from keras_skelmae.training.runs import load_model
 from skelmae_datasets import DataError, SkeletonStore, convert_ntu
 from skelmae_datasets.store import StoreWriter
 from skelmae_datasets.synthetic import write_dataset
@@ -178,6 +179,39 @@ def test_frames_without_anybody_count_in_prediction_as_in_evaluation(run, data, 
         table = predict_store(load_classifier(run[0] / "fine"), gaps, [0])[0]
     alone = predict_files(run[0] / "fine", [tmp_path / "gaps.h5"])[0]
     np.testing.assert_allclose(list(alone["probabilities"].values()), table, atol=1e-4)
+
+
+def test_pretrained_layers_stay_as_they_are_for_the_frozen_epochs(run, data, tmp_path):
+    def trained(name, *overrides):
+        config = resolve_config("finetune", overrides=(*TINY, *overrides))
+        finetune(data[0], "xsub_train", "xsub_val", tmp_path / name, config, pretrained=run[0] / "pre", verbose=False)
+        model = load_classifier(tmp_path / name)
+        rows = (tmp_path / name / "history.csv").read_text().splitlines()
+        assert [row.partition(",")[0] for row in rows[1:]] == ["1", "2"]
+        assert all(layer.trainable for layer in model.layers)
+        encoder, = model.get_layer("spatial_0").encoders[:1]
+        return encoder.get_weights(), model.get_layer("classifier").get_weights()
+
+    source = load_model(run[0] / "pre").get_layer("encoder").get_weights()
+    (frozen, head), (later, other), (slow, _) = (
+        trained("frozen", "frozen_epochs=9"), trained("later", "frozen_epochs=1"),
+        trained("slow", "frozen_epochs=1", "pretrained_rate=1e-9"))
+
+    def distance(weights):
+        return max(np.abs(a - b).max() for a, b in zip(weights, source, strict=True))
+
+    assert distance(frozen) == 0 and distance(later) > 1e-3
+    kernels = [index for index, weight in enumerate(source) if weight.ndim == 2]
+    assert max(np.abs(slow[i] - source[i]).max() for i in kernels) < 1e-6  # all but the batch statistics
+    assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(head, other, strict=True))
+
+
+def test_random_initialisation_has_one_phase():
+    config = resolve_config("finetune", overrides=("frozen_epochs=5", "epochs=20", "pretrained_rate=0.5"))
+    assert phases(config, False) == [(0, config)]
+    (_, frozen), (first, rest) = phases(config, True)
+    assert (frozen.epochs, first, rest.epochs) == (5, 5, 15)
+    assert (frozen.learning_rate, rest.learning_rate) == (config.learning_rate, config.learning_rate / 2)
 
 
 def test_best_weights_are_kept_on_request(run, data, tmp_path):
