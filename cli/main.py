@@ -21,7 +21,7 @@ COMMANDS = {
     "study": ("study", "The paper's ablation tables on any data set, over seeds."),
     "embed": ("embed", "Feature vectors of sequences."),
     "predict": ("predict", "Name the action in recordings."),
-    "export": ("export", "Write a classifier as a SavedModel or a .keras file."),
+    "export": ("export", "Write a classifier as a SavedModel, ONNX, LiteRT or .keras file."),
     "demo": ("demo", "All of the above on built-in synthetic data."),
 }
 """Command name -> (module in this package, help line): `skelmae --help` imports none of the modules."""
