@@ -1,4 +1,4 @@
-"""What all formats have in common: the network from raw coordinates on, what to tell its users, what to check it with."""
+"""What all formats share: the network from raw coordinates on, what its users must know, what to check it with."""
 
 import json
 from pathlib import Path

@@ -62,18 +62,18 @@ class GATConv(keras.layers.Layer):
 
     def call(self, inputs):
         x = self.dense(inputs)  # (..., V, units)
-        lead, joints = ops.shape(x)[:-1], x.shape[-2]
-        # the leading axes folded into one, B' below: TensorFlow's softmax on a CPU takes five axes at most
-        x = ops.reshape(x, (-1, joints, self.units // self.num_heads, self.num_heads))  # (B', V, F, H)
-        receiver = ops.sum(x * ops.cast(self.receiver, x.dtype), axis=-2)  # (B', V, H)
-        sender = ops.sum(x * ops.cast(self.sender, x.dtype), axis=-2)  # (B', V, H)
-        score = ops.expand_dims(receiver, -2) + ops.expand_dims(sender, -3)  # (B', V, V, H)
+        shape, joints = ops.shape(x), inputs.shape[-2]
+        # one leading axis: TensorFlow's softmax takes at most five in all on some processors
+        x = ops.reshape(x, (-1, joints, self.units // self.num_heads, self.num_heads))  # (N, V, F, H)
+        receiver = ops.sum(x * ops.cast(self.receiver, x.dtype), axis=-2)  # (N, V, H)
+        sender = ops.sum(x * ops.cast(self.sender, x.dtype), axis=-2)  # (N, V, H)
+        score = ops.expand_dims(receiver, -2) + ops.expand_dims(sender, -3)  # (N, V, V, H)
         score = ops.leaky_relu(score, self.negative_slope)
         # -1e4 is -inf for a softmax and still a float16
         score = ops.where(self.closed[..., None], score, ops.cast(-1e4, score.dtype))
-        weight = ops.softmax(score, axis=-2)  # (B', V, V, H)
-        x = ops.einsum("bijh,bjfh->bifh", weight, x)  # (B', V, F, H)
-        return ops.reshape(x, (*lead, self.units)) + ops.cast(self.bias, x.dtype)
+        weight = ops.softmax(score, axis=-2)  # (N, V, V, H)
+        x = ops.einsum("nijh,njfh->nifh", weight, x)  # (N, V, F, H)
+        return ops.reshape(x, shape) + ops.cast(self.bias, x.dtype)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,31 +10,6 @@ import pytest
 BACKENDS = ("tensorflow", "jax", "torch")
 CLASSES = ("ContrastiveEncoder", "STRLAutoencoder", "STRLClassifier", "STRLSiamese", "SkeletonEncoder", "SkeletonMAE")
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
-
-
-def run_worker(backend, *arguments):
-    command = [sys.executable, str(Path(__file__).with_name("worker.py")), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False,
-                          env={**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""})
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder a backend, filled by a process that wrote and then by one that read all the others'."""
-    from skelmae_datasets import convert_ntu
-    from skelmae_datasets.synthetic import write_dataset
-
-    folder = tmp_path_factory.mktemp("backends")
-    files = write_dataset(folder / "raw", subjects=4, repetitions=1, actions=["wave", "squat", "handshake"],
-                          frames=(12, 20))
-    convert_ntu(folder / "raw", folder / "s.h5")
-    for backend in BACKENDS:
-        (folder / backend).mkdir()
-        run_worker(backend, "write", folder / backend, folder / "s.h5", files[0])
-    for backend in BACKENDS:
-        run_worker(backend, "read", folder / backend)
-    return folder
 
 
 def arrays(path):

@@ -1,0 +1,38 @@
+"""What the backends' tests share: every backend's models, files and answers, made once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BACKENDS = ("tensorflow", "jax", "torch")
+QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # compiling takes longer than running here
+
+
+def run_worker(backend, *arguments):
+    command = [sys.executable, str(Path(__file__).with_name("worker.py")), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False,
+                          env={**os.environ, **QUICK, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""})
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """A folder a backend, filled by a process that wrote and then by one that read all the others'."""
+    from skelmae_datasets import convert_ntu
+    from skelmae_datasets.synthetic import write_dataset
+
+    folder = tmp_path_factory.mktemp("backends")
+    files = write_dataset(folder / "raw", subjects=4, repetitions=1, actions=["wave", "squat", "handshake"],
+                          frames=(12, 20))
+    convert_ntu(folder / "raw", folder / "s.h5")
+    for backend in BACKENDS:
+        (folder / backend).mkdir()
+        run_worker(backend, "write", folder / backend, folder / "s.h5", files[0])
+    for backend in BACKENDS:
+        run_worker(backend, "read", folder / backend)
+    return folder
