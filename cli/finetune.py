@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .errors import expected_errors
-from .options import echo_json, existing_path, explicit, json_flag, require, training_options
+from .options import device_option, echo_json, existing_path, explicit, json_flag, require, training_options
 
 
 @click.command("finetune")
@@ -44,6 +44,7 @@ from .options import echo_json, existing_path, explicit, json_flag, require, tra
     help="Weights to save. best looks at the validation split, which is then no longer held out.",
 )
 @training_options
+@device_option
 @json_flag
 @expected_errors
 def command(
@@ -59,6 +60,7 @@ def command(
     epochs: int | None,
     batch_size: int | None,
     seed: int | None,
+    devices: int | None,
     as_json: bool,
 ):
     """Train a classifier on labelled sequences of DATA.h5, end to end, from a pre-trained encoder or not.
@@ -75,8 +77,10 @@ def command(
 
     from keras_skelmae.training import finetune
     from keras_skelmae.training.config import resolve_config
+    from keras_skelmae.training.devices import is_writer, use_devices
     from skelmae_datasets import SkeletonStore
 
+    use_devices(devices)
     config = resolve_config(
         "finetune",
         recipe=recipe,
@@ -93,8 +97,10 @@ def command(
             config,
             pretrained=pretrained,
             select=select,
-            verbose=not as_json,
+            verbose=not as_json and is_writer(),
         )
+    if not is_writer():
+        return
     if as_json:
         echo_json({"run": str(output), **metrics})
     else:

@@ -90,6 +90,14 @@ def training_options(function: Callable) -> Callable:
     return function
 
 
+device_option = click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Devices that share each batch; JAX only. For several processes see docs/backends.md.",
+)
+
+
 def explicit(**values) -> dict:
     """Only the options that were given: the recipe or the file decides about the others."""
     return {key: value for key, value in values.items() if value is not None}

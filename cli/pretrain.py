@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .errors import expected_errors
-from .options import echo_json, existing_path, explicit, json_flag, require, training_options
+from .options import device_option, echo_json, existing_path, explicit, json_flag, require, training_options
 
 
 @click.command("pretrain")
@@ -26,6 +26,7 @@ from .options import echo_json, existing_path, explicit, json_flag, require, tra
     help="Run folder to write.",
 )
 @training_options
+@device_option
 @json_flag
 @expected_errors
 def command(
@@ -38,6 +39,7 @@ def command(
     epochs: int | None,
     batch_size: int | None,
     seed: int | None,
+    devices: int | None,
     as_json: bool,
 ):
     """Train a SkeletonMAE to reconstruct masked body parts of the sequences in DATA.h5; labels are not used.
@@ -53,8 +55,10 @@ def command(
 
     from keras_skelmae.training import pretrain
     from keras_skelmae.training.config import resolve_config
+    from keras_skelmae.training.devices import is_writer, use_devices
     from skelmae_datasets import SkeletonStore
 
+    use_devices(devices)
     config = resolve_config(
         "pretrain",
         recipe=recipe,
@@ -63,7 +67,9 @@ def command(
         **explicit(epochs=epochs, batch_size=batch_size, seed=seed),
     )
     with SkeletonStore(data) as store:
-        metrics = pretrain(store, split, output, config, verbose=not as_json)
+        metrics = pretrain(store, split, output, config, verbose=not as_json and is_writer())
+    if not is_writer():
+        return
     if as_json:
         echo_json({"run": str(output), **metrics})
     else:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_skelmae.models import STRLClassifier
+from keras_skelmae.training.devices import shared_batches
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
 from keras_skelmae.training.optimization import JIT, make_optimizer
 from keras_skelmae.training.pretrain import augmentation, people_count, trunk_options
@@ -95,16 +96,18 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
         num_classes=len(store.classes), class_names=list(store.classes), num_people=people,
         people=config.people_fusion, pooling=config.pooling, time_pooling=config.time_pooling,
         dropout_rate=config.dropout_rate, head_units=config.head_units, encoder=encoder, **trunk_options(store, config))
-    model.compile(optimizer=make_optimizer(config, len(data)), jit_compile=JIT[config.jit], metrics=["accuracy"],
-                  loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing))
+    model.compile(optimizer=make_optimizer(config, len(data)), jit_compile=JIT[config.jit],
+                  weighted_metrics=["accuracy"],  # several devices fill a last batch up with rows of weight 0
+                  loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing,
+                                                            reduction="mean_with_sample_weight"))
     callbacks = [History(output / "history.csv"), keras.callbacks.TerminateOnNaN()]
     keep = KeepBest() if select == "best" else None
     if keep:
         callbacks.append(keep)
     started = time.perf_counter()
     validated = sorted({*range(config.validation_every, config.epochs + 1, config.validation_every), config.epochs})
-    history = model.fit(data, epochs=config.epochs, validation_data=held, validation_freq=validated,
-                        verbose=2 if verbose else 0, callbacks=callbacks).history
+    history = model.fit(shared_batches(data), epochs=config.epochs, validation_data=shared_batches(held),
+                        validation_freq=validated, verbose=2 if verbose else 0, callbacks=callbacks).history
     if keep and keep.weights is not None:
         model.set_weights(keep.weights)
     metrics = {"stage": "finetune", "data": str(store.path), "fingerprint": store.fingerprint,

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_skelmae.models import ContrastiveEncoder, SkeletonMAE, STRLAutoencoder, STRLSiamese
+from keras_skelmae.training.devices import shared_batches
 from keras_skelmae.training.feeding import AUGMENTATIONS, DEFAULT_MASK, DEFAULT_VIEW, SequenceSource, SkeletonBatches
 from keras_skelmae.training.optimization import JIT, make_optimizer
 from keras_skelmae.training.runs import History, finish_run, start_run
@@ -86,7 +87,7 @@ def pretrain(store, split, output, config, verbose=True):
                             **shared_model_options(store, config))
     model.compile(optimizer=make_optimizer(config, len(data)), jit_compile=JIT[config.jit])
     started = time.perf_counter()
-    history = model.fit(data, epochs=config.epochs, verbose=2 if verbose else 0,
+    history = model.fit(shared_batches(data), epochs=config.epochs, verbose=2 if verbose else 0,
                         callbacks=[History(output / "history.csv"), keras.callbacks.TerminateOnNaN()]).history
     spread = history["target_spread"][-1]
     metrics = {"stage": "pretrain", "data": str(store.path), "fingerprint": store.fingerprint, "split": split,
