@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,12 @@ def folder(tmp_path_factory):
     convert_ntu(folder / "raw", folder / "s.h5")
     for backend in BACKENDS:
         (folder / backend).mkdir()
-        run_worker(backend, "write", folder / backend, folder / "s.h5", files[0])
-    for backend in BACKENDS:
-        run_worker(backend, "read", folder / backend)
+    with ThreadPoolExecutor(2) as pool:  # the slowest first
+        order = ("jax", "tensorflow", "torch")
+        writes = [pool.submit(run_worker, backend, "write", folder / backend, folder / "s.h5", files[0])
+                  for backend in order]
+        for write in writes:
+            write.result()
+        for read in [pool.submit(run_worker, backend, "read", folder / backend) for backend in order]:
+            read.result()
     return folder
