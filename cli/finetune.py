@@ -7,11 +7,21 @@ from pathlib import Path
 import click
 
 from .errors import expected_errors
-from .options import device_option, echo_json, existing_path, explicit, json_flag, require, training_options
+from .options import (
+    device_option,
+    echo_json,
+    existing_path,
+    explicit,
+    json_flag,
+    open_data,
+    precision_options,
+    require,
+    training_options,
+)
 
 
 @click.command("finetune")
-@click.argument("data", type=existing_path, metavar="DATA.h5")
+@click.argument("data", type=existing_path, nargs=-1, required=True, metavar="DATA.h5...")
 @click.option(
     "--train-split",
     required=True,
@@ -44,11 +54,12 @@ from .options import device_option, echo_json, existing_path, explicit, json_fla
     help="Weights to save. best looks at the validation split, which is then no longer held out.",
 )
 @training_options
+@precision_options
 @device_option
 @json_flag
 @expected_errors
 def command(
-    data: Path,
+    data: tuple[Path, ...],
     train_split: str,
     val_split: str | None,
     output: Path,
@@ -60,6 +71,8 @@ def command(
     epochs: int | None,
     batch_size: int | None,
     seed: int | None,
+    precision: str | None,
+    jit: str | None,
     devices: int | None,
     as_json: bool,
 ):
@@ -70,7 +83,8 @@ def command(
       skelmae finetune ntu60.h5 --train-split xsub_train --val-split xsub_val --output runs/fine \\
         --pretrained runs/pre
     """
-    require(data)
+    for path in data:
+        require(path)
     for path in (config_file, pretrained):
         if path is not None:
             require(path, "any" if path is pretrained else "file")
@@ -78,7 +92,6 @@ def command(
     from keras_skelmae.training import finetune
     from keras_skelmae.training.config import resolve_config
     from keras_skelmae.training.devices import is_writer, use_devices
-    from skelmae_datasets import SkeletonStore
 
     use_devices(devices)
     config = resolve_config(
@@ -86,9 +99,9 @@ def command(
         recipe=recipe,
         config_file=config_file,
         overrides=overrides,
-        **explicit(epochs=epochs, batch_size=batch_size, seed=seed),
+        **explicit(epochs=epochs, batch_size=batch_size, seed=seed, precision=precision, jit=jit),
     )
-    with SkeletonStore(data) as store:
+    with open_data(data) as store:
         metrics = finetune(
             store,
             train_split,

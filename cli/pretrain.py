@@ -7,11 +7,21 @@ from pathlib import Path
 import click
 
 from .errors import expected_errors
-from .options import device_option, echo_json, existing_path, explicit, json_flag, require, training_options
+from .options import (
+    device_option,
+    echo_json,
+    existing_path,
+    explicit,
+    json_flag,
+    open_data,
+    precision_options,
+    require,
+    training_options,
+)
 
 
 @click.command("pretrain")
-@click.argument("data", type=existing_path, metavar="DATA.h5")
+@click.argument("data", type=existing_path, nargs=-1, required=True, metavar="DATA.h5...")
 @click.option(
     "--split",
     required=True,
@@ -26,11 +36,12 @@ from .options import device_option, echo_json, existing_path, explicit, json_fla
     help="Run folder to write.",
 )
 @training_options
+@precision_options
 @device_option
 @json_flag
 @expected_errors
 def command(
-    data: Path,
+    data: tuple[Path, ...],
     split: str,
     output: Path,
     recipe: str,
@@ -39,6 +50,8 @@ def command(
     epochs: int | None,
     batch_size: int | None,
     seed: int | None,
+    precision: str | None,
+    jit: str | None,
     devices: int | None,
     as_json: bool,
 ):
@@ -49,14 +62,14 @@ def command(
       skelmae pretrain ntu60.h5 --split xsub_train --output runs/pre
       skelmae pretrain ntu60.h5 --split xsub_train --output runs/again --config runs/pre/config.toml
     """
-    require(data)
+    for path in data:
+        require(path)
     if config_file is not None:
         require(config_file)
 
     from keras_skelmae.training import pretrain
     from keras_skelmae.training.config import resolve_config
     from keras_skelmae.training.devices import is_writer, use_devices
-    from skelmae_datasets import SkeletonStore
 
     use_devices(devices)
     config = resolve_config(
@@ -64,9 +77,9 @@ def command(
         recipe=recipe,
         config_file=config_file,
         overrides=overrides,
-        **explicit(epochs=epochs, batch_size=batch_size, seed=seed),
+        **explicit(epochs=epochs, batch_size=batch_size, seed=seed, precision=precision, jit=jit),
     )
-    with SkeletonStore(data) as store:
+    with open_data(data) as store:
         metrics = pretrain(store, split, output, config, verbose=not as_json and is_writer())
     if not is_writer():
         return

@@ -6,6 +6,7 @@ from .layouts import SkeletonLayout, get_layout, layout_names
 from .ntu import convert_ntu, read_skeleton
 from .pyskl import convert_pyskl
 from .store import Sample, SkeletonStore, StoreWriter, describe_store
+from .store_set import StoreSet
 from .validation import validate
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Sample",
     "SkeletonLayout",
     "SkeletonStore",
+    "StoreSet",
     "StoreWriter",
     "convert_arrays",
     "convert_ntu",

@@ -9,7 +9,7 @@ import numpy as np
 from keras_skelmae.models import STRLClassifier
 from keras_skelmae.training.devices import shared_batches
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
-from keras_skelmae.training.optimization import JIT, make_optimizer
+from keras_skelmae.training.optimization import JIT, in_precision, make_optimizer
 from keras_skelmae.training.pretrain import augmentation, people_count, trunk_options
 from keras_skelmae.training.runs import History, finish_run, load_model, start_run
 
@@ -57,6 +57,7 @@ class KeepBest(keras.callbacks.Callback):
             self.best, self.epoch, self.weights = logs["val_accuracy"], epoch + 1, self.model.get_weights()
 
 
+@in_precision
 def finetune(store, train_split, val_split, output, config, pretrained=None, select="last", verbose=True):
     """Train a classifier and write a run folder: model.keras, history.csv, metrics.json.
 

@@ -8,7 +8,7 @@ import numpy as np
 from keras_skelmae.models import ContrastiveEncoder, SkeletonMAE, STRLAutoencoder, STRLSiamese
 from keras_skelmae.training.devices import shared_batches
 from keras_skelmae.training.feeding import AUGMENTATIONS, DEFAULT_MASK, DEFAULT_VIEW, SequenceSource, SkeletonBatches
-from keras_skelmae.training.optimization import JIT, make_optimizer
+from keras_skelmae.training.optimization import JIT, in_precision, make_optimizer
 from keras_skelmae.training.runs import History, finish_run, start_run
 
 COLLAPSED = 0.01
@@ -43,6 +43,7 @@ def augmentation(config):
     return {key: getattr(config, key) for key in AUGMENTATIONS}
 
 
+@in_precision
 def pretrain(store, split, output, config, verbose=True):
     """Pre-train on a split and write a run folder: model.keras, encoder.keras, history.csv, metrics.json.
 

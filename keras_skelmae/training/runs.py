@@ -85,8 +85,11 @@ def start_run(output, config):
 
 
 def finish_run(output, models, metrics):
-    """Save the models by file name and metrics.json; of several processes the first one does."""
+    """Save the models by file name and metrics.json; of several processes the first one keeps what it saved."""
     if not is_writer():
+        with tempfile.TemporaryDirectory() as folder:  # saving moves arrays, in which all processes take part
+            for name, model in models.items():
+                model.save(Path(folder) / name)
         return
     for name, model in models.items():
         write_atomically(output / name, model.save)
