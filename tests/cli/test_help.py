@@ -76,13 +76,14 @@ def test_version():
         "convert-pyskl": "--layout --classes --kpfiles --people --strict --json",
         "convert-arrays": "--layout --classes --strict --json",
         "validate": "--fix --all --json",
-        "pretrain": "--split --output --config --set --epochs --batch-size --seed --recipe --json",
+        "pretrain": "--split --output --config --set --epochs --batch-size --seed --recipe --devices "
+        "--mixed-precision --jit --json",
         "finetune": "--train-split --val-split --output --pretrained --select --config --set --epochs "
-        "--batch-size --seed --recipe --json",
+        "--batch-size --seed --recipe --devices --mixed-precision --jit --json",
         "evaluate": "--split --clips --json",
         "study": "--train-split --test-split --output --seeds --fraction --source --source-split --config --set "
         "--pretrain-set --finetune-set --epochs --batch-size --recipe --json",
-        "predict": "--json",
+        "predict": "--stream --window --stride --smoothing --json",
         "export": "--format --output",
         "demo": "--output",
         "info": "--json",
