@@ -78,6 +78,7 @@ def calls(monkeypatch):
             "study_table": recorder("study_table", "| table |"),
         },
         "keras_skelmae.training.config": {"resolve_config": recorder("resolve_config", "CONFIG")},
+        "keras_skelmae.training.devices": {"use_devices": lambda devices: None, "is_writer": lambda: True},
         "keras_skelmae.export": {
             "export_model": recorder(
                 "export_model",

@@ -25,8 +25,7 @@ def write(path, chosen, splits=None, **header):
     with StoreWriter(path, **{**HEADER, **header}) as writer:
         for sample in chosen:
             writer.append(sample)
-        for name, indices in (splits or {}).items():
-            writer.add_split(name, indices)
+        writer.set_splits(splits or {})
     return path
 
 
