@@ -32,9 +32,9 @@ def write(path, chosen, splits=None, **header):
 @pytest.fixture
 def files(tmp_path):
     made = list(samples())
-    whole = write(tmp_path / "whole.h5", made, {"train": [0, 2, 3, 5], "test": [6]})
-    parts = [write(tmp_path / "part-1.h5", made[:3], {"train": [0, 2]}),
-             write(tmp_path / "part-2.h5", made[3:], {"train": [0, 2], "test": [3]})]
+    whole = write(tmp_path / "whole.h5", made, {"train": ["s0", "s2", "s3", "s5"], "test": ["s6"]})
+    parts = [write(tmp_path / "part-1.h5", made[:3], {"train": ["s0", "s2"]}),
+             write(tmp_path / "part-2.h5", made[3:], {"train": ["s3", "s5"], "test": ["s6"]})]
     return whole, parts
 
 
@@ -44,6 +44,7 @@ def test_the_parts_are_the_whole(files):
         assert found.ids == expected.ids and len(found) == 7
         for key in ("labels", "people", "frames", "subject", "camera", "image_size"):
             np.testing.assert_array_equal(getattr(found, key), getattr(expected, key))
+        assert len(found.select("train")) == 4
         for name in ("train", "test", "all", "subject=2,5"):
             np.testing.assert_array_equal(found.select(name), expected.select(name))
         for index in (*range(7), -1):
