@@ -36,7 +36,8 @@ def write_litert(model, path):
         serving = serving_model(model)
         signature = [keras.InputSpec(shape=(None, *serving.input_shape[1:]), dtype="float32", name=INPUT)]
         serving.export(str(path), format="litert", verbose=False, input_signature=signature)
-    write_metadata(model, metadata_path(path))
+    write_metadata(model, metadata_path(path), sizes="M, V, C are fixed; B and T as resize_tensor_input sets them, 1 "
+                   "until then")
     interpreter = Interpreter(str(path))
     entry, = interpreter.get_input_details()
     result, = interpreter.get_output_details()

@@ -25,9 +25,9 @@ def metadata(model):
             "channels": model.input_shape[-1], "input": "(B, M, T, V, C) in the units of the recording, T >= 1"}
 
 
-def write_metadata(model, path):
-    """The same as a JSON file."""
-    Path(path).write_text(json.dumps(metadata(model), indent=2) + "\n", "utf-8")
+def write_metadata(model, path, **more):
+    """The same as a JSON file, and what else a format has to say."""
+    Path(path).write_text(json.dumps({**metadata(model), **more}, indent=2) + "\n", "utf-8")
 
 
 def sample_inputs(model, seed=0):

@@ -102,6 +102,7 @@ def test_the_documented_examples_run_where_there_is_no_keras(kind, exported, fol
 def test_litert_has_its_metadata_beside_it(exported):
     facts = json.loads(metadata_path(exported["jax", "litert"][0]).read_text("utf-8"))
     assert facts["classes"] == ["wave", "squat", "handshake"] and facts["num_people"] == 2
+    assert "resize_tensor_input" in facts["sizes"]
 
 
 def test_what_differs_is_not_put_in_place(folder, tmp_path, monkeypatch):
