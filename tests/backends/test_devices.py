@@ -30,7 +30,7 @@ def free_port():
 def train(folder, store, devices=None, **environment):
     folder.mkdir(exist_ok=True)
     command = [sys.executable, str(Path(__file__).with_name("train.py")), str(folder), str(store)]
-    done = subprocess.run(command + ([devices] if devices else []), capture_output=True, text=True, timeout=300,
+    done = subprocess.run(command + ([devices] if devices else []), capture_output=True, text=True, timeout=900,
                           check=False, env={**os.environ, "KERAS_BACKEND": "jax", "CUDA_VISIBLE_DEVICES": "",
                                             **environment})
     assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-1000:]
