@@ -1,22 +1,37 @@
 # make demo and make test set themselves up in .venv; they need Python >= 3.11 and make.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-STAMP := .venv/installed
+PLAIN := .venv/installed
+STAMP := .venv/installed-dev
+# What has to hold with any backend; tests/backends itself covers loading in fresh processes.
+CORE := $(addprefix tests/keras_skelmae/test_,layers.py losses.py models.py)
+EVERYWHERE := -q -m 'not slow' -k 'not fresh_process' $(CORE)
 
-.PHONY: venv demo test lint docs clean
+.PHONY: venv demo test test-jax test-torch lint docs clean
 
 venv: $(STAMP)
 
-$(STAMP): pyproject.toml
+$(PLAIN): pyproject.toml
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+$(STAMP): $(PLAIN)
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
 	touch $@
 
-demo: $(STAMP)
+demo: $(PLAIN)
 	$(BIN)/skelmae demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -m 'not slow'
+	$(MAKE) -j2 test-jax test-torch
+
+test-jax: $(STAMP)
+	KERAS_BACKEND=jax JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(BIN)/python -m pytest $(EVERYWHERE)
+
+test-torch: $(STAMP)
+	KERAS_BACKEND=torch $(BIN)/python -m pytest $(EVERYWHERE)
 
 docs: $(STAMP)  # runs the tutorial for its pictures, then builds site/; some minutes
 	$(BIN)/python -m pip install --quiet -e '.[docs]'

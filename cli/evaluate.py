@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .errors import expected_errors
-from .options import existing_path, json_file, progress, report_flag, require, table, to_json
+from .options import existing_path, json_file, open_data, progress, report_flag, require, table, to_json
 
 CONFUSED = 5
 
@@ -44,7 +44,7 @@ def _summary(result: dict) -> str:
 
 @click.command("evaluate")
 @click.argument("model", type=existing_path)
-@click.argument("data", type=existing_path, metavar="DATA.h5")
+@click.argument("data", type=existing_path, nargs=-1, required=True, metavar="DATA.h5...")
 @click.option(
     "--split",
     required=True,
@@ -64,7 +64,9 @@ def _summary(result: dict) -> str:
 @report_flag
 @json_file
 @expected_errors
-def command(model: Path, data: Path, split: str, clips: int, batch_size: int, report: bool, json_path: str | None):
+def command(
+    model: Path, data: tuple[Path, ...], split: str, clips: int, batch_size: int, report: bool, json_path: str | None
+):
     """Measure MODEL (a run folder or .keras file) on a split of DATA.h5: top-1, top-5, mean-class accuracy.
 
     A run folder's report.html is written anew with these figures.
@@ -74,14 +76,14 @@ def command(model: Path, data: Path, split: str, clips: int, batch_size: int, re
       skelmae evaluate runs/fine ntu60.h5 --split xsub_val --clips 10 --json result.json
     """
     require(model, "any")
-    require(data)
+    for path in data:
+        require(path)
     if json_path not in (None, "-"):
         require(Path(json_path).absolute().parent, "folder")
 
     from keras_skelmae.training import evaluate_model
-    from skelmae_datasets import SkeletonStore
 
-    with SkeletonStore(data) as store, progress("Evaluating") as callback:
+    with open_data(data) as store, progress("Evaluating") as callback:
         result = evaluate_model(
             model, store, split, num_clips=clips, batch_size=batch_size, progress=callback
         )

@@ -9,7 +9,7 @@ import click
 from .errors import expected_errors
 from .options import echo_json, existing_path, json_flag, require
 
-FORMATS = ("saved-model", "keras")
+FORMATS = ("saved-model", "onnx", "litert", "keras")
 
 
 @click.command("export")
@@ -33,11 +33,13 @@ FORMATS = ("saved-model", "keras")
 def command(model: Path, export_format: str, output: Path | None, as_json: bool):
     """Write MODEL (a run folder or .keras file) as a program that takes raw coordinates (B, M, T, V, C).
 
-    The result is run and compared with the Keras model before the command reports success.
+    The result is run and compared with the Keras model before the command reports success. onnx and litert need the
+    extra of that name: pip install 'keras-skelmae[onnx]'.
 
     \b
     Example:
       skelmae export runs/fine --output saved_models/ntu60
+      skelmae export runs/fine --format onnx --output saved_models/ntu60.onnx
     """
     require(model, "any")
 

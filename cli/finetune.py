@@ -8,10 +8,13 @@ import click
 
 from .errors import expected_errors
 from .options import (
+    device_option,
     echo_json,
     existing_path,
     explicit,
     json_flag,
+    open_data,
+    precision_options,
     require,
     seen_options,
     training_callbacks,
@@ -20,7 +23,7 @@ from .options import (
 
 
 @click.command("finetune")
-@click.argument("data", type=existing_path, metavar="DATA.h5")
+@click.argument("data", type=existing_path, nargs=-1, required=True, metavar="DATA.h5...")
 @click.option(
     "--train-split",
     required=True,
@@ -54,10 +57,12 @@ from .options import (
 )
 @training_options
 @seen_options
+@precision_options
+@device_option
 @json_flag
 @expected_errors
 def command(
-    data: Path,
+    data: tuple[Path, ...],
     train_split: str,
     val_split: str | None,
     output: Path,
@@ -71,6 +76,9 @@ def command(
     seed: int | None,
     report: bool,
     tensorboard: bool,
+    precision: str | None,
+    jit: str | None,
+    devices: int | None,
     as_json: bool,
 ):
     """Train a classifier on labelled sequences of DATA.h5, end to end, from a pre-trained encoder or not.
@@ -80,23 +88,25 @@ def command(
       skelmae finetune ntu60.h5 --train-split xsub_train --val-split xsub_val --output runs/fine \\
         --pretrained runs/pre
     """
-    require(data)
+    for path in data:
+        require(path)
     for path in (config_file, pretrained):
         if path is not None:
             require(path, "any" if path is pretrained else "file")
 
     from keras_skelmae.training import finetune
     from keras_skelmae.training.config import resolve_config
-    from skelmae_datasets import SkeletonStore
+    from keras_skelmae.training.devices import is_writer, use_devices
 
+    use_devices(devices)
     config = resolve_config(
         "finetune",
         recipe=recipe,
         config_file=config_file,
         overrides=overrides,
-        **explicit(epochs=epochs, batch_size=batch_size, seed=seed),
+        **explicit(epochs=epochs, batch_size=batch_size, seed=seed, precision=precision, jit=jit),
     )
-    with SkeletonStore(data) as store:
+    with open_data(data) as store:
         metrics = finetune(
             store,
             train_split,
@@ -105,15 +115,17 @@ def command(
             config,
             pretrained=pretrained,
             select=select,
-            verbose=not as_json,
+            verbose=not as_json and is_writer(),
             **training_callbacks(output, tensorboard),
         )
-        if report:
+        if report and is_writer():
             from keras_skelmae.report.evidence import measure_finetuned
             from keras_skelmae.report.page import write_report
 
             measure_finetuned(output, store)
             write_report([output])
+    if not is_writer():
+        return
     if as_json:
         echo_json({"run": str(output), **metrics})
     else:

@@ -25,7 +25,7 @@ COMMANDS = {
     "reconstruct": ("reconstruct", "Masked body parts beside their reconstruction, with the errors."),
     "report": ("report", "One HTML page of a run, or of several beside each other."),
     "predict": ("predict", "Name the action in recordings."),
-    "export": ("export", "Write a classifier as a SavedModel or a .keras file."),
+    "export": ("export", "Write a classifier as a SavedModel, ONNX, LiteRT or .keras file."),
     "demo": ("demo", "All of the above on built-in synthetic data."),
 }
 """Command name -> (module in this package, help line): `skelmae --help` imports none of the modules."""

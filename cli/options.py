@@ -108,6 +108,43 @@ def training_callbacks(output: Path, tensorboard: bool) -> dict:
     from keras_skelmae.training.progress import tensorboard as logs
 
     return {"callbacks": [logs(output / "tensorboard")]}
+def open_data(paths: tuple[Path, ...]):
+    """The store of these paths; several are read as one."""
+    import skelmae_datasets
+
+    return skelmae_datasets.SkeletonStore(paths[0]) if len(paths) == 1 else skelmae_datasets.StoreSet(paths)
+
+
+device_option = click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Devices that share each batch; JAX only. For several processes see docs/backends.md.",
+)
+
+
+def precision_options(function: Callable) -> Callable:
+    """--mixed-precision, which arrives as `precision`, and --jit."""
+
+    def policy(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+        return value and f"mixed_{value}"
+
+    for option in (
+        click.option(
+            "--jit",
+            type=click.Choice(["auto", "on", "off"]),
+            help="Compile the training step with XLA or torch.compile (default: where Keras does).",
+        ),
+        click.option(
+            "--mixed-precision",
+            "precision",
+            type=click.Choice(["float16", "bfloat16"]),
+            callback=policy,
+            help="Compute in this; weights, losses and the saved model stay float32.",
+        ),
+    ):
+        function = option(function)
+    return function
 
 
 def explicit(**values) -> dict:

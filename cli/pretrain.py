@@ -8,10 +8,13 @@ import click
 
 from .errors import expected_errors
 from .options import (
+    device_option,
     echo_json,
     existing_path,
     explicit,
     json_flag,
+    open_data,
+    precision_options,
     require,
     seen_options,
     training_callbacks,
@@ -20,7 +23,7 @@ from .options import (
 
 
 @click.command("pretrain")
-@click.argument("data", type=existing_path, metavar="DATA.h5")
+@click.argument("data", type=existing_path, nargs=-1, required=True, metavar="DATA.h5...")
 @click.option(
     "--split",
     required=True,
@@ -36,10 +39,12 @@ from .options import (
 )
 @training_options
 @seen_options
+@precision_options
+@device_option
 @json_flag
 @expected_errors
 def command(
-    data: Path,
+    data: tuple[Path, ...],
     split: str,
     output: Path,
     recipe: str,
@@ -50,6 +55,9 @@ def command(
     seed: int | None,
     report: bool,
     tensorboard: bool,
+    precision: str | None,
+    jit: str | None,
+    devices: int | None,
     as_json: bool,
 ):
     """Train a SkeletonMAE to reconstruct masked body parts of the sequences in DATA.h5; labels are not used.
@@ -59,30 +67,35 @@ def command(
       skelmae pretrain ntu60.h5 --split xsub_train --output runs/pre
       skelmae pretrain ntu60.h5 --split xsub_train --output runs/again --config runs/pre/config.toml
     """
-    require(data)
+    for path in data:
+        require(path)
     if config_file is not None:
         require(config_file)
 
     from keras_skelmae.training import pretrain
     from keras_skelmae.training.config import resolve_config
-    from skelmae_datasets import SkeletonStore
+    from keras_skelmae.training.devices import is_writer, use_devices
 
+    use_devices(devices)
     config = resolve_config(
         "pretrain",
         recipe=recipe,
         config_file=config_file,
         overrides=overrides,
-        **explicit(epochs=epochs, batch_size=batch_size, seed=seed),
+        **explicit(epochs=epochs, batch_size=batch_size, seed=seed, precision=precision, jit=jit),
     )
-    with SkeletonStore(data) as store:
-        added = training_callbacks(output, tensorboard)
-        metrics = pretrain(store, split, output, config, verbose=not as_json, **added)
-        if report:
+    with open_data(data) as store:
+        metrics = pretrain(
+            store, split, output, config, verbose=not as_json and is_writer(), **training_callbacks(output, tensorboard)
+        )
+        if report and is_writer():
             from keras_skelmae.report.evidence import measure_pretrained
             from keras_skelmae.report.page import write_report
 
             measure_pretrained(output, store)
             write_report([output])
+    if not is_writer():
+        return
     if as_json:
         echo_json({"run": str(output), **metrics})
     else:

@@ -8,6 +8,7 @@ from .ntu import convert_ntu, read_skeleton
 from .pyskl import convert_pyskl
 from .sequences import Sequence, read_sequence
 from .store import Sample, SkeletonStore, StoreWriter, describe_store
+from .store_set import StoreSet
 from .validation import validate
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Sequence",
     "SkeletonLayout",
     "SkeletonStore",
+    "StoreSet",
     "StoreWriter",
     "convert_arrays",
     "convert_csv",

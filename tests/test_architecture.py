@@ -73,9 +73,10 @@ def test_rooms_of_keras_skelmae_import_in_one_direction(name, path):
 
 
 @every_module
-def test_backends_are_named_in_export_alone(name, path):
+def test_backends_are_named_in_export_alone_and_jax_for_its_devices(name, path):
     found = {target.partition(".")[0] for target in imported(name, path)} & BACKENDS
-    assert not found or name.startswith("keras_skelmae.export"), f"{name} imports {found}"
+    room = name.startswith("keras_skelmae.export") or (name, found) == ("keras_skelmae.training.devices", {"jax"})
+    assert not found or room, f"{name} imports {found}"
 
 
 @every_module

@@ -26,7 +26,7 @@ class PresenceBatchNormalization(keras.layers.BatchNormalization):
     Example:
         >>> import numpy as np
         >>> layer = PresenceBatchNormalization(epsilon=0.0)
-        >>> x = np.array([[1.0], [3.0], [1000.0]], "float32")
+        >>> x = np.array([[1.0, 5.0], [3.0, 7.0], [1000.0, 0.0]], "float32")
         >>> y = layer(x, training=True, mask=np.array([True, True, False]))
         >>> keras.ops.convert_to_numpy(y)[:2, 0].round(2).tolist()
         [-1.0, 1.0]

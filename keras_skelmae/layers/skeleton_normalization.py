@@ -30,7 +30,7 @@ class JointPresence(keras.layers.Layer):
     """
 
     def __init__(self, num_coordinates, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # pixels and millimetres need more than float16
         self.num_coordinates = num_coordinates
 
     def call(self, inputs):
@@ -75,7 +75,7 @@ class SkeletonNormalization(keras.layers.Layer):
     """
 
     def __init__(self, num_coordinates, mode="clip", image_size=(1080, 1920), **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # as above
         if num_coordinates not in (2, 3):
             raise ValueError(f"num_coordinates: expected 2 or 3, found {num_coordinates}")
         if mode not in MODES:
@@ -88,7 +88,7 @@ class SkeletonNormalization(keras.layers.Layer):
 
     def call(self, inputs):
         if self.mode == "none":
-            return inputs
+            return ops.cast(inputs, self.compute_dtype)
         xyz = ops.cast(inputs[..., :self.num_coordinates], "float32")  # sums of squares need the range
         present = ops.any(ops.not_equal(xyz, 0), axis=-1, keepdims=True)  # (B, M, T, V, 1)
         weight = ops.cast(present, "float32")

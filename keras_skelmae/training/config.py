@@ -91,6 +91,7 @@ class Config:
     validation_fraction: float = 0.1
     validation_every: int = 1  # epochs; the last one always is validated
     jit: str = "auto"
+    precision: str = "float32"  # float32, mixed_float16, mixed_bfloat16; a saved model computes in float32
     seed: int = 0
 
     def to_toml(self):
@@ -112,6 +113,7 @@ CHOICES = {
     "encoder_pool": ("sum", "mean"), "pooling": ("joints", "parts"),
     "optimizer": ("adam", "adamw", "sgd"), "schedule": ("constant", "cosine", "step"),
     "jit": ("auto", "on", "off"),
+    "precision": ("float32", "mixed_float16", "mixed_bfloat16"),
 }
 
 

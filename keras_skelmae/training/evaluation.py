@@ -103,16 +103,31 @@ def read_samples(path, model):
     raise DataError(path, "suffix", ".skeleton, .pkl, .csv or .h5", path.suffix or "none")
 
 
+def class_names(model):
+    """Its classes' names; numbers where it has none."""
+    return model.class_names or [str(k) for k in range(model.num_classes)]
+
+
+def predict_clip(model, keypoints):
+    """(K,) probabilities of one sequence (M, T, V, C); people and channels beyond the model's are left out."""
+    from skelmae_datasets.sampling import uniform_grid_indices
+
+    channels = model.num_coordinates + model.use_score
+    clip = np.zeros((1, model.num_people, model.num_frames, model.layout.num_joints, channels), np.float32)
+    frames = uniform_grid_indices(keypoints.shape[1], model.num_frames)
+    kept = keypoints[:model.num_people, frames, :, :channels]
+    clip[0, :len(kept)] = kept
+    return np.asarray(model.predict_on_batch(clip))[0]
+
+
 def predict_files(model_path, inputs):
     """Class probabilities for every sequence of the given files.
 
     Returns:
         list of dict with input, sample, label, probability and probabilities by class name.
     """
-    from skelmae_datasets.sampling import uniform_grid_indices
-
     model = load_classifier(model_path)
-    names = model.class_names or [str(k) for k in range(model.num_classes)]
+    names = class_names(model)
     channels = model.num_coordinates + model.use_score
     results = []
     for path in inputs:
@@ -121,11 +136,7 @@ def predict_files(model_path, inputs):
             if keypoints.ndim != 4 or keypoints.shape[2] != model.layout.num_joints or keypoints.shape[3] < channels:
                 raise DataError(path, f"{sample.id}.keypoints",
                                 f"(M, T, {model.layout.num_joints}, {channels})", keypoints.shape)
-            clip = np.zeros((1, model.num_people, model.num_frames, model.layout.num_joints, channels), np.float32)
-            frames = uniform_grid_indices(keypoints.shape[1], model.num_frames)
-            kept = keypoints[:model.num_people, frames, :, :channels]
-            clip[0, :len(kept)] = kept
-            probability = np.asarray(model.predict_on_batch(clip))[0]
+            probability = predict_clip(model, keypoints)
             best = int(probability.argmax())
             results.append({"input": str(path), "sample": sample.id, "label": names[best],
                             "probability": float(probability[best]),

@@ -86,6 +86,7 @@ class SkeletonBatches(keras.utils.PyDataset):
             if not 0 <= contrast["part_drop"] <= 1:
                 raise ValueError(f"part_drop: expected a probability, found {contrast['part_drop']}")
         self.contrast = contrast
+        self.part = (0, 1)  # number of this process and of all: only its rows are read, the others stay zeros
         self.augment = dict(augment or {})
         unknown = sorted(set(self.augment) - set(AUGMENTATIONS))
         if unknown:
@@ -152,7 +153,12 @@ class SkeletonBatches(keras.utils.PyDataset):
         clips = 1 if self.training else self.num_clips
         shape = (len(chosen) * clips, self.num_people, self.num_frames, self.store.layout.num_joints, self.channels)
         x = np.zeros(shape, np.float32)
+        process, processes = self.part
+        share = -(-len(chosen) // processes) if self.training else len(chosen)
         for row, (index, person) in enumerate(chosen):
+            if row // share != process and self.training:
+                self._frames(int(self.store.frames[index]), rng)  # the draws of all rows are the same everywhere
+                continue
             sequence = self.source.read(index)[..., :self.channels]
             sequence = sequence[:self.num_people] if person is None else sequence[person:person + 1]
             for clip, frames in enumerate(self._frames(sequence.shape[1], rng)):

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from keras_skelmae.models import STRLClassifier, transfer_weights
+from keras_skelmae.training.devices import shared_batches
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
-from keras_skelmae.training.optimization import JIT, make_optimizer
+from keras_skelmae.training.optimization import JIT, in_precision, make_optimizer
 from keras_skelmae.training.pretrain import augmentation, people_count, trunk_options
 from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import History, finish_run, load_model, start_run
@@ -74,6 +75,7 @@ def phases(config, pretrained):
     return found
 
 
+@in_precision
 def finetune(store, train_split, val_split, output, config, pretrained=None, select="last", verbose=True,
              callbacks=()):
     """Train a classifier and write a run folder: model.keras, history.csv, metrics.json.
@@ -126,10 +128,13 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
     for first, settings in phases(config, bool(learned)):
         for layer in learned:
             layer.trainable = first > 0 or not config.frozen_epochs
-        model.compile(optimizer=make_optimizer(settings, len(data)), jit_compile=JIT[config.jit], metrics=["accuracy"],
-                      loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing))
-        history = model.fit(data, initial_epoch=first, epochs=first + settings.epochs, validation_data=held,
-                            validation_freq=validated, verbose=0, callbacks=callbacks).history
+        model.compile(optimizer=make_optimizer(settings, len(data)), jit_compile=JIT[config.jit],
+                      weighted_metrics=["accuracy"],  # several devices fill a last batch up with rows of weight 0
+                      loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing,
+                                                                reduction="mean_with_sample_weight"))
+        history = model.fit(shared_batches(data), initial_epoch=first, epochs=first + settings.epochs,
+                            validation_data=shared_batches(held), validation_freq=validated, verbose=0,
+                            callbacks=callbacks).history
     for layer in learned:
         layer.trainable = True
     if keep and keep.weights is not None:

@@ -1,5 +1,8 @@
 """Optimisers and learning-rate schedules from a Config."""
 
+import functools
+import inspect
+
 import keras
 from keras import ops
 
@@ -62,3 +65,19 @@ def make_optimizer(config, steps_per_epoch):
 
 
 JIT = {"auto": "auto", "on": True, "off": False}
+
+
+def in_precision(function):
+    """Run a function with a ``config`` argument under that Config's dtype policy; the one before comes back after."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(signature.bind(*args, **kwargs).arguments["config"].precision)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            keras.config.set_dtype_policy(before)
+
+    return wrapper

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 
 from keras_skelmae.models import ContrastiveEncoder, SkeletonMAE, STRLAutoencoder, STRLSiamese
+from keras_skelmae.training.devices import shared_batches
 from keras_skelmae.training.feeding import AUGMENTATIONS, DEFAULT_MASK, DEFAULT_VIEW, SequenceSource, SkeletonBatches
-from keras_skelmae.training.optimization import JIT, make_optimizer
+from keras_skelmae.training.optimization import JIT, in_precision, make_optimizer
 from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import History, finish_run, start_run
 
@@ -44,6 +45,7 @@ def augmentation(config):
     return {key: getattr(config, key) for key in AUGMENTATIONS}
 
 
+@in_precision
 def pretrain(store, split, output, config, verbose=True, callbacks=()):
     """Pre-train on a split and write a run folder: model.keras, encoder.keras, history.csv, metrics.json.
 
@@ -90,7 +92,7 @@ def pretrain(store, split, output, config, verbose=True, callbacks=()):
     model.compile(optimizer=make_optimizer(config, len(data)), jit_compile=JIT[config.jit])
     started = time.perf_counter()
     watch = [EpochLine(len(data) * data.batch_size)] if verbose else []
-    history = model.fit(data, epochs=config.epochs, verbose=0, callbacks=[
+    history = model.fit(shared_batches(data), epochs=config.epochs, verbose=0, callbacks=[
         History(output / "history.csv"), keras.callbacks.TerminateOnNaN(), *watch, *callbacks]).history
     spread = history["target_spread"][-1]
     metrics = {"stage": "pretrain", "data": str(store.path), "fingerprint": store.fingerprint, "split": split,

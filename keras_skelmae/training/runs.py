@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 
+from keras_skelmae.training.devices import is_writer
 from keras_skelmae.version import __version__
 from skelmae_datasets import DataError
 
@@ -62,6 +63,8 @@ class History(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, "seconds": round(time.perf_counter() - self.started, 3)}
         row.update({key: float(value) for key, value in (logs or {}).items()})
         self.rows.append(row)
+        if not is_writer():
+            return
 
         def write(temporary):
             with open(temporary, "w", newline="", encoding="utf-8") as file:
@@ -75,6 +78,8 @@ class History(keras.callbacks.Callback):
 def start_run(output, config):
     """Make the folder and write config.toml; refuses a folder that already holds a finished model."""
     output = Path(output)
+    if not is_writer():
+        return output
     if (output / "model.keras").exists():
         raise DataError(output, "model.keras", "a new or unfinished run folder", "a finished run")
     output.mkdir(parents=True, exist_ok=True)
@@ -83,7 +88,12 @@ def start_run(output, config):
 
 
 def finish_run(output, models, metrics):
-    """Save the models by file name and metrics.json."""
+    """Save the models by file name and metrics.json; of several processes the first one keeps what it saved."""
+    if not is_writer():
+        with tempfile.TemporaryDirectory() as folder:  # saving moves arrays, in which all processes take part
+            for name, model in models.items():
+                model.save(Path(folder) / name)
+        return
     for name, model in models.items():
         write_atomically(output / name, model.save)
     write_text(output / "metrics.json", json.dumps({**metrics, "versions": versions()}, indent=2) + "\n")

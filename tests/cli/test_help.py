@@ -80,14 +80,14 @@ def test_version():
         "reconstruct": "--parts --sample --output --frames --fit-split --readout --json",
         "report": "--output",
         "validate": "--fix --all --json",
-        "pretrain": "--split --output --config --set --epochs --batch-size --seed --recipe "
-        "--report --tensorboard --json",
+        "pretrain": "--split --output --config --set --epochs --batch-size --seed --recipe --devices "
+        "--mixed-precision --jit --report --tensorboard --json",
         "finetune": "--train-split --val-split --output --pretrained --select --config --set --epochs "
-        "--batch-size --seed --recipe --report --tensorboard --json",
+        "--batch-size --seed --recipe --devices --mixed-precision --jit --report --tensorboard --json",
         "evaluate": "--split --clips --report --json",
         "study": "--train-split --test-split --output --seeds --fraction --source --source-split --config --set "
         "--pretrain-set --finetune-set --epochs --batch-size --recipe --json",
-        "predict": "--json",
+        "predict": "--stream --window --stride --smoothing --json",
         "export": "--format --output",
         "demo": "--output",
         "info": "--json",

@@ -1,0 +1,96 @@
+"""Several stores read as one, nothing copied: a data set may be as many files as its conversion had workers."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from .errors import DataError
+from .store import SELECTORS, SkeletonStore
+
+_ALIKE = ("layout", "classes", "channels", "units")
+
+
+class StoreSet(SkeletonStore):
+    """Stores of the same layout, classes, channels and units, one after the other, as one SkeletonStore.
+
+    Samples are numbered through in the order of the files; a split is the union of the files' splits of that name.
+    Ids must be different. Opening reads the tables of all files, keypoints are read from the file that has them.
+
+    Args:
+        paths: one or more paths of stores.
+
+    Raises:
+        DataError: naming the file that differs from the first and in what.
+    """
+
+    def __init__(self, paths):
+        self.paths = [Path(path) for path in paths]
+        if not self.paths:
+            raise ValueError("stores: expected at least one, found none")
+        self.stores = []
+        try:
+            for path in self.paths:
+                self.stores.append(SkeletonStore(path))
+            self._join()
+        except (DataError, OSError):
+            self.close()
+            raise
+
+    def __reduce__(self):
+        return type(self), (self.paths,)
+
+    def _join(self):
+        first = self.stores[0]
+        rest = len(self.stores) - 1
+        self.path = Path(f"{first.path} and {rest} more") if rest else first.path
+        for store in self.stores[1:]:
+            for key in _ALIKE:
+                expected, found = ((value.to_dict() if key == "layout" else value)
+                                   for value in (getattr(first, key), getattr(store, key)))
+                if expected != found:
+                    told = [getattr(value, "name", value) for value in (getattr(first, key), getattr(store, key))]
+                    raise DataError(store.path, key, f"{told[0]} as in {first.path.name}", told[1])
+        for key in _ALIKE:
+            setattr(self, key, getattr(first, key))
+        self.dtype = np.result_type(*(store.dtype for store in self.stores))
+        self.ids = [name for store in self.stores for name in store.ids]
+        if len(set(self.ids)) != len(self.ids):
+            twice = next(name for number, name in enumerate(self.ids) if name in self.ids[:number])
+            raise DataError(self.path, "ids", "every id once", f"{twice!r} twice")
+        for key in ("labels", "people", "frames", "image_size", *SELECTORS):
+            setattr(self, key, np.concatenate([getattr(store, key) for store in self.stores]))
+        self._starts = np.cumsum([0, *(len(store) for store in self.stores)])
+        names = list(dict.fromkeys(name for store in self.stores for name in store.splits))
+        self.splits = {name: np.concatenate([store.splits[name] + start for store, start in zip(
+            self.stores, self._starts, strict=False) if name in store.splits]) for name in names}
+        self.provenance = {"stores": {str(store.path): store.provenance for store in self.stores}}
+        text = "\n".join(store.fingerprint for store in self.stores)
+        self.fingerprint = first.fingerprint if not rest else hashlib.sha256(text.encode()).hexdigest()
+
+    def close(self):
+        """Close all files; each opens again when needed."""
+        for store in self.stores:
+            store.close()
+
+    def load_all(self, max_bytes):
+        """Every sample as (M, T, V, C) float32, a list; None where they would take more than ``max_bytes``."""
+        loaded = []
+        for store in self.stores:
+            part = store.load_all(max_bytes - sum(array.nbytes for array in loaded))
+            if part is None:
+                return None
+            loaded += part
+        return loaded
+
+    def verify(self):
+        """Recompute every file's fingerprint. Raises DataError where one differs."""
+        for store in self.stores:
+            store.verify()
+
+    def _read(self, index):
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        index = int(index) % len(self)
+        number = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return self.stores[number]._read(index - int(self._starts[number]))

@@ -1,0 +1,6 @@
+"""Export of a classifier to runtimes without Keras, each checked against the Keras model."""
+
+from keras_skelmae.export.convert import FORMATS, TOLERANCE, export_model
+from keras_skelmae.export.serving import metadata, serving_model
+
+__all__ = ["FORMATS", "TOLERANCE", "export_model", "metadata", "serving_model"]

@@ -1,0 +1,47 @@
+"""What all formats share: the network from raw coordinates on, what its users must know, what to check it with."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_skelmae.layers import ResampleFrames
+
+INPUT, OUTPUT = "keypoints", "probabilities"
+
+
+def serving_model(model):
+    """Raw coordinates of any length -> class probabilities, as one functional model."""
+    _, people, _, joints, channels = model.input_shape
+    inputs = keras.Input((people, None, joints, channels), name=INPUT)
+    return keras.Model(inputs, model(ResampleFrames(model.num_frames)(inputs)), name="serving")
+
+
+def metadata(model):
+    """What a user of the exported model needs to know, JSON-able."""
+    return {"classes": model.class_names or [str(k) for k in range(model.num_classes)],
+            "layout": model.layout.to_dict(), "num_people": model.num_people, "num_frames": model.num_frames,
+            "channels": model.input_shape[-1], "input": "(B, M, T, V, C) in the units of the recording, T >= 1"}
+
+
+def write_metadata(model, path, **more):
+    """The same as a JSON file, and what else a format has to say."""
+    Path(path).write_text(json.dumps({**metadata(model), **more}, indent=2) + "\n", "utf-8")
+
+
+def sample_inputs(model, seed=0):
+    """Batches (B, M, T, V, C) of several sizes and lengths, people absent in some, to compare two models with."""
+    rng = np.random.default_rng(seed)
+    _, people, frames, joints, channels = model.input_shape
+    cases = [rng.normal(300, 80, (batch, people, length, joints, channels)).astype("float32")
+             for batch, length in ((1, frames), (3, 2 * frames + 1), (2, 5))]
+    cases[1][0, -1] = 0  # an absent person (or an empty clip)
+    return cases
+
+
+def greatest_difference(run, model):
+    """Largest absolute difference between ``run(batch)`` and the Keras model over :func:`sample_inputs`."""
+    serving = serving_model(model)
+    return max(float(np.abs(run(case) - keras.ops.convert_to_numpy(serving(case, training=False))).max())
+               for case in sample_inputs(model))

@@ -1,0 +1,138 @@
+"""Exports of models that JAX and PyTorch trained, run by the runtimes alone, as docs/serving.md shows it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_skelmae.export import TOLERANCE, convert, export_model
+from keras_skelmae.export.litert_file import metadata_path
+from keras_skelmae.training.evaluation import load_classifier
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "serving.md"
+OUTPUTS = {"saved-model": "served/model", "onnx": "served/model.onnx", "litert": "served/model.tflite"}
+EXAMPLES = {"saved-model": "TensorFlow", "onnx": "ONNX Runtime", "litert": "LiteRT"}
+NO_KERAS = """
+import sys
+absent = {"keras", "keras_skelmae", "skelmae_datasets"}
+class Absent:
+    def __init__(self, finder): self.finder = finder
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in absent else self.finder.find_spec(name, path, target)
+sys.meta_path = [Absent(finder) for finder in sys.meta_path]
+"""
+
+
+def clip(model, batch=1, frames=None, seed=0):
+    _, people, default, joints, channels = model.input_shape
+    x = np.random.default_rng(seed).normal(0, 1, (batch, people, frames or default, joints, channels))
+    return x.astype("float32")
+
+
+@pytest.fixture(scope="module")
+def exported(folder, tmp_path_factory):
+    """{(backend, format): (file, figure of the command)}, a SavedModel by the command of another backend's process."""
+    made = {}
+    for backend in ("jax", "torch"):
+        place = tmp_path_factory.mktemp(backend)
+        for kind in ("onnx", "litert"):
+            done = export_model(folder / backend / "fine", kind, place / OUTPUTS[kind])
+            made[backend, kind] = place / OUTPUTS[kind], done["max_abs_difference"]
+    place = made["torch", "onnx"][0].parent.parent
+    command = [sys.executable, "-m", "skelmae_cli", "--backend", "torch", "export", str(folder / "torch" / "fine"),
+               "--output", str(place / OUTPUTS["saved-model"]), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    made["torch", "saved-model"] = place / OUTPUTS["saved-model"], json.loads(done.stdout)["max_abs_difference"]
+    return made
+
+
+CASES = [("jax", "onnx"), ("jax", "litert"), ("torch", "onnx"), ("torch", "litert"), ("torch", "saved-model")]
+
+
+@pytest.mark.parametrize(("backend", "kind"), CASES)
+def test_the_figure_is_small_and_not_made_up(backend, kind, exported):
+    file, difference = exported[backend, kind]
+    assert file.exists() and 0 <= difference <= 1e-5
+    assert not [path for path in file.parent.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_onnx_takes_any_batch_and_length_and_knows_its_classes(backend, exported, folder):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(exported[backend, "onnx"][0]))
+    model = load_classifier(folder / backend / "fine")
+    for batch, seed in ((1, 1), (4, 2)):
+        x = clip(model, batch, seed=seed)
+        found = session.run(["probabilities"], {"keypoints": x})[0]
+        np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=1e-5)
+    assert session.run(None, {"keypoints": clip(model, 2, 3)})[0].shape == (2, 3)
+    facts = session.get_modelmeta().custom_metadata_map
+    assert json.loads(facts["classes"]) == ["wave", "squat", "handshake"]
+    assert json.loads(facts["layout"])["name"] == "ntu25" and json.loads(facts["num_frames"]) == 8
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_the_documented_examples_run_where_there_is_no_keras(kind, exported, folder):
+    file, _ = exported["torch", kind]
+    place = file.parent.parent
+    model = load_classifier(folder / "torch" / "fine")
+    x = clip(model, seed=3)
+    np.save(place / "clip.npy", x)
+    section = DOCS.read_text("utf-8").partition(f"## {EXAMPLES[kind]}\n")[2]
+    code = re.search(r"```python\n(.*?)```", section, re.DOTALL).group(1)
+    done = subprocess.run([sys.executable, "-c", NO_KERAS + code], cwd=place, capture_output=True, text=True,
+                          timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    expected = model.predict(x, verbose=0)[0]
+    name, probability = done.stdout.split()
+    assert name == model.class_names[int(expected.argmax())]
+    assert float(probability) == pytest.approx(float(expected.max()), abs=1e-5)
+
+
+def test_litert_has_its_metadata_beside_it(exported):
+    facts = json.loads(metadata_path(exported["jax", "litert"][0]).read_text("utf-8"))
+    assert facts["classes"] == ["wave", "squat", "handshake"] and facts["num_people"] == 2
+    assert "resize_tensor_input" in facts["sizes"]
+
+
+def test_what_differs_is_not_put_in_place(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(convert, "_write", lambda model, format, target: 2 * TOLERANCE)
+    with pytest.raises(ValueError, match="found a difference of 0.0002"):
+        export_model(folder / "jax" / "fine", "keras", tmp_path / "m.keras")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("kind", "absent", "message"), [
+    ("onnx", "tf2onnx", r"onnx needs tf2onnx, not installed: pip install 'keras-skelmae\[onnx\]'"),
+    ("litert", "ai_edge_litert", r"litert needs ai_edge_litert, not installed: pip install 'keras-skelmae\[litert\]'"),
+    ("onnx", "tensorflow", "onnx needs TensorFlow, not installed: pip install tensorflow")])
+def test_a_missing_library_is_named_with_what_installs_it(kind, absent, message, folder, tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == absent else find(name))
+    with pytest.raises(ModuleNotFoundError, match=message):
+        export_model(folder / "jax" / "fine", kind, tmp_path / ("m" + convert.SUFFIXES[kind]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_suffix_is_named(folder, tmp_path):
+    with pytest.raises(ValueError, match=r"expected a name ending in \.onnx for onnx, found \.tflite"):
+        export_model(folder / "jax" / "fine", "onnx", tmp_path / "m.tflite")
+
+
+def test_prelu_is_spelled_out_only_while_converting(exported):
+    layer = keras.layers.PReLU()
+    x = np.array([[-2.0, 0.0, 3.0]], "float32")
+    layer.build(x.shape)
+    layer.set_weights([np.full(3, 0.5, "float32")])
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer(x)), [[-1, 0, 3]])
+    assert keras.layers.PReLU.call.__module__.startswith("keras.")

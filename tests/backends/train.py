@@ -1,0 +1,42 @@
+"""One process of the tests of several devices: `train.py FOLDER STORE [DEVICES]` pre-trains and fine-tunes briefly."""
+
+import json
+import sys
+from pathlib import Path
+
+TINY = ("units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]", "temporal_strides=[]", "num_frames=8",
+        "batch_size=8", "warmup_epochs=0", "validation_every=1", "epochs=3",
+        # Adam would make the sign of a gradient of almost nothing count
+        "optimizer=sgd", "learning_rate=0.01", "dropout_rate=0", "body_dropout=0")
+
+
+def main(folder, store, devices):
+    from click.testing import CliRunner
+
+    from skelmae_cli.main import cli
+
+    settings = [part for setting in TINY for part in ("--set", setting)] + (["--devices", devices] if devices else [])
+    for line in (["pretrain", store, "--split", "xsub_train", "--output", folder / "pre", *settings],
+                 ["finetune", store, "--train-split", "xsub_train", "--val-split", "xsub_val", "--output",
+                  folder / "fine", *settings]):
+        done = CliRunner().invoke(cli, [str(part) for part in line])
+        if done.exit_code:
+            sys.exit(f"{done.output}\n{done.exception!r}")
+
+    from keras_skelmae.training.devices import _STATE
+    from keras_skelmae.training.feeding import SequenceSource
+
+    print(json.dumps({**_STATE, "reads": SequenceSource.reads}))
+
+
+if __name__ == "__main__":
+    from keras_skelmae.training.feeding import SequenceSource
+
+    read, SequenceSource.reads = SequenceSource.read, 0
+
+    def counted(self, index):
+        SequenceSource.reads += 1
+        return read(self, index)
+
+    SequenceSource.read = counted
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else None)

@@ -1,0 +1,100 @@
+"""Every precision: nothing turns into not-a-number, coordinates keep theirs, what is saved is float32."""
+
+import csv
+
+import keras
+import numpy as np
+import pytest
+
+from keras_skelmae import models
+from keras_skelmae.layers import JointPresence, SkeletonNormalization
+from keras_skelmae.training import finetune, pretrain, resolve_config
+from keras_skelmae.training.evaluation import load_classifier
+from skelmae_datasets import SkeletonStore, convert_ntu
+from skelmae_datasets.synthetic import write_dataset
+
+POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
+SMALL = {"num_frames": 8, "units": 8, "encoder_layers": 1, "streams": ("joint", "motion", "bone", "distance")}
+TRUNK = {**SMALL, "num_layers": 1, "temporal": "body", "body_units": (8, 8), "readout": "pooled+joints"}
+
+
+def hard_clips():
+    """Nobody; one joint in one frame; one joint in every frame; a person and nobody; far away from the origin."""
+    x = np.zeros((5, 2, 8, 17, 2), "float32")
+    x[1, 0, 3, 5] = (900.0, 500.0)
+    x[2, 0, :, 5] = (900.0, 500.0)
+    x[3, 0] = np.random.default_rng(0).normal(900, 100, (8, 17, 2))
+    x[4] = np.random.default_rng(1).normal(80000, 300, (2, 8, 17, 2))  # beyond float16
+    return x
+
+
+@pytest.fixture(params=POLICIES)
+def policy(request):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy(before)
+
+
+MAKERS = {
+    "ContrastiveEncoder": lambda: models.ContrastiveEncoder("coco17", backbone="gat", **SMALL),
+    "STRLAutoencoder": lambda: models.STRLAutoencoder("coco17", **TRUNK),
+    "STRLClassifier": lambda: models.STRLClassifier("coco17", 5, time_pooling="mean+max", **TRUNK),
+    "STRLSiamese": lambda: models.STRLSiamese("coco17", projection_units=8, **TRUNK),
+    "SkeletonMAE": lambda: models.SkeletonMAE("coco17", loss_function="rce", target="embedding", **SMALL),
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_nothing_becomes_nan(name, policy):
+    keras.utils.set_random_seed(0)
+    x, y = hard_clips(), None
+    model = MAKERS[name]()
+    if name == "STRLClassifier":
+        inputs, y = x, np.eye(5, dtype="float32")
+    elif "other" in model.input:
+        inputs = {"keypoints": x, "other": x[::-1].copy()}
+    else:
+        inputs = {"keypoints": x, "mask": np.random.default_rng(0).random(x.shape[:-1]) < 0.5}
+    model.compile(keras.optimizers.Adam(1e-3), None if y is None else "categorical_crossentropy", run_eagerly=True)
+    for _ in range(2):
+        loss = model.fit(inputs, y, epochs=1, batch_size=5, verbose=0).history["loss"]
+        assert np.isfinite(loss).all()
+    for weight in model.get_weights():
+        assert np.isfinite(weight).all() and weight.dtype == np.float32
+    outputs = keras.tree.flatten(model(inputs, training=False))
+    assert all(np.isfinite(keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))).all() for output in outputs)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+def test_coordinates_are_normalised_in_float32(dtype):
+    x = hard_clips()[3:]
+    x[1, 0, 0, 0] = 1e-6  # seen, and nothing in float16 if it were squared
+    exact = keras.ops.convert_to_numpy(SkeletonNormalization(2)(x))
+    found = keras.ops.convert_to_numpy(keras.ops.cast(SkeletonNormalization(2, dtype=dtype)(x), "float32"))
+    np.testing.assert_allclose(found, exact, rtol=1e-2, atol=1e-3)
+    seen = keras.ops.convert_to_numpy(JointPresence(2, dtype=dtype)(x * np.float32(1e-6)))
+    np.testing.assert_array_equal(seen, (x != 0).any(axis=-1))
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_training_in_it_ends_near_float32_and_saves_float32(name, tmp_path):
+    write_dataset(tmp_path / "raw", subjects=4, repetitions=1, actions=["wave", "squat"], frames=(12, 16))
+    convert_ntu(tmp_path / "raw", tmp_path / "s.h5")
+    settings = ("epochs=3", "units=8", "encoder_layers=1", "body_units=[8,8]", "temporal_strides=[]", "num_frames=8",
+                "batch_size=4", "warmup_epochs=0", "jit=off", "dropout_rate=0", "body_dropout=0", "joint_noise=0")
+    losses = {}
+    with SkeletonStore(tmp_path / "s.h5") as store:
+        for precision in ("float32", f"mixed_{name}"):
+            for stage, run in (("pretrain", pretrain), ("finetune", finetune)):
+                config = resolve_config(stage, overrides=settings, precision=precision)
+                splits = ("xsub_train",) if stage == "pretrain" else ("xsub_train", "xsub_val")
+                run(store, *splits, tmp_path / precision / stage, config, verbose=False)
+                with open(tmp_path / precision / stage / "history.csv", newline="", encoding="utf-8") as file:
+                    losses[precision, stage] = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert keras.config.dtype_policy().name == "float32", "the policy before comes back"
+    for stage in ("pretrain", "finetune"):
+        np.testing.assert_allclose(losses[f"mixed_{name}", stage], losses["float32", stage], rtol=0.1)
+        assert losses[f"mixed_{name}", stage] != losses["float32", stage]
+    model = load_classifier(tmp_path / f"mixed_{name}" / "finetune")
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}

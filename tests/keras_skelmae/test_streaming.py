@@ -1,0 +1,128 @@
+"""The stream's windows are predict's; people come and go."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from keras_skelmae.models import STRLClassifier
+from keras_skelmae.streaming import StreamingPredictor, stream_recording
+from keras_skelmae.training import predict_files
+from skelmae_cli.main import cli
+from skelmae_datasets import get_layout
+from skelmae_datasets.store import Sample, StoreWriter
+
+NAMES = ["wave", "squat", "sit"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return STRLClassifier("coco17", 3, NAMES, num_frames=6, units=8, encoder_layers=1, num_layers=1,
+                          streams=("joint", "motion"))
+
+
+def recording(people=2, frames=20, seed=0):
+    x = np.random.default_rng(seed).normal(300, 50, (people, frames, 17, 2)).astype("float32")
+    x[1:, :5] = 0  # the second comes late
+    return x
+
+
+def store_of(path, keypoints):
+    header = {"layout": get_layout("coco17"), "classes": NAMES, "channels": ("x", "y"), "units": "pixels"}
+    with StoreWriter(path, **header) as writer:
+        writer.append(Sample("clip", keypoints, 0))
+    return path
+
+
+def test_a_windows_probabilities_are_those_of_predict(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    x = recording()
+    predictor = StreamingPredictor(tmp_path / "model.keras", window=10, stride=3)
+    found = list(stream_recording(predictor, x))
+    assert [window.frame for window in found] == [9, 12, 15, 18, 19]
+    for number, window in enumerate(found):
+        part = x[:, window.frame - 9:window.frame + 1]
+        alone = predict_files(tmp_path / "model.keras", [store_of(tmp_path / f"{number}.h5", part)])[0]
+        np.testing.assert_allclose(window.window_probabilities, list(alone["probabilities"].values()), atol=1e-6)
+        assert window.tracks == (0, 1)
+
+
+def test_smoothing_by_hand(model):
+    x = recording()
+    plain = list(stream_recording(StreamingPredictor(model, window=8, stride=4, smoothing=0), x))
+    smooth = list(stream_recording(StreamingPredictor(model, window=8, stride=4, smoothing=0.75), x))
+    expected = plain[0].probabilities
+    for one, other in zip(plain, smooth, strict=True):
+        np.testing.assert_allclose(one.probabilities, one.window_probabilities)
+        expected = 0.75 * expected + 0.25 * one.probabilities
+        np.testing.assert_allclose(other.probabilities, expected, rtol=1e-5)
+        assert other.label == NAMES[int(expected.argmax())]
+        assert other.probability == pytest.approx(float(expected.max()), rel=1e-5)
+
+
+def test_people_come_and_go_by_track_and_gaps_are_zeros(model):
+    predictor = StreamingPredictor(model, window=6, stride=1)
+    joints = {name: np.full((17, 2), value, "float32") for name, value in (("a", 1), ("b", 2), ("c", 3))}
+    shown = ["ab", "b", "abc", "bc", "", "bc"]
+    for names in shown:
+        predictor.update({name: joints[name] for name in names})
+    clip, tracks = predictor.clip()  # two of three fit: b in 5 frames, c in 3 beats a in 2
+    assert tracks == ("b", "c") and clip.shape == (2, 6, 17, 2)
+    assert clip[0, :, 0, 0].tolist() == [2, 2, 2, 2, 0, 2]
+    assert clip[1, :, 0, 0].tolist() == [0, 0, 3, 3, 0, 3]
+    for _ in range(6):
+        predictor.update({"d": joints["a"]})
+    assert predictor.clip()[1] == ("d",)
+    assert set(predictor.first_seen) == {"d"}, "who is gone is forgotten"
+
+
+def test_a_window_without_anybody_has_no_label(model):
+    predictor = StreamingPredictor(model, window=3, stride=3)
+    results = [predictor.update({}) for _ in range(6)]
+    assert [result is not None for result in results] == [False, False, True] * 2
+    assert (results[2].label, results[2].probability, results[2].tracks) == (None, 0.0, ())
+    assert predictor.update({1: np.zeros((17, 2))}) is None
+    assert predictor.flush().label is None and predictor.flush() is None
+
+
+def test_a_buffer_may_be_used_again(model):
+    predictor, buffer = StreamingPredictor(model, window=2, stride=2), np.ones((17, 3), "float32")
+    predictor.update({0: buffer})
+    buffer[:] = 7
+    predictor.update({0: buffer})
+    assert predictor.clip()[0][0, :, 0, 0].tolist() == [1, 7]
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"window": 0}, "window: expected at least 1, found 0"), ({"stride": 0}, "stride: expected at least 1"),
+    ({"smoothing": 1.0}, "smoothing: expected 0 <= smoothing < 1, found 1.0")])
+def test_bad_settings_are_named(options, message, model):
+    with pytest.raises(ValueError, match=message):
+        StreamingPredictor(model, **options)
+
+
+def test_bad_joints_are_named(model):
+    with pytest.raises(ValueError, match=r"track 'x': expected joints of shape \(17, 2\), found \(25, 3\)"):
+        StreamingPredictor(model).update({"x": np.ones((25, 3))})
+
+
+def test_the_command_prints_a_line_a_window(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    file = store_of(tmp_path / "clip.h5", recording())
+    arguments = ["predict", str(tmp_path / "model.keras"), str(file), "--stream", "--window", "8", "--stride", "6"]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0, done.output
+    assert [line.split()[:2] for line in done.output.splitlines()] == [["clip", "7"], ["clip", "13"], ["clip", "19"]]
+    assert {line.split()[-1] for line in done.output.splitlines()} <= set(NAMES)
+    listed = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).output)
+    assert [entry["frame"] for entry in listed] == [7, 13, 19]
+    refused = CliRunner().invoke(cli, [*arguments[:3], "--window", "8"])
+    assert refused.exit_code == 2 and "--window belongs to --stream" in refused.output
+
+
+def test_results_cannot_be_changed(model):
+    result = StreamingPredictor(model, window=1, stride=1).update({0: np.ones((17, 2))})
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.label = "other"
