@@ -74,7 +74,7 @@ def command(
 
     from keras_skelmae.training import pretrain
     from keras_skelmae.training.config import resolve_config
-    from keras_skelmae.training.devices import is_writer, use_devices
+    from keras_skelmae.training.devices import device_count, is_writer, use_devices
 
     use_devices(devices)
     config = resolve_config(
@@ -92,7 +92,8 @@ def command(
             from keras_skelmae.report.evidence import measure_pretrained
             from keras_skelmae.report.page import write_report
 
-            measure_pretrained(output, store)
+            if device_count() == 1:  # the other processes would not take part
+                measure_pretrained(output, store)
             write_report([output])
     if not is_writer():
         return
