@@ -77,7 +77,7 @@ def command(
     """
     require(model, "any")
     for path in data:
-        require(path)
+        require(path, "any")
     if json_path not in (None, "-"):
         require(Path(json_path).absolute().parent, "folder")
 

@@ -89,7 +89,7 @@ def command(
         --pretrained runs/pre
     """
     for path in data:
-        require(path)
+        require(path, "any")
     for path in (config_file, pretrained):
         if path is not None:
             require(path, "any" if path is pretrained else "file")

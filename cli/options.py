@@ -109,10 +109,13 @@ def training_callbacks(output: Path, tensorboard: bool) -> dict:
 
     return {"callbacks": [logs(output / "tensorboard")]}
 def open_data(paths: tuple[Path, ...]):
-    """The store of these paths; several are read as one."""
+    """The store of these paths; several are read as one, of a folder all its .h5 files."""
     import skelmae_datasets
 
-    return skelmae_datasets.SkeletonStore(paths[0]) if len(paths) == 1 else skelmae_datasets.StoreSet(paths)
+    files = [file for path in paths for file in (sorted(path.glob("*.h5")) if path.is_dir() else [path])]
+    if not files:
+        raise FileNotFoundError(2, "no .h5 file in this folder", str(paths[0]))
+    return skelmae_datasets.SkeletonStore(files[0]) if len(files) == 1 else skelmae_datasets.StoreSet(files)
 
 
 device_option = click.option(

@@ -10,24 +10,31 @@ from .errors import expected_errors
 from .options import echo_json, existing_path, json_flag, require, table
 
 ALTERNATIVES = 3
+STDIN = Path("-")
 
 
 def _stream(model: Path, inputs: tuple[Path, ...], as_json: bool, **settings) -> None:
     """A line a window: sample, last frame, label, probability."""
-    from keras_skelmae.streaming import StreamingPredictor, stream_recording
+    from keras_skelmae.streaming import StreamingPredictor, stream_lines, stream_recording
     from keras_skelmae.training.evaluation import read_samples
 
     predictor = StreamingPredictor(model, **settings)
+
+    def windows():
+        for path in inputs:
+            if path == STDIN:
+                yield from ((path, "-", window) for window in stream_lines(predictor, click.get_text_stream("stdin")))
+                continue
+            for sample in read_samples(path, predictor.model):
+                yield from ((path, sample.id, window) for window in stream_recording(predictor, sample.keypoints))
+
     found = []
-    for path in inputs:
-        for sample in read_samples(path, predictor.model):
-            for window in stream_recording(predictor, sample.keypoints):
-                label = window.label or "-"
-                if as_json:
-                    found.append({"input": str(path), "sample": sample.id, "frame": window.frame,
-                                  "label": window.label, "probability": window.probability})
-                else:
-                    click.echo(f"{sample.id}  {window.frame:6d}  {100 * window.probability:5.1f}%  {label}")
+    for path, sample, window in windows():
+        if as_json:
+            found.append({"input": str(path), "sample": sample, "frame": window.frame,
+                          "label": window.label, "probability": window.probability})  # fmt: skip
+        else:
+            click.echo(f"{sample}  {window.frame:6d}  {100 * window.probability:5.1f}%  {window.label or '-'}")
     if as_json:
         echo_json(found)
 
@@ -58,6 +65,8 @@ def command(
 ):
     """Name the action in each INPUT (.skeleton, .pkl, .csv or .h5) with MODEL, a run folder or .keras file.
 
+    With --stream an INPUT may be -: frames from the standard input, a JSON object of track id to joints a line.
+
     \b
     Example:
       skelmae predict runs/fine S001C001P001R001A001.skeleton
@@ -70,7 +79,8 @@ def command(
         raise click.UsageError(f"--{next(iter(settings))} belongs to --stream")
     require(model, "any")
     for path in inputs:
-        require(path)
+        if not (stream and path == STDIN):
+            require(path)
     if stream:
         _stream(model, inputs, as_json, **settings)
         return

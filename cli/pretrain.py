@@ -68,7 +68,7 @@ def command(
       skelmae pretrain ntu60.h5 --split xsub_train --output runs/again --config runs/pre/config.toml
     """
     for path in data:
-        require(path)
+        require(path, "any")
     if config_file is not None:
         require(config_file)
 

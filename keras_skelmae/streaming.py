@@ -1,11 +1,13 @@
 """Labels for a stream of frames: a window that slides over tracked people, its probabilities smoothed."""
 
+import json
 from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_skelmae.training.evaluation import class_names, load_classifier, predict_clip
+from skelmae_datasets import DataError
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,37 @@ class StreamingPredictor:
 
 def stream_recording(predictor, keypoints):
     """All labels of one recording (M, T, V, C), frame by frame; persons are tracks, zeros are absence."""
+    return _labels(predictor, ({person: joints for person, joints in enumerate(frame) if joints.any()}
+                               for frame in np.swapaxes(np.asarray(keypoints), 0, 1)))
+
+
+def stream_lines(predictor, lines, source="-"):
+    """All labels of frames that come as JSON, one a line: an object of track id to joints [[x, y], ...].
+
+    Raises:
+        DataError: naming the source and the line.
+    """
+    return _labels(predictor, (_frame(line, source, number) for number, line in enumerate(lines, 1)))
+
+
+def _frame(line, source, number):
+    expected = "a JSON object of track id to joints [[x, y], ...]"
+    try:
+        people = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(source, f"line {number}", expected, str(error)) from error
+    if not isinstance(people, dict):
+        raise DataError(source, f"line {number}", expected, type(people).__name__)
+    try:
+        return {track: np.array(joints, np.float32) for track, joints in people.items()}
+    except (TypeError, ValueError) as error:
+        raise DataError(source, f"line {number}", expected, str(error).splitlines()[0]) from error
+
+
+def _labels(predictor, frames):
     predictor.reset()
-    for frame in np.swapaxes(np.asarray(keypoints), 0, 1):
-        result = predictor.update({person: joints for person, joints in enumerate(frame) if joints.any()})
+    for people in frames:
+        result = predictor.update(people)
         if result:
             yield result
     last = predictor.flush()

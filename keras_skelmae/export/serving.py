@@ -31,11 +31,23 @@ def write_metadata(model, path, **more):
 
 
 def sample_inputs(model, seed=0):
-    """Batches (B, M, T, V, C) of several sizes and lengths, people absent in some, to compare two models with."""
+    """Batches (B, M, T, V, C) of several sizes and lengths, people absent in some, to compare two models with.
+
+    Bodies whose bones have about one length and sway slowly: frames of noise are so unlike any recording that a trained
+    model is certain of one class, and probabilities of 1 and 0 hide what differs.
+    """
     rng = np.random.default_rng(seed)
     _, people, frames, joints, channels = model.input_shape
-    cases = [rng.normal(300, 80, (batch, people, length, joints, channels)).astype("float32")
-             for batch, length in ((1, frames), (3, 2 * frames + 1), (2, 5))]
+    chain = np.eye(joints)  # (V, V), 1 where bone v lies between joint u and the root
+    for _ in range(joints):
+        for child, parent in model.layout.edges:
+            chain[child] = np.maximum(chain[parent], np.eye(joints)[child])
+    cases = []
+    for batch, length in ((1, frames), (3, 2 * frames + 1), (2, 5)):
+        bones = rng.normal(0, 40, (batch, people, 1, joints, channels))
+        pose = 300 + np.einsum("uv,bmtvc->bmtuc", chain, bones)
+        sway = rng.normal(0, 20, pose.shape) * np.sin(np.linspace(0, 2 * np.pi, length))[:, None, None]
+        cases.append((pose + sway).astype("float32"))
     cases[1][0, -1] = 0  # an absent person (or an empty clip)
     return cases
 

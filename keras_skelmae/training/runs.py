@@ -78,10 +78,10 @@ class History(keras.callbacks.Callback):
 def start_run(output, config):
     """Make the folder and write config.toml; refuses a folder that already holds a finished model."""
     output = Path(output)
+    if (output / "model.keras").exists():  # every process looks, so that none waits for one that has refused
+        raise DataError(output, "model.keras", "a new or unfinished run folder", "a finished run")
     if not is_writer():
         return output
-    if (output / "model.keras").exists():
-        raise DataError(output, "model.keras", "a new or unfinished run folder", "a finished run")
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / "config.toml", config.to_toml())
     return output

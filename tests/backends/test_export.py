@@ -15,6 +15,7 @@ import pytest
 
 from keras_skelmae.export import TOLERANCE, convert, export_model
 from keras_skelmae.export.litert_file import metadata_path
+from keras_skelmae.export.serving import greatest_difference, serving_model
 from keras_skelmae.training.evaluation import load_classifier
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "serving.md"
@@ -103,6 +104,15 @@ def test_litert_has_its_metadata_beside_it(exported):
     facts = json.loads(metadata_path(exported["jax", "litert"][0]).read_text("utf-8"))
     assert facts["classes"] == ["wave", "squat", "handshake"] and facts["num_people"] == 2
     assert "resize_tensor_input" in facts["sizes"]
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_the_check_would_notice_frames_moved_by_one(backend, folder):
+    model = load_classifier(folder / backend / "fine")
+    serving = serving_model(model)
+    moved = greatest_difference(
+        lambda x: keras.ops.convert_to_numpy(serving(np.roll(x, 1, axis=2), training=False)), model)
+    assert moved > 10 * TOLERANCE
 
 
 def test_what_differs_is_not_put_in_place(folder, tmp_path, monkeypatch):

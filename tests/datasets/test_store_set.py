@@ -85,6 +85,13 @@ def test_commands_take_one_or_several(files, tmp_path):
     whole, parts = files
     assert type(options.open_data((whole,))) is SkeletonStore
     assert len(options.open_data(tuple(parts))) == 7
+    only = tmp_path / "only"
+    only.mkdir()
+    with pytest.raises(FileNotFoundError, match="no .h5 file in this folder"):
+        options.open_data((only,))
+    for part in parts:
+        (only / part.name).write_bytes(part.read_bytes())
+    assert len(options.open_data((only,))) == 7
     from skelmae_cli.main import cli
 
     done = CliRunner().invoke(cli, ["pretrain", str(parts[0]), str(tmp_path / "none.h5"), "--split", "all",

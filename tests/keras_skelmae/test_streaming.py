@@ -122,6 +122,23 @@ def test_the_command_prints_a_line_a_window(model, tmp_path):
     assert refused.exit_code == 2 and "--window belongs to --stream" in refused.output
 
 
+def test_frames_come_from_the_standard_input(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    x = recording()
+    lines = [json.dumps({f"p{row}": person[t].tolist() for row, person in enumerate(x) if person[t].any()})
+             for t in range(20)]
+    settings = {"window": 8, "stride": 6}
+    expected = list(stream_recording(StreamingPredictor(model, **settings), x))
+    command = ["predict", str(tmp_path / "model.keras"), "-", "--stream", "--window", "8", "--stride", "6"]
+    listed = json.loads(CliRunner().invoke(cli, [*command, "--json"], input="\n".join(lines)).output)
+    assert [(entry["frame"], entry["label"]) for entry in listed] == [(w.frame, w.label) for w in expected]
+    np.testing.assert_allclose([entry["probability"] for entry in listed], [w.probability for w in expected], atol=1e-5)
+    for line, found in (("{", "found Expecting"), ("[]", "found list"), ('{"a": [[1], [2, 3]]}', "found setting")):
+        done = CliRunner().invoke(cli, command, input="\n".join([lines[0], line]))
+        assert done.exit_code == 1 and "-: line 2: expected a JSON object" in done.output and found in done.output
+        assert done.output.count("\n") == 1
+
+
 def test_results_cannot_be_changed(model):
     result = StreamingPredictor(model, window=1, stride=1).update({0: np.ones((17, 2))})
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -15,6 +15,7 @@ from keras_skelmae.models.strl_autoencoder import TRUNK_KEYS
 from keras_skelmae.training import (
     RECIPES,
     ConfigError,
+    devices,
     evaluate_model,
     finetune,
     predict_files,
@@ -24,7 +25,7 @@ from keras_skelmae.training import (
 from keras_skelmae.training.evaluation import load_classifier, predict_store, scores
 from keras_skelmae.training.finetune import hold_out, phases
 from keras_skelmae.training.optimization import WarmupSchedule
-from keras_skelmae.training.runs import load_model
+from keras_skelmae.training.runs import load_model, start_run
 from skelmae_datasets import DataError, SkeletonStore, convert_ntu
 from skelmae_datasets.store import StoreWriter
 from skelmae_datasets.synthetic import write_dataset
@@ -149,6 +150,14 @@ def test_config_of_a_run_repeats_it_exactly(run, data):
 def test_a_finished_run_is_not_overwritten(run, data):
     with pytest.raises(DataError, match="a finished run"):
         pretrain(data[0], "xsub_train", run[0] / "pre", resolve_config("pretrain", overrides=TINY), verbose=False)
+
+
+def test_every_process_refuses_a_finished_run(run, monkeypatch, tmp_path):
+    monkeypatch.setitem(devices._STATE, "process", 1)
+    config = resolve_config("finetune", overrides=TINY)
+    with pytest.raises(DataError, match="a finished run"):
+        start_run(run[0] / "fine", config)
+    assert start_run(tmp_path / "new", config) == tmp_path / "new" and not (tmp_path / "new").exists()
 
 
 def test_evaluation_and_prediction_agree(run, data):
