@@ -77,7 +77,7 @@ def test_coordinates_are_normalised_in_float32(dtype):
     np.testing.assert_array_equal(seen, (x != 0).any(axis=-1))
 
 
-@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 def test_training_in_it_ends_near_float32_and_saves_float32(name, tmp_path):
     write_dataset(tmp_path / "raw", subjects=4, repetitions=1, actions=["wave", "squat"], frames=(12, 16))
     convert_ntu(tmp_path / "raw", tmp_path / "s.h5")
