@@ -11,14 +11,12 @@ from pathlib import Path
 import pytest
 
 BACKENDS = ("tensorflow", "jax", "torch")
-# Compiling takes longer than running here. Not for comparing gradients: that of a maximum is a wrong one then.
-QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 
 def run_worker(backend, *arguments):
     command = [sys.executable, str(Path(__file__).with_name("worker.py")), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False,
-                          env={**os.environ, **QUICK, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""})
+                          env={**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""})
     assert done.returncode == 0, done.stderr[-3000:]
 
 
