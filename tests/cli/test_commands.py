@@ -83,7 +83,8 @@ def calls(monkeypatch):
         },
         "keras_skelmae.report.page": {"write_report": recorder("write_report", None)},
         "keras_skelmae.training.config": {"resolve_config": recorder("resolve_config", "CONFIG")},
-        "keras_skelmae.training.devices": {"use_devices": lambda devices: None, "is_writer": lambda: True},
+        "keras_skelmae.training.devices": {"use_devices": lambda devices: None, "is_writer": lambda: True,
+                                           "device_count": lambda: 1},  # fmt: skip
         "keras_skelmae.export": {
             "export_model": recorder(
                 "export_model",

@@ -119,6 +119,14 @@ def kinetics_skeleton(tmp):
     return [st_gcn(tmp, "val_data", 18)[0][0] / "val_data.npy"], {"val": 2}
 
 
+def own_table(tmp):
+    lines = [f"{name},{t},{joint},{1 + t},{2 + v},{name},{split}"
+             for name, split in (("wave", "train"), ("kick", "test"))
+             for t in range(3) for v, joint in enumerate(get_layout("coco17").joints)]
+    (tmp / "own.csv").write_text("\n".join(["sample,frame,joint,x,y,label,split", *lines]) + "\n")
+    return [tmp / "own.csv"], {"train": 1, "test": 1}
+
+
 def own_layout(tmp):
     text = get_layout("coco17").to_toml().replace('"coco17"', '"mine"')
     (tmp / "mine.toml").write_text(text)
@@ -134,7 +142,7 @@ ROWS = {
     "NTU RGB+D 60 raw": ntu60, "NTU RGB+D 120 raw": ntu120, "NTU RGB+D as 2D": ntu_2d, "Kinect v2 text": kinect,
     "PYSKL 2D": pyskl_2d, "PYSKL 3D": pyskl_3d, "Bare list": bare_list, "Kinetics": kinetics, "CTR-GCN, MAMP": ctr_gcn,
     "st-gcn, 2s-AGCN": st_gcn, "AimCLR, CrosSCLR": aimclr, "Kinetics-skeleton": kinetics_skeleton,
-    "Own layout": own_layout, "Store": store,
+    "Own table": own_table, "Own layout": own_layout, "Store": store,
 }  # fmt: skip
 
 
