@@ -108,6 +108,20 @@ def training_callbacks(output: Path, tensorboard: bool) -> dict:
     from keras_skelmae.training.progress import tensorboard as logs
 
     return {"callbacks": [logs(output / "tensorboard")]}
+def report_training(output: Path, store, stage: str) -> None:
+    """Write RUN/report.html after a training; `stage` is "pretrained" or "finetuned".
+
+    What the model itself has to be asked for is left out on several devices: other processes would not take part.
+    """
+    from keras_skelmae.report import evidence
+    from keras_skelmae.report.page import write_report
+    from keras_skelmae.training.devices import device_count
+
+    if device_count() == 1:
+        getattr(evidence, f"measure_{stage}")(output, store)
+    write_report([output])
+
+
 def open_data(paths: tuple[Path, ...]):
     """The store of these paths; several are read as one, of a folder all its .h5 files."""
     import skelmae_datasets

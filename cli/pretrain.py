@@ -15,6 +15,7 @@ from .options import (
     json_flag,
     open_data,
     precision_options,
+    report_training,
     require,
     seen_options,
     training_callbacks,
@@ -74,7 +75,7 @@ def command(
 
     from keras_skelmae.training import pretrain
     from keras_skelmae.training.config import resolve_config
-    from keras_skelmae.training.devices import device_count, is_writer, use_devices
+    from keras_skelmae.training.devices import is_writer, use_devices
 
     use_devices(devices)
     config = resolve_config(
@@ -89,12 +90,7 @@ def command(
             store, split, output, config, verbose=not as_json and is_writer(), **training_callbacks(output, tensorboard)
         )
         if report and is_writer():
-            from keras_skelmae.report.evidence import measure_pretrained
-            from keras_skelmae.report.page import write_report
-
-            if device_count() == 1:  # the other processes would not take part
-                measure_pretrained(output, store)
-            write_report([output])
+            report_training(output, store, "pretrained")
     if not is_writer():
         return
     if as_json:
