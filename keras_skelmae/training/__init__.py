@@ -5,6 +5,7 @@ from keras_skelmae.training.evaluation import describe, evaluate_model, predict_
 from keras_skelmae.training.features import embed
 from keras_skelmae.training.feeding import SkeletonBatches, batches
 from keras_skelmae.training.finetune import finetune
+from keras_skelmae.training.fitting import Interrupted, TrainingError
 from keras_skelmae.training.pretrain import pretrain
 from keras_skelmae.training.protocols import PROTOCOLS, markdown_table, run_protocol
 from keras_skelmae.training.studies import STUDIES, run_study, study_table
@@ -15,7 +16,9 @@ __all__ = [
     "STUDIES",
     "Config",
     "ConfigError",
+    "Interrupted",
     "SkeletonBatches",
+    "TrainingError",
     "batches",
     "describe",
     "embed",

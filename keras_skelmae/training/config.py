@@ -166,6 +166,11 @@ def _flatten(table, stage, source):
     return flat
 
 
+def read_config(path):
+    """The Config in the config.toml of a run."""
+    return Config(**_flatten(_read_toml(Path(path).read_text("utf-8"), path), "", path))
+
+
 def resolve_config(stage, recipe="small", config_file=None, overrides=(), **explicit):
     """Defaults, then the recipe, then the file, then ``key=value`` overrides, then explicit options.
 

@@ -91,7 +91,7 @@ class SkeletonBatches(keras.utils.PyDataset):
         unknown = sorted(set(self.augment) - set(AUGMENTATIONS))
         if unknown:
             raise ValueError(f"augment: expected keys of {AUGMENTATIONS}, found {unknown}")
-        self.seed, self.epoch = seed, first_epoch
+        self.seed, self.epoch, self.first_batch = seed, first_epoch, 0
         indices = np.asarray(indices, np.int64)
         if not len(indices):
             raise ValueError(f"{self.store.path}: expected at least one sequence, found an empty selection")
@@ -113,9 +113,26 @@ class SkeletonBatches(keras.utils.PyDataset):
         if self.training:
             self.order = np.random.default_rng([self.seed, self.epoch]).permutation(count)
 
-    def __len__(self):
+    @property
+    def num_batches_of_epoch(self):
+        """Batches of a whole epoch; ``len`` counts those from ``first_batch`` on."""
         full, rest = divmod(len(self.items), self.batch_size)
         return full if self.training and full else full + bool(rest)
+
+    def __len__(self):
+        return self.num_batches_of_epoch - self.first_batch
+
+    def begin(self, epoch, batch=0):
+        """Go to a batch of an epoch, to continue there; batches before it are not given any more."""
+        self.epoch, self.first_batch = epoch, batch
+        self._order()
+
+    def samples(self, number):
+        """Ids of the sequences in batch ``number`` of the whole epoch."""
+        return [self.store.ids[index] for index, _ in self._chosen(number)]
+
+    def _chosen(self, number):
+        return [self.items[i] for i in self.order[number * self.batch_size:(number + 1) * self.batch_size]]
 
     def on_epoch_end(self):
         self.epoch += 1
@@ -138,8 +155,9 @@ class SkeletonBatches(keras.utils.PyDataset):
     def __getitem__(self, number):
         if not 0 <= number < len(self):
             raise IndexError(number)
+        number += self.first_batch
         rng = np.random.default_rng([self.seed, self.epoch, number])
-        chosen = [self.items[i] for i in self.order[number * self.batch_size:(number + 1) * self.batch_size]]
+        chosen = self._chosen(number)
         if self.contrast is not None:
             return ({name: self._view(self._keypoints(chosen, rng), rng) for name in ("keypoints", "other")},)
         x = self._keypoints(chosen, rng)

@@ -1,19 +1,18 @@
 """Fine-tuning: the STRL classifier, end to end, from a pre-trained encoder or from random initialisation."""
 
 import dataclasses
-import time
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_skelmae.models import STRLClassifier, transfer_weights
-from keras_skelmae.training.devices import shared_batches
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
+from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.optimization import JIT, in_precision, make_optimizer
 from keras_skelmae.training.pretrain import augmentation, people_count, trunk_options
 from keras_skelmae.training.progress import EpochLine
-from keras_skelmae.training.runs import History, finish_run, load_model, start_run
+from keras_skelmae.training.runs import Run, file_digest, ids_digest, load_model, model_file
 
 SELECTIONS = ("last", "best")
 
@@ -77,7 +76,7 @@ def phases(config, pretrained):
 
 @in_precision
 def finetune(store, train_split, val_split, output, config, pretrained=None, select="last", verbose=True,
-             callbacks=()):
+             callbacks=(), resume=False, force=False, minutes=None):
     """Train a classifier and write a run folder: model.keras, history.csv, metrics.json.
 
     Args:
@@ -91,9 +90,13 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
         select: "last" or "best".
         verbose: one line an epoch, where the standard output is a terminal.
         callbacks: further Keras callbacks.
+        resume, force, minutes: as in ``pretrain``.
 
     Returns:
         dict of figures, as in metrics.json.
+
+    Raises:
+        TrainingError, Interrupted: as in ``pretrain``.
     """
     if select not in SELECTIONS:
         raise ValueError(f"select: expected one of {SELECTIONS}, found {select!r}")
@@ -105,7 +108,21 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
         validation = store.select(val_split)
     if (store.labels[np.concatenate([train, validation])] < 0).any():
         raise ValueError(f"{store.path}: expected a label on every sequence of {train_split}, found some without")
-    output = start_run(output, config)
+    identity = {"stage": "finetune", "fingerprint": store.fingerprint, "train": ids_digest(store, train),
+                "validation": ids_digest(store, validation), "select": select,
+                "pretrained": None if pretrained is None else file_digest(model_file(pretrained))}
+    with Run(output, config, identity, resume, force) as run:
+        if run.finished:
+            return run.finished
+        run.write("train_ids.txt", "".join(f"{store.ids[index]}\n" for index in train))
+        metrics = {"stage": "finetune", "data": str(store.path), "fingerprint": store.fingerprint,
+                   "train_split": train_split, "val_split": val_split, "num_sequences": len(train),
+                   "num_validation": len(validation),
+                   "pretrained": None if pretrained is None else str(Path(pretrained)), "select": select}
+        return _finetune(store, train, validation, run, config, encoder, metrics, verbose, callbacks, minutes)
+
+
+def _finetune(store, train, validation, run, config, encoder, metrics, verbose, callbacks, minutes):
     keras.utils.set_random_seed(config.seed)
     people = people_count(store, config)
     source = SequenceSource(store)
@@ -118,33 +135,27 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
         people=config.people_fusion, pooling=config.pooling, time_pooling=config.time_pooling,
         dropout_rate=config.dropout_rate, head_units=config.head_units, **trunk_options(store, config))
     learned = [] if encoder is None else transfer_weights(encoder, model)
-    watch = [EpochLine(len(data) * data.batch_size)] if verbose else []
-    callbacks = [History(output / "history.csv"), keras.callbacks.TerminateOnNaN(), *watch, *callbacks]
-    keep = KeepBest() if select == "best" else None
-    if keep:
-        callbacks.append(keep)
-    started = time.perf_counter()
-    validated = sorted({*range(config.validation_every, config.epochs + 1, config.validation_every), config.epochs})
-    for first, settings in phases(config, bool(learned)):
+
+    def prepare(first, settings):
         for layer in learned:
             layer.trainable = first > 0 or not config.frozen_epochs
         model.compile(optimizer=make_optimizer(settings, len(data)), jit_compile=JIT[config.jit],
                       weighted_metrics=["accuracy"],  # several devices fill a last batch up with rows of weight 0
                       loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing,
                                                                 reduction="mean_with_sample_weight"))
-        history = model.fit(shared_batches(data), initial_epoch=first, epochs=first + settings.epochs,
-                            validation_data=shared_batches(held), validation_freq=validated, verbose=0,
-                            callbacks=callbacks).history
+
+    keep = KeepBest() if metrics["select"] == "best" else None
+    validated = sorted({*range(config.validation_every, config.epochs + 1, config.validation_every), config.epochs})
+    watch = [EpochLine(len(data) * data.batch_size)] if verbose else []
+    history, seconds = fit(model, data, run, phases(config, bool(learned)), prepare, held=held, validated=validated,
+                           callbacks=[*watch, *callbacks], keep=keep, minutes=minutes)
     for layer in learned:
         layer.trainable = True
     if keep and keep.weights is not None:
         model.set_weights(keep.weights)
-    metrics = {"stage": "finetune", "data": str(store.path), "fingerprint": store.fingerprint,
-               "train_split": train_split, "val_split": val_split, "num_sequences": len(train),
-               "num_validation": len(validation), "pretrained": None if pretrained is None else str(Path(pretrained)),
-               "select": select, "epoch": keep.epoch if keep else config.epochs,
-               "loss": history["loss"][-1], "accuracy": history["accuracy"][-1],
-               "val_accuracy": keep.best if keep else history["val_accuracy"][-1],
-               "parameters": int(model.count_params()), "seconds": round(time.perf_counter() - started, 1)}
-    finish_run(output, {"model.keras": model}, metrics)
+    last = history[-1]
+    metrics |= {"epoch": keep.epoch if keep else config.epochs, "loss": last["loss"], "accuracy": last["accuracy"],
+                "val_accuracy": keep.best if keep else last["val_accuracy"],
+                "parameters": int(model.count_params()), "seconds": round(seconds, 1)}
+    run.finish({"model.keras": model}, metrics)
     return metrics

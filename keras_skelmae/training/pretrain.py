@@ -1,16 +1,14 @@
 """Pre-training: SkeletonMAE, or what it is compared with, on a split, without its labels."""
 
-import time
-
 import keras
 import numpy as np
 
 from keras_skelmae.models import ContrastiveEncoder, SkeletonMAE, STRLAutoencoder, STRLSiamese
-from keras_skelmae.training.devices import shared_batches
 from keras_skelmae.training.feeding import AUGMENTATIONS, DEFAULT_MASK, DEFAULT_VIEW, SequenceSource, SkeletonBatches
+from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.optimization import JIT, in_precision, make_optimizer
 from keras_skelmae.training.progress import EpochLine
-from keras_skelmae.training.runs import History, finish_run, start_run
+from keras_skelmae.training.runs import Run, ids_digest
 
 COLLAPSED = 0.01
 VIEW_LOSS = {"contrastive": "nt_xent", "vicreg": "vicreg"}  # by objective
@@ -46,7 +44,7 @@ def augmentation(config):
 
 
 @in_precision
-def pretrain(store, split, output, config, verbose=True, callbacks=()):
+def pretrain(store, split, output, config, verbose=True, callbacks=(), resume=False, force=False, minutes=None):
     """Pre-train on a split and write a run folder: model.keras, encoder.keras, history.csv, metrics.json.
 
     With scope "encoder" every person of a sequence is a sequence of its own, since the encoder sees one person's
@@ -60,11 +58,23 @@ def pretrain(store, split, output, config, verbose=True, callbacks=()):
         config: Config.
         verbose: one line an epoch, where the standard output is a terminal.
         callbacks: further Keras callbacks.
+        resume: go on with an unfinished run of the same settings and data, from its last checkpoint; the result is
+            that of a run which was not stopped. force: although the data have changed.
+        minutes: float, the longest time between two checkpoints; None = 10.
 
     Returns:
         dict of figures, as in metrics.json.
+
+    Raises:
+        TrainingError: the loss is not finite, or a batch does not fit into memory.
+        Interrupted: SIGINT or SIGTERM came; the state was written.
     """
-    output = start_run(output, config)
+    identity = {"stage": "pretrain", "fingerprint": store.fingerprint, "split": ids_digest(store, store.select(split))}
+    with Run(output, config, identity, resume, force) as run:
+        return run.finished or _pretrain(store, split, run, config, verbose, callbacks, minutes)
+
+
+def _pretrain(store, split, run, config, verbose, callbacks, minutes):
     keras.utils.set_random_seed(config.seed)
     trunk = config.scope == "trunk"
     people = people_count(store, config) if trunk else 1
@@ -89,19 +99,20 @@ def pretrain(store, split, output, config, verbose=True, callbacks=()):
         model = SkeletonMAE(num_people=1, target=config.target, remedy=config.remedy, beta=config.beta,
                             loss_function=config.loss_function, remask=config.remask,
                             **shared_model_options(store, config))
-    model.compile(optimizer=make_optimizer(config, len(data)), jit_compile=JIT[config.jit])
-    started = time.perf_counter()
+
+    def prepare(_, settings):
+        model.compile(optimizer=make_optimizer(settings, len(data)), jit_compile=JIT[config.jit])
+
     watch = [EpochLine(len(data) * data.batch_size)] if verbose else []
-    history = model.fit(shared_batches(data), epochs=config.epochs, verbose=0, callbacks=[
-        History(output / "history.csv"), keras.callbacks.TerminateOnNaN(), *watch, *callbacks]).history
-    spread = history["target_spread"][-1]
+    history, seconds = fit(model, data, run, [(0, config)], prepare, callbacks=[*watch, *callbacks], minutes=minutes)
+    spread = history[-1]["target_spread"]
     metrics = {"stage": "pretrain", "data": str(store.path), "fingerprint": store.fingerprint, "split": split,
-               "num_sequences": len(data.items), "loss": history["loss"][-1], "target_spread": spread,
-               "collapsed": bool(spread < COLLAPSED), "seconds": round(time.perf_counter() - started, 1)}
+               "num_sequences": len(data.items), "loss": history[-1]["loss"], "target_spread": spread,
+               "collapsed": bool(spread < COLLAPSED), "seconds": round(seconds, 1)}
     if metrics["collapsed"] and verbose:
         print(f"warning: the target has collapsed: its spread is {spread:.2g}, all its vectors point the same way")
     models = {"model.keras": model}
     if not trunk:
         models["encoder.keras"] = model.encoder
-    finish_run(output, models, metrics)
+    run.finish(models, metrics)
     return metrics
