@@ -43,6 +43,14 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+class Stopped(click.ClickException):
+    """A training that a signal stopped in good order; exit status 128 + number of the signal."""
+
+    def __init__(self, error: Exception, number: int):
+        super().__init__(one_line(error))
+        self.exit_code = 128 + number
+
+
 def expected_errors(function: Callable) -> Callable:
     """Decorate a command: its expected failures are raised again as click.ClickException (exit status 1)."""
 
@@ -51,6 +59,8 @@ def expected_errors(function: Callable) -> Callable:
         try:
             return function(*args, **kwargs)
         except Exception as error:
+            if type(error).__name__ == "Interrupted":  # by name, so that nothing heavy is imported
+                raise Stopped(error, error.number) from error
             if debugging() or not _is_expected(error):
                 raise
             raise click.ClickException(one_line(error)) from error

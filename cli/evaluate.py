@@ -61,12 +61,16 @@ def _summary(result: dict) -> str:
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Clips in a batch."
 )
+@click.option(
+    "--allow-overlap", is_flag=True, help="Also measure sequences that the model was trained on, which flatters it."
+)
 @report_flag
 @json_file
 @expected_errors
 def command(
-    model: Path, data: tuple[Path, ...], split: str, clips: int, batch_size: int, report: bool, json_path: str | None
-):
+    model: Path, data: tuple[Path, ...], split: str, clips: int, batch_size: int, allow_overlap: bool, report: bool,
+    json_path: str | None,
+):  # fmt: skip
     """Measure MODEL (a run folder or .keras file) on a split of DATA.h5: top-1, top-5, mean-class accuracy.
 
     A run folder's report.html is written anew with these figures.
@@ -85,8 +89,9 @@ def command(
 
     with open_data(data) as store, progress("Evaluating") as callback:
         result = evaluate_model(
-            model, store, split, num_clips=clips, batch_size=batch_size, progress=callback
-        )
+            model, store, split, num_clips=clips, batch_size=batch_size, progress=callback,
+            allow_overlap=allow_overlap,
+        )  # fmt: skip
         if report and (model / "metrics.json").is_file():  # a run folder, not a .keras file alone
             from keras_skelmae.report.evidence import measure_evaluated
             from keras_skelmae.report.page import write_report

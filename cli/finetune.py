@@ -11,12 +11,13 @@ from .options import (
     device_option,
     echo_json,
     existing_path,
-    explicit,
     json_flag,
     open_data,
     precision_options,
     report_training,
     require,
+    resume_options,
+    run_config,
     seen_options,
     training_callbacks,
     training_options,
@@ -57,6 +58,7 @@ from .options import (
     help="Weights to save. best looks at the validation split, which is then no longer held out.",
 )
 @training_options
+@resume_options
 @seen_options
 @precision_options
 @device_option
@@ -75,6 +77,9 @@ def command(
     epochs: int | None,
     batch_size: int | None,
     seed: int | None,
+    resume: bool,
+    force: bool,
+    minutes: float | None,
     report: bool,
     tensorboard: bool,
     precision: str | None,
@@ -96,17 +101,11 @@ def command(
             require(path, "any" if path is pretrained else "file")
 
     from keras_skelmae.training import finetune
-    from keras_skelmae.training.config import resolve_config
     from keras_skelmae.training.devices import is_writer, use_devices
 
     use_devices(devices)
-    config = resolve_config(
-        "finetune",
-        recipe=recipe,
-        config_file=config_file,
-        overrides=overrides,
-        **explicit(epochs=epochs, batch_size=batch_size, seed=seed, precision=precision, jit=jit),
-    )
+    config = run_config("finetune", output, resume, recipe, config_file, overrides, epochs=epochs,
+                        batch_size=batch_size, seed=seed, precision=precision, jit=jit)  # fmt: skip
     with open_data(data) as store:
         metrics = finetune(
             store,
@@ -117,6 +116,9 @@ def command(
             pretrained=pretrained,
             select=select,
             verbose=not as_json and is_writer(),
+            resume=resume,
+            force=force,
+            minutes=minutes,
             **training_callbacks(output, tensorboard),
         )
         if report and is_writer():

@@ -101,6 +101,38 @@ report_flag = click.option(
 )
 
 
+def resume_options(function: Callable) -> Callable:
+    """--resume --force --checkpoint-minutes; the last arrives as `minutes`."""
+    for option in (
+        click.option(
+            "--checkpoint-minutes",
+            "minutes",
+            type=click.FloatRange(min=0),
+            metavar="N",
+            help="Longest time between two checkpoints (default: 10); there is one after each epoch anyway.",
+        ),
+        click.option("--force", is_flag=True, help="With --resume: although the data are other ones now."),
+        click.option(
+            "--resume",
+            is_flag=True,
+            help="Go on with the unfinished run in RUN, from its last checkpoint, with its settings.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def run_config(stage: str, output: Path, resume: bool, recipe: str, config_file: Path | None, overrides, **given):
+    """The Config of a training; with --resume that of the run, unless --config or --recipe were given."""
+    from keras_skelmae.training.config import resolve_config
+
+    source = click.get_current_context().get_parameter_source("recipe")
+    own = output / "config.toml"
+    if resume and config_file is None and source is click.core.ParameterSource.DEFAULT and own.is_file():
+        config_file = own
+    return resolve_config(stage, recipe=recipe, config_file=config_file, overrides=overrides, **explicit(**given))
+
+
 def training_callbacks(output: Path, tensorboard: bool) -> dict:
     """What --tensorboard adds to a training: {"callbacks": [...]}, or nothing."""
     if not tensorboard:
@@ -108,6 +140,8 @@ def training_callbacks(output: Path, tensorboard: bool) -> dict:
     from keras_skelmae.training.progress import tensorboard as logs
 
     return {"callbacks": [logs(output / "tensorboard")]}
+
+
 def report_training(output: Path, store, stage: str) -> None:
     """Write RUN/report.html after a training; `stage` is "pretrained" or "finetuned".
 

@@ -11,12 +11,13 @@ from .options import (
     device_option,
     echo_json,
     existing_path,
-    explicit,
     json_flag,
     open_data,
     precision_options,
     report_training,
     require,
+    resume_options,
+    run_config,
     seen_options,
     training_callbacks,
     training_options,
@@ -39,6 +40,7 @@ from .options import (
     help="Run folder to write.",
 )
 @training_options
+@resume_options
 @seen_options
 @precision_options
 @device_option
@@ -54,6 +56,9 @@ def command(
     epochs: int | None,
     batch_size: int | None,
     seed: int | None,
+    resume: bool,
+    force: bool,
+    minutes: float | None,
     report: bool,
     tensorboard: bool,
     precision: str | None,
@@ -74,21 +79,16 @@ def command(
         require(config_file)
 
     from keras_skelmae.training import pretrain
-    from keras_skelmae.training.config import resolve_config
     from keras_skelmae.training.devices import is_writer, use_devices
 
     use_devices(devices)
-    config = resolve_config(
-        "pretrain",
-        recipe=recipe,
-        config_file=config_file,
-        overrides=overrides,
-        **explicit(epochs=epochs, batch_size=batch_size, seed=seed, precision=precision, jit=jit),
-    )
+    config = run_config("pretrain", output, resume, recipe, config_file, overrides, epochs=epochs,
+                        batch_size=batch_size, seed=seed, precision=precision, jit=jit)  # fmt: skip
     with open_data(data) as store:
         metrics = pretrain(
-            store, split, output, config, verbose=not as_json and is_writer(), **training_callbacks(output, tensorboard)
-        )
+            store, split, output, config, verbose=not as_json and is_writer(), resume=resume, force=force,
+            minutes=minutes, **training_callbacks(output, tensorboard)
+        )  # fmt: skip
         if report and is_writer():
             report_training(output, store, "pretrained")
     if not is_writer():

@@ -26,11 +26,13 @@ PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
 @click.option("--fraction", "fractions", default="1", show_default=True, callback=numbers(float),
               metavar="F,F,...", help="Shares of the training labels, drawn by class.")  # fmt: skip
 @click.option("--neighbours", type=click.IntRange(min=1), default=1, show_default=True, help="k of knn.")
+@click.option("--resume/--no-resume", default=True, show_default=True,
+              help="Go on with a training that was interrupted, or begin it anew.")  # fmt: skip
 @training_options
 @json_flag
 @expected_errors
 def command(protocol, data, train_split, test_split, output, pretrained, random, seeds, fractions, neighbours,
-            recipe, config_file, overrides, epochs, batch_size, seed, as_json):  # fmt: skip
+            recipe, config_file, overrides, epochs, batch_size, seed, resume, as_json):  # fmt: skip
     """Measure a pre-trained network by PROTOCOL, beside the same network before any training.
 
     linear: logistic regression on frozen features. knn: the nearest training sequences by cosine. retrieval: mean
@@ -62,7 +64,8 @@ def command(protocol, data, train_split, test_split, output, pretrained, random,
             with progress(f"{protocol}, {name}") as callback:
                 results.append(run_protocol(
                     protocol, store, train_split, test_split, output / name, config, pretrained=source,
-                    seeds=seeds, fractions=fractions, neighbours=neighbours, progress=callback))  # fmt: skip
+                    seeds=seeds, fractions=fractions, neighbours=neighbours, resume=resume,
+                    progress=callback))  # fmt: skip
     if as_json:
         echo_json(results)
     else:

@@ -39,11 +39,13 @@ STUDIES = ("depth", "layers", "backbone-by-part", "mask-ratio", "init", "transfe
               help="Like --set, for pre-training alone.")  # fmt: skip
 @click.option("--finetune-set", multiple=True, metavar="KEY=VALUE", callback=settings,
               help="Like --set, for fine-tuning alone.")  # fmt: skip
+@click.option("--resume/--no-resume", default=True, show_default=True,
+              help="Go on with a training that was interrupted, or begin it anew.")  # fmt: skip
 @training_options
 @json_flag
 @expected_errors
 def command(name, data, train_split, test_split, output, seeds, fraction, source, source_split, pretrain_set,
-            finetune_set, recipe, config_file, overrides, epochs, batch_size, seed, as_json):  # fmt: skip
+            finetune_set, recipe, config_file, overrides, epochs, batch_size, seed, resume, as_json):  # fmt: skip
     """Pre-train, fine-tune and test over a grid of settings, and print the table of study NAME.
 
     depth: 1 to 4 encoder layers. layers: 1 to 4 STRL layers, and random initialisation. backbone-by-part: GAT, GCN
@@ -77,7 +79,7 @@ def command(name, data, train_split, test_split, output, seeds, fraction, source
         store, other = (path and stack.enter_context(SkeletonStore(path)) for path in (data, source))
         callback = stack.enter_context(progress(name))
         result = run_study(name, store, train_split, test_split, output, before, after, seeds=seeds, fraction=fraction,
-                           source=other, source_split=source_split, progress=callback)  # fmt: skip
+                           source=other, source_split=source_split, resume=resume, progress=callback)  # fmt: skip
     if as_json:
         echo_json(result)
     else:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .benchmarks import check_counts, class_names, match_name, unique_names
 from .errors import DataError
+from .journal import only_conversion
 from .layouts import default_layout, get_layout
 from .restricted_pickle import restricted_load
 from .store import Sample, StoreWriter
@@ -58,9 +59,10 @@ def _convert(path, parts, output, layout, classes, progress, strict):
     if highest >= len(names):
         raise DataError(path, "labels", f"below {len(names)}", highest)
     total, done, skipped, copied, people, splits = sum(len(p["labels"]) for p in parts), 0, [], 0, Counter(), {}
-    with StoreWriter(output, layout=skeleton, classes=names, channels=channels, dtype="float32",
+    writer = StoreWriter(output, layout=skeleton, classes=names, channels=channels, dtype="float32",
                      units="pixels" if flat or dims == 2 else "metres",
-                     provenance={"reader": "arrays", "source": path.name}) as writer:  # fmt: skip
+                     provenance={"reader": "arrays", "source": path.name})  # fmt: skip
+    with only_conversion(writer):
         for part in parts:
             splits[part["split"]] = []
             for number, label in enumerate(part["labels"].tolist()):

@@ -12,6 +12,7 @@ import numpy as np
 
 from .benchmarks import unique_names
 from .errors import DataError
+from .journal import only_conversion
 from .layouts import default_layout, get_layout, layout_names
 from .store import Sample, StoreWriter
 
@@ -54,9 +55,10 @@ def convert_csv(path, output, layout=None, classes=None, progress=None, strict=F
     dims, channels = (3, ("x", "y", "z")) if "z" in survey.columns else (2, ("x", "y"))
     channels += ("score",) * ("score" in survey.columns)
     skipped, counted, splits, seen = [], Counter(), {}, set()
-    with StoreWriter(output, layout=skeleton, classes=names, channels=channels, dtype="float32",
+    writer = StoreWriter(output, layout=skeleton, classes=names, channels=channels, dtype="float32",
                      units="metres" if dims == 3 else "pixels",
-                     provenance={"reader": "csv", "source": path.name}) as writer:  # fmt: skip
+                     provenance={"reader": "csv", "source": path.name})  # fmt: skip
+    with only_conversion(writer):
         for name, first, rows in _samples(survey, progress):
             try:
                 if name in seen:

@@ -112,3 +112,16 @@ class Journal:
                 with contextlib.suppress(OSError):
                     (self.path.parent / name).unlink()
         return end, settings
+
+
+@contextlib.contextmanager
+def only_conversion(writer):
+    """Enter a StoreWriter as the only conversion to its output at a time; what a killed one left behind is removed.
+
+    For inputs that are one file: their conversion begins anew, there is nothing to continue.
+
+    Raises: DataError where another process converts to the same output.
+    """
+    with Journal(writer.path, {"input": "one file"}) as journal, writer:
+        journal.note_temporary(writer.temporary)
+        yield writer

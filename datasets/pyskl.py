@@ -11,6 +11,7 @@ import numpy as np
 
 from .benchmarks import check_counts, class_names, match_name, ntu_benchmark, unique_names
 from .errors import DataError
+from .journal import only_conversion
 from .kinetics import KeypointFiles
 from .layouts import default_layout, get_layout
 from .restricted_pickle import restricted_load
@@ -55,7 +56,7 @@ def convert_pyskl(path, output, layout=None, classes=None, progress=None, strict
     provenance = {"reader": "pyskl", "source": source, "labels": renumbered}
     provenance |= {f"meta.{name}": text for name, text in meta.items() if isinstance(text, str)}
     skipped, counted, empty, crowded = [], Counter(), 0, 0
-    with StoreWriter(
+    writer = StoreWriter(
         output,
         layout=skeleton[0],
         classes=names,
@@ -63,7 +64,8 @@ def convert_pyskl(path, output, layout=None, classes=None, progress=None, strict
         units="metres" if skeleton[1] == 3 else "pixels",
         provenance=provenance,
         dtype="float16" if half else "float32",
-    ) as writer:
+    )
+    with only_conversion(writer):
         for number, annotation in enumerate(annotations):
             try:
                 annotation = files.fill(annotation, key) if files else annotation

@@ -1,6 +1,7 @@
 """The Skeleton Sequence Learning network: M-layer STRL and a classifier, as a functional model."""
 
 import keras
+from keras import ops
 
 from keras_skelmae.layers import PresencePooling
 from keras_skelmae.models.joint_embedding import JointEmbedding, as_layout
@@ -36,6 +37,8 @@ class STRLClassifier(keras.Model):
         time_pooling: "mean" or "mean+max", see PresencePooling.
         dropout_rate: float, before the classifier.
         head_units: int, width of the hidden layer of the classifying MLP; 0 for none.
+        mirror: bool, outside training the probabilities are the mean of a clip's and its mirror image's. For classes
+            that know no left and right; with ``normalize="clip"`` alone, which places the body itself.
         encoder: None, or a SkeletonMAE, SkeletonEncoder or STRLAutoencoder: weights to start from.
         Others as in SkeletonMAE.
 
@@ -55,11 +58,13 @@ class STRLClassifier(keras.Model):
                  residual="concat", readout="pooled", encoder_pool="sum", temporal="last", temporal_strides=(),
                  body_streams=("features",), body_units=(), body_dropout=0.0, people="mean", pooling="joints",
                  time_pooling="mean",
-                 dropout_rate=0.0, head_units=128, encoder=None, name="strl_classifier", **kwargs):
+                 dropout_rate=0.0, head_units=128, mirror=False, encoder=None, name="strl_classifier", **kwargs):
         if class_names is not None and len(class_names) != num_classes:
             raise ValueError(f"class_names: expected {num_classes} names, found {len(class_names)}")
         if pooling not in POOLINGS:
             raise ValueError(f"pooling: expected one of {POOLINGS}, found {pooling!r}")
+        if mirror and normalize != "clip":
+            raise ValueError(f"mirror: expected False with normalize={normalize!r}, found True")
         layout = as_layout(layout)
 
         # === Functional graph ===
@@ -93,16 +98,27 @@ class STRLClassifier(keras.Model):
                       readout=readout, encoder_pool=encoder_pool, temporal=temporal, temporal_strides=temporal_strides,
                       body_streams=body_streams, body_units=body_units, body_dropout=body_dropout, people=people,
                       pooling=pooling,
-                      time_pooling=time_pooling, dropout_rate=dropout_rate, head_units=head_units)
+                      time_pooling=time_pooling, dropout_rate=dropout_rate, head_units=head_units, mirror=mirror)
         if encoder is not None:
             transfer_weights(encoder, self)
+
+    def call(self, inputs, training=None, mask=None):
+        if training or not self.mirror:
+            return super().call(inputs, training=training, mask=mask)
+        both = ops.concatenate([inputs, self.mirrored(inputs)], axis=0)
+        return ops.mean(ops.reshape(super().call(both, training=False), (2, -1, self.num_classes)), axis=0)
+
+    def mirrored(self, keypoints):
+        """Clips (B, M, T, V, C) with left and right exchanged: the paired joints, and the sign of x."""
+        swapped = ops.take(keypoints, list(self.layout.mirror), axis=3)
+        return ops.concatenate([-swapped[..., :1], swapped[..., 1:]], axis=-1)
 
     def get_config(self):
         keys = ("num_classes", "class_names", "num_coordinates", "use_score", "num_frames", "num_people", "units",
                 "encoder_layers", "num_layers", "normalize", "image_size", "streams", "normalization", "backbone",
                 "joint_positions", "share_people", "residual", "readout", "encoder_pool", "temporal",
                 "temporal_strides", "body_streams", "body_units", "body_dropout", "people", "pooling", "time_pooling",
-                "dropout_rate", "head_units")
+                "dropout_rate", "head_units", "mirror")
         return {"name": self.name, "layout": self.layout.to_dict(), **{key: getattr(self, key) for key in keys}}
 
     @classmethod

@@ -66,6 +66,7 @@ class Config:
     dropout_rate: float = 0.0
     head_units: int = 128
     label_smoothing: float = 0.1
+    mirror: str = "off"  # off, auto: recognise mirrored clips too where the classes allow it, see mirroring
     frozen_epochs: int = 0  # first epochs of a fine-tuning, in which pre-trained layers stay as they are
     pretrained_rate: float = 1.0  # factor on the learning rate of a fine-tuning from pre-trained weights, after these
     # augmentation, as shares of the clip's extent or radians; 0 = none
@@ -112,7 +113,7 @@ CHOICES = {
     "readout": ("pooled", "pooled+joints"), "temporal": ("each", "last", "body"), "people_fusion": ("mean", "concat"),
     "encoder_pool": ("sum", "mean"), "pooling": ("joints", "parts"),
     "optimizer": ("adam", "adamw", "sgd"), "schedule": ("constant", "cosine", "step"),
-    "jit": ("auto", "on", "off"),
+    "jit": ("auto", "on", "off"), "mirror": ("off", "auto"),
     "precision": ("float32", "mixed_float16", "mixed_bfloat16"),
 }
 

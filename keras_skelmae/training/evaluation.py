@@ -7,8 +7,10 @@ import numpy as np
 
 from keras_skelmae.models import STRLClassifier
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
-from keras_skelmae.training.runs import load_model, model_file
+from keras_skelmae.training.runs import load_model, model_file, versions
 from skelmae_datasets import DataError, SkeletonStore
+
+SHOWN_SEEN = 3
 
 
 def scores(probabilities, labels, names):
@@ -64,18 +66,40 @@ def predict_store(model, store, indices, num_clips=1, batch_size=64, progress=No
     return np.concatenate(parts).reshape(len(indices), num_clips, -1).mean(axis=1)
 
 
-def evaluate_model(model_path, store, split, num_clips=1, batch_size=64, progress=None):
-    """Evaluate a run folder or .keras file on a split; returns the dict of :func:`scores` and where it came from."""
+def check_unseen(model_path, store, split, indices):
+    """DataError where a model was trained on one of these samples, going by the train_ids.txt beside it."""
+    path = Path(model_path)
+    file = (path if path.is_dir() else path.parent) / "train_ids.txt"
+    if not file.is_file():
+        return
+    trained = set(file.read_text("utf-8").splitlines())
+    seen = [store.ids[index] for index in indices if store.ids[index] in trained]
+    if seen:
+        more = ", ..." if len(seen) > SHOWN_SEEN else ""
+        raise DataError(store.path, f"split {split}", "sequences that the model was not trained on",
+                        f"{len(seen)} of {len(indices)} that it was ({', '.join(seen[:SHOWN_SEEN])}{more}); "
+                        "--allow-overlap measures all the same")
+
+
+def evaluate_model(model_path, store, split, num_clips=1, batch_size=64, progress=None, allow_overlap=False):
+    """Evaluate a run folder or .keras file on a split; returns the dict of :func:`scores` and where it came from.
+
+    Raises:
+        DataError: the store does not fit the model; the model was trained on some of the split and ``allow_overlap``
+            is False.
+    """
     model = load_classifier(model_path)
     check_store(model, store, model_path)
     indices = store.select(split)
+    if not allow_overlap:
+        check_unseen(model_path, store, split, indices)
     labels = store.labels[indices]
     if len(store.classes) != model.num_classes or (labels < 0).any():
         raise DataError(store.path, "classes", f"{model.num_classes} classes, every sequence labelled",
                         f"{len(store.classes)} classes, {int((labels < 0).sum())} sequences without")
     probabilities = predict_store(model, store, indices, num_clips, batch_size, progress)
     return {"model": str(model_path), "data": str(store.path), "fingerprint": store.fingerprint, "split": split,
-            "num_clips": num_clips, **scores(probabilities, labels, store.classes)}
+            "num_clips": num_clips, **scores(probabilities, labels, store.classes), "versions": versions()}
 
 
 def read_samples(path, model):

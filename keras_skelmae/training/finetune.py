@@ -9,6 +9,7 @@ import numpy as np
 from keras_skelmae.models import STRLClassifier, transfer_weights
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
 from keras_skelmae.training.fitting import fit
+from keras_skelmae.training.mirroring import classes_are_symmetric
 from keras_skelmae.training.optimization import JIT, in_precision, make_optimizer
 from keras_skelmae.training.pretrain import augmentation, people_count, trunk_options
 from keras_skelmae.training.progress import EpochLine
@@ -153,9 +154,13 @@ def _finetune(store, train, validation, run, config, encoder, metrics, verbose, 
         layer.trainable = True
     if keep and keep.weights is not None:
         model.set_weights(keep.weights)
+    if config.mirror == "auto":
+        model.mirror = classes_are_symmetric(model, source, train)
+        model.make_predict_function(force=True)
+        model.make_test_function(force=True)
     last = history[-1]
     metrics |= {"epoch": keep.epoch if keep else config.epochs, "loss": last["loss"], "accuracy": last["accuracy"],
                 "val_accuracy": keep.best if keep else last["val_accuracy"],
-                "parameters": int(model.count_params()), "seconds": round(seconds, 1)}
+                "mirror": model.mirror, "parameters": int(model.count_params()), "seconds": round(seconds, 1)}
     run.finish({"model.keras": model}, metrics)
     return metrics

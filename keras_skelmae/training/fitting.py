@@ -227,6 +227,8 @@ def fit(model, data, run, phases, prepare, *, held=None, validated=None, callbac
                     epoch, batch = saver.place
                     saver.hold = bool(batch)
                     data.begin(epoch, batch)  # the rest of an epoch is a fit of its own: Keras counts whole ones
+                    if batch:
+                        model.test_on_batch(*data[0])  # metrics have no variables to put a state into before
                     model.fit(shared_batches(data), initial_epoch=epoch, epochs=epoch + 1 if batch else end, **options)
                     if not batch or epoch + 1 == end:
                         break

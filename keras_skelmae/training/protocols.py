@@ -1,6 +1,7 @@
 """Evaluation protocols of the field: linear probe, nearest neighbours, retrieval, fine-tuning with fewer labels."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -13,7 +14,8 @@ from keras_skelmae.training.evaluation import predict_store, scores
 from keras_skelmae.training.features import embed, linear_probe, nearest_neighbours, retrieval_precision
 from keras_skelmae.training.finetune import finetune
 from keras_skelmae.training.pretrain import people_count, shared_model_options, trunk_options
-from keras_skelmae.training.runs import load_model, write_text
+from keras_skelmae.training.runs import file_digest, ids_digest, load_model, model_file, write_text
+from skelmae_datasets import DataError
 
 PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
 
@@ -44,10 +46,10 @@ def random_model(store, config):
 
 
 def run_protocol(protocol, store, train_split, test_split, output, config, *, pretrained=None, seeds=(0,),
-                 fractions=(1.0,), neighbours=1, verbose=False, progress=None):
+                 fractions=(1.0,), neighbours=1, verbose=False, resume=True, progress=None):
     """Measure a pre-trained model, or random initialisation, by one protocol over seeds and fractions of the labels.
 
-    A result that is already in ``output`` is not measured again.
+    A result that is already in ``output`` is not measured again, an interrupted training goes on.
 
     Args:
         protocol: one of PROTOCOLS; "semi" is "finetune" with fractions of the labels.
@@ -56,10 +58,14 @@ def run_protocol(protocol, store, train_split, test_split, output, config, *, pr
         config: Config of the fine-tuning, and of the random network.
         pretrained: None for random initialisation, or a path with "{seed}" in it where each seed has its own.
         seeds: ints. fractions: floats in (0, 1]. neighbours: k of "knn". progress: called with (done, total).
+        resume: False begins an interrupted training anew.
 
     Returns:
         dict with protocol, and rows: dict(fraction, mean, std, values, mean_class and its
         _std and _values, seeds) in per cent.
+
+    Raises:
+        DataError: a result in ``output`` has other settings or data.
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
@@ -71,15 +77,23 @@ def run_protocol(protocol, store, train_split, test_split, output, config, *, pr
         for seed in seeds:
             folder = output / f"{protocol}-{fraction:g}-{seed}"
             done = folder / "result.json"
+            subset = train[stratified_fraction(store.labels[train], fraction, seed)]
+            source = None if pretrained is None else str(pretrained).format(seed=seed)
+            settings = dataclasses.replace(config, seed=seed)
+            made_from = {"config": hashlib.sha256(settings.to_toml().encode()).hexdigest(),
+                         "fingerprint": store.fingerprint, "train": ids_digest(store, subset),
+                         "test": ids_digest(store, test), "neighbours": neighbours,
+                         "pretrained": source and file_digest(model_file(source))}
             if not done.exists():
-                subset = train[stratified_fraction(store.labels[train], fraction, seed)]
                 write_text(folder / "train_ids.txt", "".join(f"{store.ids[i]}\n" for i in subset))
-                source = None if pretrained is None else str(pretrained).format(seed=seed)
-                settings = dataclasses.replace(config, seed=seed)
                 result = _measure(protocol, store, subset, test, folder, settings, source, neighbours, test_split,
-                                  verbose)
-                write_text(done, json.dumps(result, indent=2) + "\n")
+                                  verbose, resume)
+                write_text(done, json.dumps({**result, "made_from": made_from}, indent=2) + "\n")
             result = json.loads(done.read_text("utf-8"))
+            for key, value in result.get("made_from", {}).items():
+                if value != made_from[key]:
+                    raise DataError(done, key, "what is asked for now", "a result of something else; choose another "
+                                    "--output")
             if progress:
                 progress(len(rows) * len(seeds) + len(values) + 1, len(fractions) * len(seeds))
             values.append(100 * result["top1"])
@@ -92,13 +106,14 @@ def run_protocol(protocol, store, train_split, test_split, output, config, *, pr
             "train_split": train_split, "test_split": test_split, "data": str(store.path), "rows": rows}
 
 
-def _measure(protocol, store, train, test, folder, config, source, neighbours, test_split, verbose):
+def _measure(protocol, store, train, test, folder, config, source, neighbours, test_split, verbose, resume):
     labels = store.labels
     if protocol in ("finetune", "semi"):
         run = folder / "run"
-        if run.exists():  # an interrupted one
+        if run.exists() and not resume:
             shutil.rmtree(run)
-        finetune(store, f"ids={folder / 'train_ids.txt'}", test_split, run, config, pretrained=source, verbose=verbose)
+        finetune(store, f"ids={folder / 'train_ids.txt'}", test_split, run, config, pretrained=source, verbose=verbose,
+                 resume=True)
         model = load_model(run)
         return scores(predict_store(model, store, test), labels[test], store.classes)
     model = random_model(store, config) if source is None else load_model(source)

@@ -17,6 +17,7 @@ import keras
 
 from keras_skelmae.training.config import read_config
 from keras_skelmae.training.devices import is_writer
+from keras_skelmae.training.model_files import check_model_file
 from keras_skelmae.version import __version__
 from skelmae_datasets import DataError
 
@@ -221,15 +222,16 @@ def model_file(path, name="model.keras"):
     return file
 
 
-def load_model(path, name="model.keras", compiled=False):
+def load_model(path, name="model.keras"):
     """Load a model of ours in safe mode.
 
     Raises:
         DataError: naming the file when it is not such a model.
     """
     file = model_file(path, name)
+    check_model_file(file)
     try:
-        return keras.saving.load_model(file, compile=compiled, safe_mode=True)
-    except (ValueError, TypeError, KeyError, OSError, AttributeError) as error:
+        return keras.saving.load_model(file, compile=False, safe_mode=True)
+    except Exception as error:  # whatever a file's content makes Keras raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(file, "model", "a .keras file of this package", reason) from error

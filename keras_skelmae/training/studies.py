@@ -94,11 +94,11 @@ def study_cells(study, layout, before, after):
 
 
 def run_study(study, store, train_split, test_split, output, before, after, *, seeds=(0,), fraction=1.0, source=None,
-              source_split="all", progress=None):
+              source_split="all", resume=True, progress=None):
     """Pre-train, fine-tune and test every cell of a study with every seed; write and return the figures.
 
     Cells whose settings agree share a pre-training, in one study or in several with the same ``output``. What is
-    finished there under the same settings and data is not done again; what was interrupted is.
+    finished there under the same settings and data is not done again; what was interrupted goes on.
 
     Args:
         study: one of STUDIES.
@@ -108,6 +108,7 @@ def run_study(study, store, train_split, test_split, output, before, after, *, s
         before, after: Config of pre-training and fine-tuning; their seed is not used.
         seeds: ints. fraction: share of the training labels to fine-tune with, in (0, 1].
         source: SkeletonStore of the same layout, for "transfer"; source_split: what to pre-train on there.
+        resume: go on with interrupted trainings; False begins them anew.
         progress: called with (done, total) trainings.
 
     Returns:
@@ -132,12 +133,13 @@ def run_study(study, store, train_split, test_split, output, before, after, *, s
     for cell, (settings, data, split, start, final, folder) in zip(cells, plans, strict=True):
         if start and start not in started:
             for seed in seeds:
-                _pretrain_once(data, split, Path(start.format(seed=seed)), dataclasses.replace(settings, seed=seed))
+                _pretrain_once(data, split, Path(start.format(seed=seed)), dataclasses.replace(settings, seed=seed),
+                               resume)
                 done += 1
                 advance(0)
             started.add(start)
         result = run_protocol("finetune", store, train_split, test_split, folder, final, pretrained=start, seeds=seeds,
-                              fractions=(fraction,), progress=lambda count, _: advance(count))["rows"][0]
+                              fractions=(fraction,), resume=resume, progress=lambda count, _: advance(count))["rows"][0]
         done += len(seeds)
         keras.utils.clear_session()
         figures = {"top1": {key: result[key] for key in ("mean", "std", "values")},
@@ -192,12 +194,10 @@ def _key(config, store, *splits, start=None):
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
-def _pretrain_once(store, split, folder, config):
-    if (folder / "metrics.json").exists():  # what a run writes last
-        return
-    if folder.exists():
+def _pretrain_once(store, split, folder, config, resume):
+    if folder.exists() and not resume and not (folder / "metrics.json").exists():  # what a run writes last
         shutil.rmtree(folder)
-    pretrain(store, split, folder, config, verbose=False)
+    pretrain(store, split, folder, config, verbose=False, resume=True)
 
 
 def study_table(result):

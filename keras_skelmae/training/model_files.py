@@ -1,0 +1,100 @@
+"""What a .keras file must be before Keras is asked to open it: ours, whole, no larger than it says, self-contained."""
+
+import io
+import json
+import os
+import zipfile
+
+import h5py
+
+from skelmae_datasets import DataError
+
+MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+PACKAGE = "keras_skelmae>"
+MAX_INFLATION, MAX_CONFIG, SLACK = 8, 16 << 20, 1 << 20
+MAX_CHUNKED = 4096  # HDF5's gzip cannot exceed 1032:1
+DEEPEST = 32
+LARGEST = {"num_layers": 256, "encoder_layers": 256, "num_people": 256, "num_classes": 1 << 20}
+LARGEST_OTHER = 1 << 16  # of any other whole number: joints, units, frames, pixels
+
+
+def check_model_file(file):
+    """Refuse what is no .keras file of this package, without building or executing anything that it names.
+
+    Members other than Keras's three (and with them paths that lead elsewhere), sizes that the file cannot back
+    (decompression bombs), classes of other packages, settings out of all proportion, links from the weights to
+    other files.
+
+    Raises:
+        DataError: naming the file, the member, what was expected and what was found. OSError: it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            _check_members(file, archive)
+            _check_config(file, archive.read("config.json"))
+            with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as weights:
+                _check_group(file, weights)
+    except DataError:
+        raise
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, KeyError, RuntimeError, RecursionError, EOFError,
+            MemoryError) as error:
+        raise DataError(file, "model", "a .keras file of this package", _reason(error)) from error
+    except OSError as error:
+        if error.filename is not None:
+            raise  # the file cannot be read at all
+        raise DataError(file, "model", "a .keras file of this package", _reason(error)) from error
+    except Exception as error:
+        if type(error).__module__ not in ("zlib", "lzma", "bz2"):  # the decompressors' errors have no common base
+            raise
+        raise DataError(file, "model", "a .keras file of this package", _reason(error)) from error
+
+
+def _reason(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _check_members(file, archive):
+    names = sorted(archive.namelist())
+    if set(names) != MEMBERS or len(names) != len(MEMBERS):
+        raise DataError(file, "members", ", ".join(sorted(MEMBERS)), ", ".join(names)[:200] or "none")
+    announced, size = sum(member.file_size for member in archive.infolist()), os.path.getsize(file)
+    if announced > MAX_INFLATION * size + SLACK or archive.getinfo("config.json").file_size > MAX_CONFIG:
+        raise DataError(file, "members", f"content in proportion to {size} bytes", f"{announced} bytes announced")
+
+
+def _check_config(file, content):
+    config = json.loads(content)
+    name = config.get("registered_name") if isinstance(config, dict) else None
+    if not isinstance(name, str) or not name.startswith(PACKAGE):
+        raise DataError(file, "config.json: registered_name", f"a class of {PACKAGE[:-1]}", repr(name)[:100])
+    pending = [("", {key: value for key, value in config.items() if key != "compile_config"})]  # never compiled
+    while pending:
+        key, value = pending.pop()
+        if isinstance(value, dict):
+            module, other = value.get("module"), value.get("registered_name")
+            if isinstance(module, str) and module.split(".")[0] not in ("keras", "keras_skelmae", "builtins"):
+                raise DataError(file, f"config.json: {key}", "classes of keras and keras_skelmae", f"module {module!r}")
+            if isinstance(other, str) and ">" in other and not other.startswith(PACKAGE):
+                raise DataError(file, f"config.json: {key}", "classes of keras and keras_skelmae", repr(other)[:100])
+            pending += value.items()
+        elif isinstance(value, list):
+            pending += [(key, item) for item in value]
+        elif isinstance(value, int) and abs(value) > LARGEST.get(key, LARGEST_OTHER):
+            raise DataError(file, f"config.json: {key}", f"at most {LARGEST.get(key, LARGEST_OTHER)}", value)
+
+
+def _check_group(file, group, seen=()):
+    for name in group:
+        place = f"model.weights.h5: {group.name.rstrip('/')}/{name}"
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise DataError(file, place, "weights in this file", "a link")
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            above = (*seen, h5py.h5o.get_info(item.id).addr)
+            if above[-1] in seen or len(above) > DEEPEST:
+                raise DataError(file, place, f"at most {DEEPEST} groups within each other", "more, or a circle")
+            _check_group(file, item, above)
+        elif not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
+            raise DataError(file, place, "weights in this file", "an external or virtual dataset")
+        elif item.nbytes > MAX_CHUNKED * (item.id.get_storage_size() + 4096):
+            raise DataError(file, place, f"{item.nbytes} bytes", "no data behind them")
