@@ -1,4 +1,8 @@
-"""The one error of the data layer."""
+"""The one error of the data layer, and files named in the errors of the system."""
+
+import contextlib
+import errno
+import os
 
 
 class DataError(ValueError):
@@ -20,3 +24,15 @@ class DataError(ValueError):
 
     def __reduce__(self):  # crosses process borders unchanged
         return type(self), self.args
+
+
+@contextlib.contextmanager
+def naming(path):
+    """An OSError from inside names this file where it names none, as those of a full disk do."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        text = os.strerror(error.errno) if error.errno else " ".join(str(error).split())  # HDF5's have no number
+        raise OSError(error.errno or errno.EIO, text, str(path)) from error

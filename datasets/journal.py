@@ -5,6 +5,7 @@ conversion ends in success or in an error. Only a kill leaves it behind.
 """
 
 import contextlib
+import glob
 import json
 import os
 import struct
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import DataError
+from .errors import DataError, naming
 
 try:
     import fcntl
@@ -55,6 +56,9 @@ class Journal:
                 raise DataError(self.path, "settings", "those of the killed conversion", found)
             if not self.resume or found is None:
                 self.done, end = {}, 0
+            if fcntl:  # a kill may have come before the temporary file was noted; whoever has the lock is alone here
+                for left in self.path.parent.glob(f".{glob.escape(self.output.name)}.*.part"):
+                    left.unlink(missing_ok=True)
             self._file.truncate(end)
             if not end:
                 self._write({"settings": self.settings})
@@ -66,7 +70,8 @@ class Journal:
     def __exit__(self, kind, error, trace):
         if kind is None or issubclass(kind, Exception):
             self.path.unlink(missing_ok=True)
-        self._file.close()
+        with naming(self.path):
+            self._file.close()
 
     def note_temporary(self, path):
         """Remember a file that a kill would leave behind; the next conversion removes it."""
@@ -88,8 +93,9 @@ class Journal:
 
     def _write(self, record, rows=b""):
         text = json.dumps(record).encode()
-        self._file.write(_HEAD.pack(len(text), len(rows), zlib.crc32(rows, zlib.crc32(text))) + text + rows)
-        self._file.flush()
+        with naming(self.path):
+            self._file.write(_HEAD.pack(len(text), len(rows), zlib.crc32(rows, zlib.crc32(text))) + text + rows)
+            self._file.flush()
 
     def _scan(self):
         """(end of the last sound record, settings or None); fills `done` and removes what kills left behind."""

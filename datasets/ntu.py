@@ -1,6 +1,8 @@
 """Raw `.skeleton` recordings of NTU RGB+D (and other Kinect v2 recordings in its format) to samples and stores."""
 
 import multiprocessing
+import os
+import threading
 from collections import Counter, deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -202,7 +204,7 @@ def _parse_all(paths, options, workers):
     if workers <= 1:
         yield from map(_read_one, tasks)
         return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_the_parent) as pool:
         waiting = deque()
         try:
             while True:
@@ -213,6 +215,15 @@ def _parse_all(paths, options, workers):
                 yield from waiting.popleft().result()
         except BrokenProcessPool:
             raise DataError("workers", "", "", "a process ended; try fewer workers") from None
+
+
+def _end_with_the_parent():
+    """In a worker: a killed parent cannot end it, and it would wait for work for ever."""
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _read_batch(tasks):

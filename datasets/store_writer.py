@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .errors import DataError
+from .errors import DataError, naming
 from .layouts import get_layout
 
 FORMAT, VERSION = "skelmae-store", 1
@@ -141,7 +141,8 @@ class StoreWriter:
             self._discard()
             return
         try:
-            self._finish()
+            with naming(self.path):
+                self._finish()
         except BaseException:
             self._discard()
             raise
@@ -151,8 +152,9 @@ class StoreWriter:
             block = np.concatenate(self._buffer)
             self._digest.update(block)
             start = len(self._data)
-            self._data.resize(start + len(block), axis=0)
-            self._data[start:] = block
+            with naming(self.path):
+                self._data.resize(start + len(block), axis=0)
+                self._data[start:] = block
             self._buffer, self._buffered = [], 0
 
     def _finish(self):

@@ -146,10 +146,17 @@ def _parse(text):
         return [part for part in text.split(",") if part] if "," in text else text
 
 
+def _read_file(path):
+    try:
+        return Path(path).read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: expected UTF-8, found {error}") from error
+
+
 def _read_toml(text, source):
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{source}: not TOML: {error}") from error
 
 
@@ -169,7 +176,7 @@ def _flatten(table, stage, source):
 
 def read_config(path):
     """The Config in the config.toml of a run."""
-    return Config(**_flatten(_read_toml(Path(path).read_text("utf-8"), path), "", path))
+    return Config(**_flatten(_read_toml(_read_file(path), path), "", path))
 
 
 def resolve_config(stage, recipe="small", config_file=None, overrides=(), **explicit):
@@ -193,8 +200,7 @@ def resolve_config(stage, recipe="small", config_file=None, overrides=(), **expl
     text = importlib.resources.files("keras_skelmae").joinpath("recipes", f"{recipe}.toml").read_text("utf-8")
     values = _flatten(_read_toml(text, recipe), stage, recipe)
     if config_file is not None:
-        text = Path(config_file).read_text("utf-8")
-        values.update(_flatten(_read_toml(text, config_file), stage, config_file))
+        values.update(_flatten(_read_toml(_read_file(config_file), config_file), stage, config_file))
     for override in overrides:
         key, sign, value = override.partition("=")
         if not sign:

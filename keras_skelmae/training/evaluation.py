@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_skelmae.models import STRLClassifier
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
-from keras_skelmae.training.runs import load_model, model_file, versions
+from keras_skelmae.training.runs import load_model, model_file, read_json, versions
 from skelmae_datasets import DataError, SkeletonStore
 
 SHOWN_SEEN = 3
@@ -170,8 +170,6 @@ def predict_files(model_path, inputs):
 
 def describe(path):
     """What a store, a run folder or a .keras file holds, as a dict."""
-    import json
-
     from skelmae_datasets import describe_store
 
     path = Path(path)
@@ -183,7 +181,7 @@ def describe(path):
             raise DataError(path, "config.toml", "a run folder", "no such file")
         metrics = path / "metrics.json"
         return {"kind": "run", "files": files, "config": (path / "config.toml").read_text("utf-8"),
-                "metrics": json.loads(metrics.read_text("utf-8")) if metrics.exists() else None}
+                "metrics": read_json(metrics) if metrics.exists() else None}
     model = load_model(path)
     config = {key: value for key, value in model.get_config().items() if key != "layout"}
     return {"kind": type(model).__name__, "layout": model.layout.name, "parameters": int(model.count_params()),

@@ -140,7 +140,7 @@ def _finetune(store, train, validation, run, config, encoder, metrics, verbose, 
     def prepare(first, settings):
         for layer in learned:
             layer.trainable = first > 0 or not config.frozen_epochs
-        model.compile(optimizer=make_optimizer(settings, len(data)), jit_compile=JIT[config.jit],
+        model.compile(optimizer=make_optimizer(settings, data.num_batches_of_epoch), jit_compile=JIT[config.jit],
                       weighted_metrics=["accuracy"],  # several devices fill a last batch up with rows of weight 0
                       loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing,
                                                                 reduction="mean_with_sample_weight"))

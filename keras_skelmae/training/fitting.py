@@ -220,7 +220,7 @@ def fit(model, data, run, phases, prepare, *, held=None, validated=None, callbac
         with memory_errors(run, data.batch_size):
             for first, settings in phases:
                 end = first + settings.epochs
-                if saver.place[0] > end:
+                if saver.place > (end, 0):
                     continue
                 prepare(first, settings)
                 while True:

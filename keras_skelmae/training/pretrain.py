@@ -101,7 +101,7 @@ def _pretrain(store, split, run, config, verbose, callbacks, minutes):
                             **shared_model_options(store, config))
 
     def prepare(_, settings):
-        model.compile(optimizer=make_optimizer(settings, len(data)), jit_compile=JIT[config.jit])
+        model.compile(optimizer=make_optimizer(settings, data.num_batches_of_epoch), jit_compile=JIT[config.jit])
 
     watch = [EpochLine(len(data) * data.batch_size)] if verbose else []
     history, seconds = fit(model, data, run, [(0, config)], prepare, callbacks=[*watch, *callbacks], minutes=minutes)

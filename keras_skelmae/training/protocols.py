@@ -14,7 +14,7 @@ from keras_skelmae.training.evaluation import predict_store, scores
 from keras_skelmae.training.features import embed, linear_probe, nearest_neighbours, retrieval_precision
 from keras_skelmae.training.finetune import finetune
 from keras_skelmae.training.pretrain import people_count, shared_model_options, trunk_options
-from keras_skelmae.training.runs import file_digest, ids_digest, load_model, model_file, write_text
+from keras_skelmae.training.runs import file_digest, ids_digest, load_model, model_file, read_json, write_text
 from skelmae_datasets import DataError
 
 PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
@@ -89,7 +89,7 @@ def run_protocol(protocol, store, train_split, test_split, output, config, *, pr
                 result = _measure(protocol, store, subset, test, folder, settings, source, neighbours, test_split,
                                   verbose, resume)
                 write_text(done, json.dumps({**result, "made_from": made_from}, indent=2) + "\n")
-            result = json.loads(done.read_text("utf-8"))
+            result = read_json(done)
             for key, value in result.get("made_from", {}).items():
                 if value != made_from[key]:
                     raise DataError(done, key, "what is asked for now", "a result of something else; choose another "

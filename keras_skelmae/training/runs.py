@@ -20,6 +20,7 @@ from keras_skelmae.training.devices import is_writer
 from keras_skelmae.training.model_files import check_model_file
 from keras_skelmae.version import __version__
 from skelmae_datasets import DataError
+from skelmae_datasets.errors import naming
 
 TEMPORARY = ".part-"  # how the names of unfinished files begin
 LOCK = ".lock"
@@ -35,13 +36,14 @@ def write_atomically(path, write):
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix)
     os.close(handle)
     try:
-        write(temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # a temporary file is for its owner alone
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with naming(path):
+            write(temporary)
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(temporary, 0o666 & ~umask)  # a temporary file is for its owner alone
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -64,6 +66,17 @@ def versions():
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def read_json(path):
+    """The content of a JSON file of ours, or DataError."""
+    try:
+        content = json.loads(Path(path).read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(path, "", "JSON", error) from None
+    if not isinstance(content, dict):
+        raise DataError(path, "", "a JSON object", type(content).__name__)
+    return content
 
 
 class History(keras.callbacks.Callback):
@@ -160,7 +173,7 @@ class Run:
             return
         self._compare()
         if (self.path / "metrics.json").exists():  # written last
-            self.finished = json.loads((self.path / "metrics.json").read_text("utf-8"))
+            self.finished = read_json(self.path / "metrics.json")
 
     def _begin(self):
         if self.finished:
@@ -194,7 +207,7 @@ class Run:
         identity = self.path / "run.json"
         if self.force or not identity.exists():
             return
-        before = json.loads(identity.read_text("utf-8"))
+        before = read_json(identity)
         for key, value in self.identity.items():
             if before.get(key) != value:
                 hint = "; --force goes on with other data" if key == "fingerprint" else ""

@@ -1,0 +1,213 @@
+"""A training that was stopped ends with the same bits as one that was not: weights, optimiser, averages, history."""
+
+import csv
+import os
+import signal
+import sys
+from pathlib import Path
+
+import filelock
+import keras
+import numpy as np
+import pytest
+
+from keras_skelmae.training import Interrupted, TrainingError, finetune, fitting, pretrain, resolve_config
+from keras_skelmae.training.checkpoints import Checkpoints
+from keras_skelmae.training.runs import load_model
+from skelmae_datasets import DataError, SkeletonStore, convert_ntu
+from skelmae_datasets.synthetic import write_dataset
+
+TINY = ("epochs=3", "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]", "temporal_strides=[]",
+        "num_frames=8", "batch_size=4", "warmup_epochs=1", "jit=off", "ema=0.9", "validation_every=2", "streams=joint",
+        "body_streams=features")
+STEPS = 4  # an epoch: 18 sequences in batches of 4, without the rest
+
+
+class Stop(keras.callbacks.Callback):
+    """Send this process a signal after a number of steps."""
+
+    def __init__(self, after, number=signal.SIGTERM):
+        super().__init__()
+        self.left, self.number = after, number
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("resume")
+    write_dataset(folder / "raw", subjects=4, repetitions=2, actions=["wave", "squat", "kick"], frames=(12, 16))
+    convert_ntu(folder / "raw", folder / "s.h5")
+    store = SkeletonStore(folder / "s.h5")
+    assert len(store.select("xsub_train")) == 4 * STEPS + 2
+    return store
+
+
+@pytest.fixture(scope="module")
+def trunk(store, tmp_path_factory):
+    """A pre-training of the whole network, for fine-tunings in two phases."""
+    folder = tmp_path_factory.mktemp("trunk") / "run"
+    pretrain(store, "xsub_train", folder, config("pretrain", "scope=trunk", "objective=contrastive", "epochs=1"),
+             verbose=False)
+    return folder
+
+
+def config(stage, *more):
+    return resolve_config(stage, overrides=(*TINY, *more))
+
+
+def train(stage, store, trunk, folder, **options):
+    if stage == "pretrain":
+        return pretrain(store, "xsub_train", folder, config(stage), verbose=False, **options)
+    return finetune(store, "xsub_train", "xsub_val", folder,
+                    config(stage, "scope=trunk", "frozen_epochs=1", "pretrained_rate=0.5"), pretrained=trunk,
+                    select="best", verbose=False, **options)
+
+
+def history(folder):
+    with open(folder / "history.csv", newline="", encoding="utf-8") as file:
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def assert_the_same(one, other):
+    for a, b in zip(load_model(one).get_weights(), load_model(other).get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert history(one) == history(other)
+
+
+@pytest.fixture(scope="module")
+def whole(store, trunk, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    for stage in ("pretrain", "finetune"):
+        train(stage, store, trunk, folder / stage)
+    return folder
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
+@pytest.mark.parametrize("stops", [(2,), (STEPS + 3, 1, STEPS)])
+def test_a_stopped_training_ends_the_same(stage, stops, store, trunk, whole, tmp_path):
+    done = 0
+    for number, after in enumerate(stops):
+        done += after
+        with pytest.raises(Interrupted, match=f"SIGTERM after {done // STEPS} epochs and {done % STEPS} steps"):
+            train(stage, store, trunk, tmp_path / "run", callbacks=(Stop(after),), resume=number > 0)
+        assert not (tmp_path / "run" / "model.keras").exists()
+    train(stage, store, trunk, tmp_path / "run", resume=True)
+    assert_the_same(tmp_path / "run", whole / stage)
+    assert not (tmp_path / "run" / "checkpoints").exists() and not (tmp_path / "run" / ".lock").exists()
+    again = train(stage, store, trunk, tmp_path / "run", resume=True)  # finished: nothing to do
+    assert again["stage"] == stage and len(history(tmp_path / "run")) == 3
+
+
+def test_checkpoints_by_time_and_a_damaged_one(store, trunk, whole, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(fitting, "SHARE", 1e-9)  # none at the ends of epochs
+    with pytest.raises(Interrupted):
+        train("pretrain", store, trunk, tmp_path / "run", callbacks=(Stop(STEPS + 3),), minutes=0)
+    files = sorted((tmp_path / "run" / "checkpoints").iterdir())
+    assert [name.name[:21] for name in files] == [f"checkpoint-{STEPS + step:010d}" for step in (2, 3)]
+    content = bytearray(files[1].read_bytes())
+    content[len(content) // 2] ^= 1
+    files[1].write_bytes(content)
+    train("pretrain", store, trunk, tmp_path / "run", resume=True)
+    assert f"{files[1]}: damaged; the checkpoint before it is used" in capsys.readouterr().err
+    assert_the_same(tmp_path / "run", whole / "pretrain")
+
+
+def test_all_checkpoints_damaged(tmp_path):
+    files = Checkpoints(tmp_path)
+    for steps in range(4):
+        files.save(steps, {"a": np.arange(steps + 1)}, {"step": steps})
+    assert [path.name[:21] for path in sorted(files.folder.iterdir())] == ["checkpoint-0000000002",
+                                                                        "checkpoint-0000000003"]
+    arrays, state, damaged = files.load()
+    assert (arrays["a"].tolist(), state, damaged) == ([0, 1, 2, 3], {"step": 3}, [])
+    for path in files.folder.iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match="expected a whole checkpoint, found 2 damaged"):
+        files.load()
+
+
+def test_a_lock_dies_with_its_owner_and_not_before(store, trunk, tmp_path):
+    (tmp_path / "run").mkdir()
+    with (filelock.FileLock(tmp_path / "run" / ".lock"),
+          pytest.raises(DataError, match="expected no other process that writes it, found one that is running")):
+        train("pretrain", store, trunk, tmp_path / "run")
+    (tmp_path / "run" / ".part-model-abc.keras").write_text("what a killed process left")
+    train("pretrain", store, trunk, tmp_path / "run")
+    assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_another_run_is_not_gone_on_with(store, trunk, tmp_path):
+    with pytest.raises(Interrupted):
+        train("pretrain", store, trunk, tmp_path, callbacks=(Stop(1, signal.SIGINT),))
+    with pytest.raises(DataError, match="expected a new run folder, found an unfinished run; --resume goes on"):
+        train("pretrain", store, trunk, tmp_path)
+    with pytest.raises(DataError, match="learning_rate: expected 0.001 as the run to go on with has, found 0.5"):
+        pretrain(store, "xsub_train", tmp_path, config("pretrain", "learning_rate=0.5"), resume=True)
+    with pytest.raises(DataError, match="run.json: split: expected [0-9a-f]+ as the run to go on with has"):
+        pretrain(store, "xsub_val", tmp_path, config("pretrain"), resume=True)
+    write_dataset(tmp_path / "raw", subjects=4, repetitions=2, actions=["wave", "squat", "kick"], seed=1)
+    convert_ntu(tmp_path / "raw", tmp_path / "other.h5")
+    with SkeletonStore(tmp_path / "other.h5") as other:
+        with pytest.raises(DataError, match="fingerprint: .* --force goes on with other data"):
+            train("pretrain", other, trunk, tmp_path, resume=True)
+        train("pretrain", other, trunk, tmp_path, resume=True, force=True)
+    assert len(history(tmp_path)) == 3
+
+
+def test_a_loss_that_is_no_number_names_its_samples(store, trunk, tmp_path):
+    """At the first step with a finite loss of before, so that the checkpoint of epoch 1 is what is left."""
+    class Spoil(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                self.model.set_weights([np.full_like(weight, np.nan) for weight in self.model.get_weights()])
+
+    with pytest.raises(TrainingError) as caught:
+        train("pretrain", store, trunk, tmp_path / "run", callbacks=(Spoil(),))
+    message = str(caught.value)
+    assert "epoch 2, step 1: loss: expected a finite number, found nan; samples S0" in message
+    named = message.partition("samples ")[2].partition(";")[0].split(", ")
+    assert len(named) == 4 and set(named) <= set(store.ids)
+    (kept,) = (tmp_path / "run" / "checkpoints").iterdir()
+    assert kept.name.startswith(f"checkpoint-{STEPS:010d}")
+    with np.load(kept) as arrays:
+        assert all(np.isfinite(arrays[name]).all() for name in arrays.files if name != "state")
+
+
+def test_a_state_that_is_no_number_is_not_written(store, trunk, tmp_path):
+    class Spoil(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == STEPS - 1:
+                self.model.set_weights([np.full_like(weight, np.nan) for weight in self.model.get_weights()])
+
+    with pytest.raises(TrainingError, match="epoch 2, step 0: model/0: expected finite numbers"):
+        train("pretrain", store, trunk, tmp_path / "run", callbacks=(Spoil(),))
+    assert not list((tmp_path / "run").glob("checkpoints/*"))
+
+
+def test_a_batch_that_does_not_fit(store, tmp_path):
+    with pytest.raises(TrainingError, match="batch_size: expected a batch that fits into memory, found 4 sequences"):
+        pretrain(store, "xsub_train", tmp_path / "run", config("pretrain", "num_frames=10000000000"), verbose=False)
+
+
+def test_signals_are_given_back(store, trunk, tmp_path):
+    before = [signal.getsignal(number) for number in fitting.SIGNALS]
+    with pytest.raises(Interrupted) as caught:
+        train("pretrain", store, trunk, tmp_path / "run", callbacks=(Stop(1, signal.SIGINT),))
+    assert caught.value.number == signal.SIGINT
+    assert [signal.getsignal(number) for number in fitting.SIGNALS] == before
+
+
+def test_the_harness_kills_and_compares(tmp_path):
+    """Two kills of a conversion; the trainings are killed by hand (README), for a process of theirs takes seconds."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    try:
+        from kill_harness import Conversion, disturb
+    finally:
+        sys.path.pop(0)
+    write_dataset(tmp_path / "raw", subjects=4, repetitions=4, actions=["wave", "squat", "kick"])
+    figures = disturb(Conversion(tmp_path / "raw"), 2, tmp_path, seed=0)
+    assert (figures["runs"], figures["kills"], figures["identical"]) == (2, 3, 2)
