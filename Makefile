@@ -9,7 +9,7 @@ EVERYWHERE := -q -m 'not slow' -k 'not fresh_process' $(CORE)
 # Each of these compiles a training step of its own, which takes JAX most of the time; tests/backends trains with it too.
 JAX_LEAVES := --deselect tests/keras_skelmae/test_models.py::test_pretraining_lowers_its_loss
 
-.PHONY: venv demo test test-jax test-torch lint docs clean
+.PHONY: venv demo test test-jax test-torch fuzz lint docs clean
 
 venv: $(STAMP)
 
@@ -34,6 +34,11 @@ test-jax: $(STAMP)
 
 test-torch: $(STAMP)
 	KERAS_BACKEND=torch $(BIN)/python -m pytest $(EVERYWHERE)
+
+FUZZ_COUNT ?= 20000
+fuzz: $(STAMP)  # damaged inputs through every reader; FUZZ_COUNT=500000 FUZZ_SEED=1 for an hour of others
+	$(BIN)/python benchmarks/fuzz_readers.py --count $(FUZZ_COUNT) --seed $(or $(FUZZ_SEED),0)
+	$(BIN)/python benchmarks/fuzz_models.py --count $(FUZZ_COUNT) --seed $(or $(FUZZ_SEED),0)
 
 docs: $(STAMP)  # runs the tutorial for its pictures, then builds site/; some minutes
 	$(BIN)/python -m pip install --quiet -e '.[docs]'

@@ -20,7 +20,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from skelmae_datasets import DataError, SkeletonStore, convert_arrays, convert_ntu, convert_pyskl
+from skelmae_datasets import DataError, SkeletonStore, convert_arrays, convert_csv, convert_ntu, convert_pyskl
+from skelmae_datasets.layouts import get_layout
 from skelmae_datasets.synthetic import write_dataset
 
 MAX_SECONDS, MAX_BYTES = 5, 1 << 30
@@ -38,6 +39,14 @@ def annotation(i):
     item = {"frame_dir": f"v{i}", "label": i, "img_shape": (240, 320), "total_frames": 3}
     item["keypoint"] = rng.uniform(1, 240, (1 + 2 * (i == 1), 3, 17, 2)).astype("float16")
     return item | {"keypoint_score": rng.uniform(0.1, 1, item["keypoint"].shape[:3]).astype("float16")}
+
+
+def table():
+    """A CSV of two short samples, as bytes."""
+    joints = get_layout("coco17").joints
+    lines = [f"{name},{frame},0,{joint},{3 * number}.5,{frame},{name == 'b'}".replace("True", "1").replace("False", "0")
+             for name in "ab" for frame in range(3) for number, joint in enumerate(joints)]
+    return "\n".join(["sample,frame,person,joint,x,y,label", *lines]).encode()
 
 
 def originals(folder):
@@ -61,6 +70,8 @@ def originals(folder):
         "npz": [(folder / name).read_bytes() for name in ("a.npz", "b.npz")],
         "npy": [(folder / "a.npy").read_bytes()],
         "label": [pickle.dumps((["a", "b"], [0, 1]), protocol) for protocol in (0, 2, 4)],
+        "csv": [table()],
+        "toml": [get_layout("coco17").to_toml().encode()],
     }
 
 
@@ -170,6 +181,10 @@ def run_one(kind, seeds, rng, folder):
                     store.sample(index)
                 store.load_all(1 << 28)
                 store.verify()
+        elif kind == "csv":
+            convert_csv(source, output, layout="coco17")
+        elif kind == "toml":
+            get_layout(str(source))
         else:
             convert_arrays(source, output)
         result = "read"
@@ -178,7 +193,8 @@ def run_one(kind, seeds, rng, folder):
         assert "llocate" not in str(error) and "MemoryError" not in str(error), f"bounded before allocating: {error}"
         result = "refused"
     left = {path.name for path in folder.iterdir()} - {source.name, "t_label.pkl"}
-    assert left == ({"out.h5"} if result == "read" and kind not in ("h5", "tree") else set()), f"left behind: {left}"
+    converted = result == "read" and kind not in ("h5", "tree", "toml")
+    assert left == ({"out.h5"} if converted else set()), f"left behind: {left}"
     for path in folder.iterdir():
         path.unlink()
     return result
@@ -193,7 +209,7 @@ def main(arguments=None):
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="one number, to repeat a failure")
-    parser.add_argument("--kinds", nargs="+", help="of skeleton pkl object h5 tree npz npy label")
+    parser.add_argument("--kinds", nargs="+", help="of skeleton pkl object h5 tree npz npy label csv toml")
     options = parser.parse_args(arguments)
 
     def stop(*_):
@@ -205,7 +221,8 @@ def main(arguments=None):
     with tempfile.TemporaryDirectory() as temporary:
         seeds = originals(Path(temporary) / "seeds")
         _ARRAY = seeds["npy"][0]
-        kinds = options.kinds or [*["skeleton"] * 4, *["pkl"] * 3, "object", *["h5"] * 3, "tree", "npz", "npy", "label"]
+        kinds = options.kinds or [*["skeleton"] * 4, *["pkl"] * 3, "object", *["h5"] * 3, "tree", "npz", "npy", "label",
+                                  *["csv"] * 2, "toml"]
         folder, trace = Path(temporary) / "one", Path(tempfile.gettempdir()) / "fuzz_readers.last"
         folder.mkdir()
         base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -31,3 +31,10 @@ def test_conversion_is_faster_than_the_reference_and_the_store_small(tmp_path):
     many = figures["300_files"]
     assert figures["read_skeleton_over_reference"] > 3 and figures["read_skeleton_over_bare_pass"] > 1
     assert many["same_store"] and many["peak_rss_MB"] < 500 and many["padded_over_store"] > 5
+
+
+def test_mutated_files_of_runs_give_our_error():
+    done = subprocess.run([sys.executable, SCRIPT.with_name("fuzz_models.py"), "--count", "600", "--seed", "4"],
+                          capture_output=True, text=True, timeout=300)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert '"failures": []' in done.stdout
