@@ -6,6 +6,7 @@ import os
 import zipfile
 
 import h5py
+import keras
 
 from skelmae_datasets import DataError
 
@@ -22,8 +23,8 @@ def check_model_file(file):
     """Refuse what is no .keras file of this package, without building or executing anything that it names.
 
     Members other than Keras's three (and with them paths that lead elsewhere), sizes that the file cannot back
-    (decompression bombs), classes of other packages, settings out of all proportion, links from the weights to
-    other files.
+    (decompression bombs), classes that are not ours, objects within the settings, settings out of all proportion,
+    links from the weights to other files.
 
     Raises:
         DataError: naming the file, the member, what was expected and what was found. OSError: it cannot be read.
@@ -65,17 +66,15 @@ def _check_members(file, archive):
 def _check_config(file, content):
     config = json.loads(content)
     name = config.get("registered_name") if isinstance(config, dict) else None
-    if not isinstance(name, str) or not name.startswith(PACKAGE):
+    if not isinstance(name, str) or not name.startswith(PACKAGE) or keras.saving.get_registered_object(name) is None:
         raise DataError(file, "config.json: registered_name", f"a class of {PACKAGE[:-1]}", repr(name)[:100])
-    pending = [("", {key: value for key, value in config.items() if key != "compile_config"})]  # never compiled
+    rest = {key: value for key, value in config.items() if key != "compile_config"}  # it is never compiled
+    pending = list(rest.items())
     while pending:
         key, value = pending.pop()
         if isinstance(value, dict):
-            module, other = value.get("module"), value.get("registered_name")
-            if isinstance(module, str) and module.split(".")[0] not in ("keras", "keras_skelmae", "builtins"):
-                raise DataError(file, f"config.json: {key}", "classes of keras and keras_skelmae", f"module {module!r}")
-            if isinstance(other, str) and ">" in other and not other.startswith(PACKAGE):
-                raise DataError(file, f"config.json: {key}", "classes of keras and keras_skelmae", repr(other)[:100])
+            if "class_name" in value:  # our models' settings are plain values
+                raise DataError(file, f"config.json: {key}", "plain values", f"a {str(value['class_name'])[:100]}")
             pending += value.items()
         elif isinstance(value, list):
             pending += [(key, item) for item in value]

@@ -119,7 +119,8 @@ def succeed(line: str) -> str:
 def test_pretrain_passes_only_what_was_given(calls, files):
     succeed("pretrain d.h5 --split train --output run --recipe paper --set a=1 --set b=x=y --seed 0")
     (_, stage, settings), (name, (store, split, output, config), named), (measured, *_), (written, *_) = calls
-    assert named == {"verbose": True} and (measured, written) == ("measure_pretrained", "write_report")
+    assert named == {"verbose": True, "resume": False, "force": False, "minutes": None}
+    assert (measured, written) == ("measure_pretrained", "write_report")
     assert stage == ("pretrain",)
     assert settings == {"recipe": "paper", "config_file": None, "overrides": ("a=1", "b=x=y"), "seed": 0}
     assert (name, str(store.path), split, str(output), config) == (

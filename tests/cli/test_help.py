@@ -81,10 +81,11 @@ def test_version():
         "report": "--output",
         "validate": "--fix --all --json",
         "pretrain": "--split --output --config --set --epochs --batch-size --seed --recipe --devices "
-        "--mixed-precision --jit --report --tensorboard --json",
+        "--mixed-precision --jit --report --tensorboard --json --resume --force --checkpoint-minutes",
         "finetune": "--train-split --val-split --output --pretrained --select --config --set --epochs "
-        "--batch-size --seed --recipe --devices --mixed-precision --jit --report --tensorboard --json",
-        "evaluate": "--split --clips --report --json",
+        "--batch-size --seed --recipe --devices --mixed-precision --jit --report --tensorboard --json --resume --force "
+        "--checkpoint-minutes",
+        "evaluate": "--split --clips --report --json --allow-overlap",
         "study": "--train-split --test-split --output --seeds --fraction --source --source-split --config --set "
         "--pretrain-set --finetune-set --epochs --batch-size --recipe --json",
         "predict": "--stream --window --stride --smoothing --json",

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -25,7 +24,7 @@ from keras_skelmae.training import (
 from keras_skelmae.training.evaluation import load_classifier, predict_store, scores
 from keras_skelmae.training.finetune import hold_out, phases
 from keras_skelmae.training.optimization import WarmupSchedule
-from keras_skelmae.training.runs import load_model, start_run
+from keras_skelmae.training.runs import Run, load_model
 from skelmae_datasets import DataError, SkeletonStore, convert_ntu
 from skelmae_datasets.store import StoreWriter
 from skelmae_datasets.synthetic import write_dataset
@@ -111,7 +110,7 @@ def test_held_out_subjects_are_whole(data):
 
 def test_pretraining_leaves_a_whole_run_folder(run, data):
     folder, before, _ = run
-    names = {"config.toml", "history.csv", "model.keras", "encoder.keras", "metrics.json"}
+    names = {"config.toml", "history.csv", "model.keras", "encoder.keras", "metrics.json", "run.json"}
     assert {path.name for path in (folder / "pre").iterdir()} == names
     saved = json.loads((folder / "pre" / "metrics.json").read_text())
     assert saved["fingerprint"] == data[0].fingerprint
@@ -123,14 +122,14 @@ def test_pretraining_leaves_a_whole_run_folder(run, data):
 @pytest.mark.parametrize(("loss", "reduction", "mask", "frames"), [
     ("rce", "paper", "parts", 0), ("sce", "mean", "joints", 1), ("rce", "paper", "motion", 3)])
 def test_losses_reductions_and_masks_are_settings(loss, reduction, mask, frames, data, tmp_path, monkeypatch):
-    def fit(model, batches, **_):
+    def fit(model, batches, callbacks, **_):
         (batch,), outputs = batches[0], model(batches[0][0])
         compared = (outputs[key] for key in ("target", "reconstruction", "weight"))
         wanted = reweighted_cosine_error(*compared, beta=3.0, reduction=reduction)
         assert float(model.compute_loss(y_pred=outputs)) == pytest.approx(float(wanted), rel=1e-5)
         changes = [t for t in range(1, 8) if (batch["mask"][:, :, t] != batch["mask"][:, :, t - 1]).any()]
         assert changes == list(range(frames, 8, frames) if frames else [])
-        return SimpleNamespace(history={"loss": [0.0], "target_spread": [1.0]})
+        callbacks[0].on_epoch_end(0, {"loss": 0.0, "target_spread": 1.0})
 
     monkeypatch.setattr(SkeletonMAE, "fit", fit)
     overrides = (*TINY, f"loss_function={loss}", f"mask={mask}", f"mask_frames={frames}", "target=embedding",
@@ -155,9 +154,10 @@ def test_a_finished_run_is_not_overwritten(run, data):
 def test_every_process_refuses_a_finished_run(run, monkeypatch, tmp_path):
     monkeypatch.setitem(devices._STATE, "process", 1)
     config = resolve_config("finetune", overrides=TINY)
-    with pytest.raises(DataError, match="a finished run"):
-        start_run(run[0] / "fine", config)
-    assert start_run(tmp_path / "new", config) == tmp_path / "new" and not (tmp_path / "new").exists()
+    with pytest.raises(DataError, match="a finished run"), Run(run[0] / "fine", config, {}):
+        pass
+    with Run(tmp_path / "new", config, {}) as other:
+        assert other.path == tmp_path / "new" and not (tmp_path / "new").exists()
 
 
 def test_evaluation_and_prediction_agree(run, data):

@@ -225,7 +225,9 @@ HOSTILE = {
               "registered_name: expected a class of keras_skelmae, found 'Functional'"),
     "module": (lambda file: {"config.json": json.dumps(
         config_of(file) | {"build_config": {"module": "os", "class_name": "system", "config": {}}}).encode()},
-        "expected classes of keras and keras_skelmae, found module 'os'"),
+        "config.json: build_config: expected plain values, found a system"),
+    "unknown": (lambda file: {"config.json": json.dumps(
+        config_of(file) | {"registered_name": "keras_skelmae>Evil"}).encode()}, "found 'keras_skelmae>Evil'"),
     "size": (lambda file: {"config.json": json.dumps(
         config_of(file) | {"config": config_of(file)["config"] | {"units": 10**12}}).encode()},
         "units: expected at most 65536, found 1000000000000"),
