@@ -6,12 +6,14 @@ from keras_skelmae.training.devices import device_count
 from keras_skelmae.training.feeding import SkeletonBatches
 
 SEQUENCES = 32  # of a class, at most
+KEPT = 0.5  # measured: 0.19 where classes name a side, 0.73 to 0.85 where none does (docs/results.md)
 
 
 def classes_are_symmetric(model, source, indices, batch_size=64):
-    """True where the mirror images of every class's training sequences are mostly recognised as that class.
+    """Whether a classifier's classes are the same in the mirror, judged by clips it was trained on.
 
-    "Raise the left arm" is not symmetric: its mirror images look like another class.
+    At least half of the mirrored clips (the mean over classes) must keep their class, and no two classes may change
+    places, as "raise the left arm" and "raise the right arm" do.
 
     Args:
         model: STRLClassifier, trained without ``mirror``.
@@ -32,5 +34,12 @@ def classes_are_symmetric(model, source, indices, batch_size=64):
         x = data[number][0][:, :, :, list(model.layout.mirror)]
         x[..., 0] *= -1
         found.append(np.asarray(model.predict_on_batch(x)).argmax(axis=1))
-    found, labels = np.concatenate(found), data.labels
-    return all(np.bincount(found[labels == label]).argmax() == label for label in np.unique(labels))
+    return keep_their_class(data.labels, np.concatenate(found))
+
+
+def keep_their_class(labels, found):
+    """The rule of :func:`classes_are_symmetric`, from the labels of clips and those found in their mirror images."""
+    kept = {label: np.mean(found[labels == label] == label) for label in np.unique(labels)}
+    usual = {label: np.bincount(found[labels == label]).argmax() for label in kept}
+    swapped = any(usual[label] != label and usual.get(usual[label]) == label for label in kept)
+    return bool(np.mean(list(kept.values())) >= KEPT and not swapped)

@@ -153,7 +153,7 @@ def test_training_commands_print_only_json_when_asked(calls, files):
 
 def test_evaluate_prints_figures_and_writes_all_of_them(calls, files):
     output = succeed("evaluate m.keras d.h5 --split test --clips 10 --json result.json")
-    assert calls[0][2] == {"num_clips": 10, "batch_size": 64, "progress": None}
+    assert calls[0][2] == {"num_clips": 10, "batch_size": 64, "progress": None, "allow_overlap": False}
     assert "75.00" in output and "70.00" in output
     assert output.split("confused:")[1].split() == ["3", "kick", "taken", "for", "wave"]
     assert json.loads((files / "result.json").read_text()) == RESULT
