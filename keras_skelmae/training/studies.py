@@ -195,7 +195,9 @@ def _key(config, store, *splits, start=None):
 
 
 def _pretrain_once(store, split, folder, config, resume):
-    if folder.exists() and not resume and not (folder / "metrics.json").exists():  # what a run writes last
+    if (folder / "metrics.json").exists():  # what a run writes last
+        return
+    if folder.exists() and not resume:
         shutil.rmtree(folder)
     pretrain(store, split, folder, config, verbose=False, resume=True)
 

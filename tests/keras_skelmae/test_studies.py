@@ -41,9 +41,10 @@ def trainings(monkeypatch):
     """Stand-ins for both trainings: what they were asked for, and figures that tell which one it was."""
     calls = {"pretrain": [], "finetune": []}
 
-    def pretrain(store, split, folder, config, verbose):
+    def pretrain(store, split, folder, config, verbose, resume):
+        assert resume
         calls["pretrain"].append((store, split, config))
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.keras").touch()
         (folder / "metrics.json").write_text("{}")
 
