@@ -81,7 +81,7 @@ def test_every_process_computes_and_the_first_writes(runs):
     assert [(one["process"], one["processes"], one["devices"]) for one in said] == [(0, 2, 2), (1, 2, 2)]
     assert runs["devices"][1][0]["devices"] == 2 and runs["one"][1][0]["devices"] == 1
     assert sorted(path.name for path in (folder / "fine").iterdir()) == [
-        "config.toml", "history.csv", "metrics.json", "model.keras", "report.html"]
+        "config.toml", "history.csv", "metrics.json", "model.keras", "report.html", "run.json", "train_ids.txt"]
 
 
 @pytest.fixture
