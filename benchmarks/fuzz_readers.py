@@ -44,7 +44,7 @@ def annotation(i):
 def table():
     """A CSV of two short samples, as bytes."""
     joints = get_layout("coco17").joints
-    lines = [f"{name},{frame},0,{joint},{3 * number}.5,{frame},{name == 'b'}".replace("True", "1").replace("False", "0")
+    lines = [f"{name},{frame},0,{joint},{3 * number}.5,{frame},{int(name == 'b')}"
              for name in "ab" for frame in range(3) for number, joint in enumerate(joints)]
     return "\n".join(["sample,frame,person,joint,x,y,label", *lines]).encode()
 
