@@ -82,7 +82,8 @@ class STRLClassifier(keras.Model):
         groups = list(layout.parts.values()) if pooling == "parts" and temporal != "body" else None
         x = PresencePooling(people, groups, time_pooling, name="pooling")(x, here)  # (B, a multiple of units)
         if dropout_rate:
-            x = keras.layers.Dropout(dropout_rate, name="dropout")(x)
+            # Without a noise_shape Keras would draw from PyTorch's own state there, which no checkpoint holds.
+            x = keras.layers.Dropout(dropout_rate, noise_shape=(None, None), name="dropout")(x)
         if head_units:
             x = keras.layers.Dense(head_units, activation="relu", name="head")(x)
         outputs = keras.layers.Dense(num_classes, activation="softmax", dtype="float32", name="classifier")(x)
