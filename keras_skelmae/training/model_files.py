@@ -38,7 +38,7 @@ def check_model_file(file):
     except DataError:
         raise
     except (zipfile.BadZipFile, NotImplementedError, ValueError, KeyError, RuntimeError, RecursionError, EOFError,
-            MemoryError) as error:
+            MemoryError, OverflowError) as error:
         raise DataError(file, "model", "a .keras file of this package", _reason(error)) from error
     except OSError as error:
         if error.filename is not None:

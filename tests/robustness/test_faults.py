@@ -200,6 +200,14 @@ def linked_weights(source, change):
     return buffer.getvalue()
 
 
+def far_away(source):
+    """Weights whose superblock says that the root group lies behind the largest signed address."""
+    with zipfile.ZipFile(source) as archive:
+        data = bytearray(archive.read("model.weights.h5"))
+    data[48:56] = (1 << 63).to_bytes(8, "little")
+    return bytes(data)
+
+
 def external_link(weights, name):
     del weights[name]
     weights[name] = h5py.ExternalLink("/etc/passwd", "/")
@@ -237,6 +245,7 @@ HOSTILE = {
                       "found an external or virtual dataset"),
     "no data": (lambda file: {"model.weights.h5": linked_weights(file, no_data)}, "found no data behind them"),
     "weights": (lambda file: {"model.weights.h5": b"no HDF5"}, "expected a .keras file of this package"),
+    "address": (lambda file: {"model.weights.h5": far_away(file)}, "expected a .keras file of this package"),
 }
 
 
