@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_skelmae.layers.graph import adjacency_matrix, check_edges
+from keras_skelmae.layers.graph import adjacency_matrix, check_edges, submatrix
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -20,6 +20,10 @@ class GATConv(keras.layers.Layer):
         num_heads: int.
         negative_slope: float, of the LeakyReLU.
         kernel_initializer: initialiser of the kernel and the attention vectors.
+
+    Call arguments:
+        inputs: ``(..., V, C)``.
+        fields: None, or the joints ``inputs`` holds and those wanted, see GINConv.
 
     Input shape:
         ``(..., V, C)``, any number of leading axes (at least the batch).
@@ -50,7 +54,7 @@ class GATConv(keras.layers.Layer):
     def build(self, input_shape):
         joints = input_shape[-2]
         closed = adjacency_matrix(self.edges, joints) + np.eye(joints, dtype="float32")
-        self.closed = closed > 0  # (V, V), True = attended to
+        self.closed = closed  # (V, V), 1 = attended to
         self.dense = keras.layers.Dense(self.units, use_bias=False, name="dense", dtype=self.dtype_policy,
                                         kernel_initializer=self.kernel_initializer.clone())
         self.dense.build(input_shape)
@@ -60,20 +64,23 @@ class GATConv(keras.layers.Layer):
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs, fields=None):
         x = self.dense(inputs)  # (..., V, units)
-        shape, joints = ops.shape(x), inputs.shape[-2]
+        shape = ops.shape(x)
         # one leading axis: TensorFlow's softmax takes at most five in all on some processors
-        x = ops.reshape(x, (-1, joints, self.units // self.num_heads, self.num_heads))  # (N, V, F, H)
+        x = ops.reshape(x, (-1, shape[-2], self.units // self.num_heads, self.num_heads))  # (N, V, F, H)
         receiver = ops.sum(x * ops.cast(self.receiver, x.dtype), axis=-2)  # (N, V, H)
+        if fields is not None:
+            receiver = ops.matmul(ops.cast(submatrix(np.eye(len(self.closed)), fields), x.dtype), receiver)
         sender = ops.sum(x * ops.cast(self.sender, x.dtype), axis=-2)  # (N, V, H)
         score = ops.expand_dims(receiver, -2) + ops.expand_dims(sender, -3)  # (N, V, V, H)
         score = ops.leaky_relu(score, self.negative_slope)
         # -1e4 is -inf for a softmax and still a float16
-        score = ops.where(self.closed[..., None], score, ops.cast(-1e4, score.dtype))
+        seen = ops.cast(submatrix(self.closed, fields), "bool")[..., None]
+        score = ops.where(seen, score, ops.cast(-1e4, score.dtype))
         weight = ops.softmax(score, axis=-2)  # (N, V, V, H)
         x = ops.einsum("nijh,njfh->nifh", weight, x)  # (N, V, F, H)
-        return ops.reshape(x, shape) + ops.cast(self.bias, x.dtype)
+        return ops.reshape(x, (*shape[:-2], ops.shape(x)[1], self.units)) + ops.cast(self.bias, x.dtype)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)

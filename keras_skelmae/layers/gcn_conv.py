@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_skelmae.layers.graph import adjacency_matrix, check_edges
+from keras_skelmae.layers.graph import adjacency_matrix, check_edges, submatrix
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -18,6 +18,10 @@ class GCNConv(keras.layers.Layer):
         units: int, width of the output.
         edges: pairs of joint indices; the graph is undirected.
         kernel_initializer: initialiser of the kernel.
+
+    Call arguments:
+        inputs: ``(..., V, C)``.
+        fields: None, or the joints ``inputs`` holds and those wanted, see GINConv.
 
     Input shape:
         ``(..., V, C)``, any number of leading axes (at least the batch).
@@ -50,8 +54,9 @@ class GCNConv(keras.layers.Layer):
         self.dense.build(input_shape)
         self.built = True
 
-    def call(self, inputs):
-        return self.dense(ops.matmul(ops.cast(self.propagation, inputs.dtype), inputs))  # (..., V, units)
+    def call(self, inputs, fields=None):
+        propagation = ops.cast(submatrix(self.propagation, fields), inputs.dtype)
+        return self.dense(ops.matmul(propagation, inputs))  # (..., V, units)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)

@@ -1,9 +1,10 @@
 """Graph isomorphism convolution on a fixed skeleton graph."""
 
 import keras
+import numpy as np
 from keras import ops
 
-from keras_skelmae.layers.graph import adjacency_matrix, check_edges, make_prelu
+from keras_skelmae.layers.graph import adjacency_matrix, check_edges, make_prelu, submatrix
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -20,6 +21,11 @@ class GINConv(keras.layers.Layer):
         hidden_units: int, width inside the MLP; ``units`` if None.
         train_epsilon: bool, whether ``eps`` is learned; it starts at 0.
         kernel_initializer: initialiser of both Dense kernels.
+
+    Call arguments:
+        inputs: ``(..., V, C)``.
+        fields: None, or (joints that ``inputs`` holds, joints wanted): int ``(V',)`` and ``(V'',)``; the first have to
+            contain the second and their neighbours. See :func:`receptive_fields`.
 
     Input shape:
         ``(..., V, C)``, any number of leading axes (at least the batch).
@@ -61,9 +67,12 @@ class GINConv(keras.layers.Layer):
         self.output_dense.build((*lead, hidden))
         self.built = True
 
-    def call(self, inputs):
-        neighbours = ops.matmul(ops.cast(self.adjacency, inputs.dtype), inputs)  # (..., V, C)
-        x = neighbours + (1 + ops.cast(self.epsilon, inputs.dtype)) * inputs  # (..., V, C)
+    def call(self, inputs, fields=None):
+        adjacency = ops.cast(submatrix(self.adjacency, fields), inputs.dtype)
+        itself = inputs
+        if fields is not None:
+            itself = ops.matmul(ops.cast(submatrix(np.eye(len(self.adjacency)), fields), inputs.dtype), inputs)
+        x = ops.matmul(adjacency, inputs) + (1 + ops.cast(self.epsilon, inputs.dtype)) * itself  # (..., V, C)
         x = self.activation(self.hidden(x))  # (..., V, hidden)
         return self.output_dense(x)  # (..., V, units)
 

@@ -28,6 +28,30 @@ def adjacency_matrix(edges, num_joints):
     return adjacency
 
 
+def receptive_fields(edges, num_joints, joints, num_layers):
+    """Which joints ``num_layers`` graph convolutions need to know for those wanted of the last.
+
+    Args:
+        edges: pairs of joint indices. num_joints: int. joints: the wanted ones, in any order.
+        num_layers: int.
+
+    Returns:
+        list of num_layers + 1 int32 arrays: the input's joints, each layer's, at the end ``joints`` as given.
+    """
+    closed = adjacency_matrix(edges, num_joints) + np.eye(num_joints, dtype="float32")
+    fields = [np.asarray(joints, "int32")]
+    for _ in range(num_layers):
+        fields.insert(0, np.flatnonzero(closed[fields[0]].any(axis=0)).astype("int32"))
+    return fields
+
+
+def submatrix(matrix, fields):
+    """Rows and columns of a (V, V) matrix for a convolution from the joints fields[0] to fields[1]; None = all."""
+    if fields is None:
+        return matrix
+    return ops.take(ops.take(matrix, fields[1], axis=0), fields[0], axis=1)
+
+
 def make_normalization(kind, name, dtype):
     """A normalisation layer over the last axis, or None."""
     if kind not in NORMALIZATIONS:

@@ -25,6 +25,9 @@ class GraphEncoder(keras.layers.Layer):
         inputs: ``(..., V, C)`` float.
         presence: None or bool ``(..., )`` matching leading axes of ``inputs``; True = present. Absent
             entries stay out of the batch statistics.
+        fields: None, or num_layers + 1 int arrays, the joints that ``inputs`` holds and those wanted of each layer, see
+            :func:`~keras_skelmae.layers.graph.receptive_fields`. Not with normalization "batch", whose statistics are
+            of all joints.
 
     Input shape:
         ``(..., V, C)``.
@@ -76,10 +79,11 @@ class GraphEncoder(keras.layers.Layer):
             shape = output
         self.built = True
 
-    def call(self, inputs, presence=None, training=None):
+    def call(self, inputs, presence=None, fields=None, training=None):
         x = inputs
-        for conv, norm, activation in self.blocks:
-            x = activation(normalize(norm, conv(x), presence, training))  # (..., V, units)
+        for index, (conv, norm, activation) in enumerate(self.blocks):
+            part = {} if fields is None else {"fields": fields[index:index + 2]}
+            x = activation(normalize(norm, conv(x, **part), presence, training))  # (..., V, units)
         return x
 
     def compute_output_shape(self, input_shape):

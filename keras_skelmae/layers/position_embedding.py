@@ -12,6 +12,10 @@ class PositionEmbedding(keras.layers.Layer):
         axis: int, -3 (frames) or -2 (joints) of ``(B, M, T, V, C)``.
         initializer: initialiser of the table.
 
+    Call arguments:
+        inputs: ``(B, M, T, V, C)``.
+        joints: None, or with axis -2 the int ``(V',)`` that ``inputs`` holds.
+
     Input shape:
         ``(B, M, T, V, C)``, the chosen axis of static size.
 
@@ -45,8 +49,9 @@ class PositionEmbedding(keras.layers.Layer):
         self.embedding = self.add_weight(shape=shape, initializer=self.initializer, name="embedding")
         self.built = True
 
-    def call(self, inputs):
-        return inputs + ops.cast(self.embedding, inputs.dtype)  # (B, M, T, V, C)
+    def call(self, inputs, joints=None):
+        embedding = self.embedding if joints is None else ops.take(self.embedding, joints, axis=-2)
+        return inputs + ops.cast(embedding, inputs.dtype)  # (B, M, T, V, C)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)

@@ -1,9 +1,13 @@
 """SkeletonMAE: the asymmetric graph masked autoencoder, as a functional model."""
 
+from types import SimpleNamespace
+
 import keras
+import numpy as np
 from keras import ops
 
 from keras_skelmae.layers import GraphEncoder, JointMasking, PositionEmbedding, SkeletonStreams
+from keras_skelmae.layers.graph import receptive_fields
 from keras_skelmae.losses import masked_mean_squared_error, reweighted_cosine_error, target_spread
 from keras_skelmae.models.joint_embedding import JointEmbedding, as_layout
 from keras_skelmae.models.settings import keep_settings
@@ -12,6 +16,82 @@ from keras_skelmae.models.skeleton_encoder import ENCODER_KEYS, SkeletonEncoder
 TARGETS = ("embedding", "coordinates", "motion")
 REMEDIES = ("none", "stop_gradient", "variance", "center")
 LOSSES = ("rce", "sce", "mse")
+
+
+SPREAD_FRAMES = 8
+
+
+def reconstruct(net, embedding, mask, needed=None, training=None):
+    """What SkeletonMAE gives out, from its layers; of all joints, or of the masked ones alone.
+
+    Args:
+        net: namespace of the layers and the settings that matter here. embedding: JointEmbedding on the keypoints.
+        mask: (B, M, T, V) bool.
+        needed: None, or see SkeletonMAE.needed_joints.
+        training: bool or None, as in Keras.
+
+    Returns:
+        dict of the model's outputs; with ``needed`` also ``some``, the targets of all joints in some frames, and with
+        an embedding target ``features``, what is embedded.
+    """
+    def at(x, joints, axis=3):
+        return x if joints is None else ops.take(x, joints, axis=axis)
+
+    masked, first, fields, decoder_fields = None, None, None, None
+    if needed is not None:
+        masked, fields, decoder_fields = needed["masked"], needed["encoder"], (needed["decoder"], needed["masked"])
+        first = fields[0]
+    presence = embedding.presence
+    here = ops.any(presence, axis=-1) if net.num_people > 1 else None  # (B, M, T)
+
+    # === Encoder ===
+    seen = embedding.features(ops.logical_and(presence, ops.logical_not(mask)), training=training)
+    x = net.masking(embedding.dense(at(seen, first)), joint_mask=at(mask, first))
+    if net.positions is not None:
+        x = net.positions(x) if first is None else net.positions(x, joints=first)
+    x = net.encoder(x, presence=here, training=training, **({} if fields is None else {"fields": fields}))
+
+    # === Decoder ===
+    x = net.encoder_to_decoder(x)
+    if net.remasking is not None:
+        if masked is not None:  # the encoder did without them, since a token takes their place
+            blank = ops.zeros_like(at(mask, masked), dtype=x.dtype)[..., None]  # (B, M, T, masked, 1)
+            x = ops.concatenate([ops.repeat(blank, x.shape[-1], axis=-1), x], axis=3)
+        x = net.remasking(x, joint_mask=mask if needed is None else at(mask, needed["decoder"]))
+    x = net.decoder(x, presence=here, training=training, **({} if needed is None else {"fields": decoder_fields}))
+    x = net.readout(x)
+
+    # === Target ===
+    extra = {}
+    if net.target == "embedding":
+        features = embedding.features(training=training)
+        stopped = ops.stop_gradient if net.remedy in ("stop_gradient", "center") else lambda vectors: vectors
+        goal = stopped(embedding.dense(at(features, masked)))
+        if needed is not None:
+            extra = {"features": features, "some": embedding.dense(features[:, :, ::SPREAD_FRAMES])}
+        if net.remedy == "center":  # the mean of embedded joints is the embedded mean
+            goal = goal - stopped(embedding.dense(ops.mean(features, axis=-2, keepdims=True)))
+            if needed is not None:
+                extra["some"] = extra["some"] - ops.mean(extra["some"], axis=-2, keepdims=True)
+    else:
+        if net.target == "coordinates":
+            goal = embedding.coordinates[..., :net.num_coordinates]
+        else:
+            goal = net.motion(embedding.coordinates, presence)
+        if needed is not None:
+            extra = {"some": goal[:, :, ::SPREAD_FRAMES]}
+            goal = at(goal, masked)
+    weight = ops.cast(ops.logical_and(at(mask, masked), at(presence, masked)), "float32")
+    return {"reconstruction": x, "target": goal, "weight": weight, **extra}
+
+
+def variance_of_dense(x, dense):
+    """Variance of each unit of a Dense layer over all of ``x`` (..., C), from the covariance of its C inputs."""
+    flat = ops.reshape(ops.cast(x, "float32"), (-1, x.shape[-1]))
+    flat = flat - ops.mean(flat, axis=0)
+    covariance = ops.matmul(ops.transpose(flat), flat) / ops.cast(ops.shape(flat)[0], "float32")
+    kernel = ops.cast(dense.kernel, "float32")
+    return ops.maximum(ops.sum(ops.matmul(covariance, kernel) * kernel, axis=0), 0)
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -64,45 +144,26 @@ class SkeletonMAE(keras.Model):
         shape = (num_people, num_frames, layout.num_joints, num_coordinates + bool(use_score))
 
         # === Layers ===
-        masking = JointMasking(name="masking")
-        encoder = GraphEncoder(units, edges, encoder_layers, normalization, backbone, name="encoder")
-        encoder_to_decoder = keras.layers.Dense(units, use_bias=False, name="encoder_to_decoder")
-        remasking = JointMasking(name="remasking") if remask else None
-        decoder = GraphEncoder(units, edges, 1, normalization, backbone, name="decoder")
         width = units if target == "embedding" else num_coordinates
-        readout = keras.layers.Dense(width, name="readout", dtype="float32")
+        net = SimpleNamespace(
+            masking=JointMasking(name="masking"),
+            positions=PositionEmbedding(axis=-2, name="joint_positions") if joint_positions else None,
+            encoder=GraphEncoder(units, edges, encoder_layers, normalization, backbone, name="encoder"),
+            encoder_to_decoder=keras.layers.Dense(units, use_bias=False, name="encoder_to_decoder"),
+            remasking=JointMasking(name="remasking") if remask else None,
+            decoder=GraphEncoder(units, edges, 1, normalization, backbone, name="decoder"),
+            readout=keras.layers.Dense(width, name="readout", dtype="float32"),
+            motion=SkeletonStreams(["motion"], num_coordinates, edges, name="motion_target"),
+            target=target, remedy=remedy, num_people=num_people, num_coordinates=num_coordinates)
 
         # === Functional graph ===
         keypoints = keras.Input(shape, name="keypoints")
         mask = keras.Input(shape[:-1], dtype="bool", name="mask")
-        embedding = JointEmbedding(keypoints, layout, units=units, num_coordinates=num_coordinates,
-                                   normalize=normalize, image_size=image_size, streams=streams)
-        presence = embedding.presence
-        here = None
-        if num_people > 1:
-            here = ops.any(presence, axis=-1)  # (B, M, T)
-        x = masking(embedding(visible=ops.logical_and(presence, ops.logical_not(mask))), joint_mask=mask)
-        if joint_positions:
-            x = PositionEmbedding(axis=-2, name="joint_positions")(x)
-        x = encoder(x, presence=here)
-        x = encoder_to_decoder(x)
-        if remask:
-            x = remasking(x, joint_mask=mask)
-        x = readout(decoder(x, presence=here))
-        if target == "embedding":
-            goal = embedding()
-            if remedy in ("stop_gradient", "center"):
-                goal = ops.stop_gradient(goal)
-            if remedy == "center":
-                goal = goal - ops.mean(goal, axis=-2, keepdims=True)
-        elif target == "coordinates":
-            goal = embedding.coordinates[..., :num_coordinates]
-        else:
-            motion = SkeletonStreams(["motion"], num_coordinates, edges, name="motion_target")
-            goal = motion(embedding.coordinates, presence)
-        outputs = {"reconstruction": x, "target": goal,
-                   "weight": ops.cast(ops.logical_and(mask, presence), "float32")}
+        net.embedding = JointEmbedding(keypoints, layout, units=units, num_coordinates=num_coordinates,
+                                       normalize=normalize, image_size=image_size, streams=streams)
+        outputs = reconstruct(net, net.embedding, mask)
         super().__init__(inputs={"keypoints": keypoints, "mask": mask}, outputs=outputs, name=name, **kwargs)
+        self._net = net
 
         # === Config ===
         keep_settings(self, layout=layout, num_coordinates=num_coordinates, use_score=use_score, num_frames=num_frames,
@@ -116,17 +177,51 @@ class SkeletonMAE(keras.Model):
     def metrics(self):
         return [*super().metrics, self.spread_tracker]
 
+    def call(self, inputs, training=None, mask=None):
+        if "needed" not in inputs:
+            return super().call(inputs, training=training, mask=mask)
+        return reconstruct(self._net, self._net.embedding.on(inputs["keypoints"]), inputs["mask"], inputs["needed"],
+                           training)
+
+    def needed_joints(self, mask):
+        """Where a batch shares one mask: the joints that the loss depends on, as a further input.
+
+        The model computes them alone if its inputs hold this under ``needed``; the loss and its gradients are the same
+        but for rounding. Outputs are then of the masked joints only.
+
+        Args:
+            mask: bool ``(V,)``, True = masked in all frames of the batch.
+
+        Returns:
+            dict of int32 arrays: ``masked`` joints; ``encoder``, a tuple of those of its input and its layers;
+            ``decoder``, those of its input. None if all joints are needed: with batch statistics, or nothing masked.
+        """
+        masked = np.flatnonzero(mask).astype("int32")
+        if self.normalization == "batch" or not len(masked):
+            return None
+        around, _ = receptive_fields(self.layout.edges, self.layout.num_joints, masked, 1)
+        border = np.setdiff1d(around, masked).astype("int32") if self.remask else around
+        if not len(border):
+            return None
+        encoder = receptive_fields(self.layout.edges, self.layout.num_joints, border, self.encoder_layers)
+        decoder = np.concatenate([masked, border]) if self.remask else border
+        return {"decoder": decoder, "encoder": tuple(encoder), "masked": masked}
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         target, weight = y_pred["target"], y_pred["weight"]
-        self.spread_tracker.update_state(target_spread(target, ops.ones_like(weight)))
+        some = y_pred["some"] if "some" in y_pred else target[:, :, ::SPREAD_FRAMES]  # enough for a mean
+        self.spread_tracker.update_state(target_spread(some, ops.ones_like(some[..., 0])))
         if self.loss_function == "mse":
             loss = masked_mean_squared_error(target, y_pred["reconstruction"], weight)
         else:
             reduction = "paper" if self.loss_function == "rce" else "mean"
             loss = reweighted_cosine_error(target, y_pred["reconstruction"], weight, self.beta, reduction)
         if self.target == "embedding" and self.remedy == "variance":
-            flat = ops.reshape(ops.cast(target, "float32"), (-1, self.units))
-            loss = loss + ops.mean(ops.relu(1 - ops.sqrt(ops.var(flat, axis=0) + 1e-4)))
+            if "features" in y_pred:
+                variance = variance_of_dense(y_pred["features"], self._net.embedding.dense)
+            else:
+                variance = ops.var(ops.reshape(ops.cast(target, "float32"), (-1, self.units)), axis=0)
+            loss = loss + ops.mean(ops.relu(1 - ops.sqrt(variance + 1e-4)))
         return loss
 
     @property
