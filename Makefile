@@ -9,7 +9,7 @@ EVERYWHERE := -q -m 'not slow' -k 'not fresh_process' $(CORE)
 # Each of these compiles a training step of its own, which takes JAX most of the time; tests/backends trains with it too.
 JAX_LEAVES := --deselect tests/keras_skelmae/test_models.py::test_pretraining_lowers_its_loss
 
-.PHONY: venv demo test test-jax test-torch fuzz lint docs clean
+.PHONY: venv demo test test-jax test-torch fuzz bench lint docs clean
 
 venv: $(STAMP)
 
@@ -39,6 +39,10 @@ FUZZ_COUNT ?= 20000
 fuzz: $(STAMP)  # damaged inputs through every reader; FUZZ_COUNT=500000 FUZZ_SEED=1 for an hour of others
 	$(BIN)/python benchmarks/fuzz_readers.py --count $(FUZZ_COUNT) --seed $(or $(FUZZ_SEED),0)
 	$(BIN)/python benchmarks/fuzz_models.py --count $(FUZZ_COUNT) --seed $(or $(FUZZ_SEED),0)
+
+bench: $(STAMP)  # a short form into bench/; PEERS=torch_reference.py for PyTorch beside it
+	mkdir -p bench
+	$(BIN)/python benchmarks/run.py --short --output bench $(if $(PEERS),--peers $(PEERS))
 
 docs: $(STAMP)  # runs the tutorial for its pictures, then builds site/; some minutes
 	$(BIN)/python -m pip install --quiet -e '.[docs]'

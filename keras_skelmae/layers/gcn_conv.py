@@ -2,9 +2,8 @@
 
 import keras
 import numpy as np
-from keras import ops
 
-from keras_skelmae.layers.graph import adjacency_matrix, check_edges, submatrix
+from keras_skelmae.layers.graph import adjacency_matrix, check_edges, check_joint_axis, propagate, submatrix
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -18,6 +17,7 @@ class GCNConv(keras.layers.Layer):
         units: int, width of the output.
         edges: pairs of joint indices; the graph is undirected.
         kernel_initializer: initialiser of the kernel.
+        joint_axis: int, where V stands, see GINConv.
 
     Call arguments:
         inputs: ``(..., V, C)``.
@@ -39,14 +39,16 @@ class GCNConv(keras.layers.Layer):
         Kipf and Welling, "Semi-Supervised Classification with Graph Convolutional Networks", ICLR 2017.
     """
 
-    def __init__(self, units, edges, kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(self, units, edges, kernel_initializer="glorot_uniform", joint_axis=-2, **kwargs):
         super().__init__(**kwargs)
         self.units = units
         self.edges = check_edges(edges)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.joint_axis = check_joint_axis(joint_axis)
 
     def build(self, input_shape):
-        closed = adjacency_matrix(self.edges, input_shape[-2]) + np.eye(input_shape[-2], dtype="float32")
+        joints = input_shape[self.joint_axis]
+        closed = adjacency_matrix(self.edges, joints) + np.eye(joints, dtype="float32")
         degree = closed.sum(axis=1)
         self.propagation = closed / np.sqrt(np.outer(degree, degree))  # (V, V)
         self.dense = keras.layers.Dense(self.units, name="dense", dtype=self.dtype_policy,
@@ -55,12 +57,13 @@ class GCNConv(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, fields=None):
-        propagation = ops.cast(submatrix(self.propagation, fields), inputs.dtype)
-        return self.dense(ops.matmul(propagation, inputs))  # (..., V, units)
+        propagation = submatrix(self.propagation, fields)
+        return self.dense(propagate(propagation, inputs, self.joint_axis))  # (..., V, units)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
 
     def get_config(self):
         return {**super().get_config(), "units": self.units, "edges": self.edges,
-                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}
+                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+                "joint_axis": self.joint_axis}

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_skelmae.layers.graph import adjacency_matrix, check_edges, make_prelu, submatrix
+from keras_skelmae.layers.graph import adjacency_matrix, check_edges, check_joint_axis, make_prelu, propagate, submatrix
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -21,6 +21,7 @@ class GINConv(keras.layers.Layer):
         hidden_units: int, width inside the MLP; ``units`` if None.
         train_epsilon: bool, whether ``eps`` is learned; it starts at 0.
         kernel_initializer: initialiser of both Dense kernels.
+        joint_axis: int, where V stands: -2, or 0 as GraphEncoder has it, in front of all else.
 
     Call arguments:
         inputs: ``(..., V, C)``.
@@ -44,17 +45,18 @@ class GINConv(keras.layers.Layer):
     """
 
     def __init__(self, units, edges, hidden_units=None, train_epsilon=True,
-                 kernel_initializer="glorot_uniform", **kwargs):
+                 kernel_initializer="glorot_uniform", joint_axis=-2, **kwargs):
         super().__init__(**kwargs)
         self.units = units
         self.edges = check_edges(edges)
         self.hidden_units = hidden_units
         self.train_epsilon = train_epsilon
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.joint_axis = check_joint_axis(joint_axis)
 
     def build(self, input_shape):
         hidden = self.hidden_units or self.units
-        self.adjacency = adjacency_matrix(self.edges, input_shape[-2])
+        self.adjacency = adjacency_matrix(self.edges, input_shape[self.joint_axis])
         self.epsilon = self.add_weight(shape=(), initializer="zeros", trainable=self.train_epsilon, name="epsilon")
         lead = tuple(input_shape[:-1])
         self.hidden = keras.layers.Dense(hidden, name="hidden", dtype=self.dtype_policy,
@@ -68,11 +70,11 @@ class GINConv(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, fields=None):
-        adjacency = ops.cast(submatrix(self.adjacency, fields), inputs.dtype)
+        x = propagate(submatrix(self.adjacency, fields), inputs, self.joint_axis)  # (..., V, C)
         itself = inputs
         if fields is not None:
-            itself = ops.matmul(ops.cast(submatrix(np.eye(len(self.adjacency)), fields), inputs.dtype), inputs)
-        x = ops.matmul(adjacency, inputs) + (1 + ops.cast(self.epsilon, inputs.dtype)) * itself  # (..., V, C)
+            itself = propagate(submatrix(np.eye(len(self.adjacency)), fields), inputs, self.joint_axis)
+        x = x + (1 + ops.cast(self.epsilon, inputs.dtype)) * itself
         x = self.activation(self.hidden(x))  # (..., V, hidden)
         return self.output_dense(x)  # (..., V, units)
 
@@ -82,4 +84,5 @@ class GINConv(keras.layers.Layer):
     def get_config(self):
         return {**super().get_config(), "units": self.units, "edges": self.edges,
                 "hidden_units": self.hidden_units, "train_epsilon": self.train_epsilon,
-                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}
+                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+                "joint_axis": self.joint_axis}

@@ -52,6 +52,23 @@ def submatrix(matrix, fields):
     return ops.take(ops.take(matrix, fields[1], axis=0), fields[0], axis=1)
 
 
+def propagate(matrix, x, joint_axis=-2):
+    """(V'', V') times the features of V' joints that stand on ``joint_axis``, -2 or 0."""
+    matrix = ops.cast(matrix, x.dtype)
+    if joint_axis == -2:
+        return ops.matmul(matrix, x)
+    shape = ops.shape(x)
+    x = ops.matmul(matrix, ops.reshape(x, (shape[0], -1)))  # one large product in place of many small ones
+    return ops.reshape(x, (ops.shape(matrix)[0], *shape[1:]))
+
+
+def check_joint_axis(axis):
+    """``axis``, or ValueError."""
+    if axis not in (-2, 0):
+        raise ValueError(f"joint_axis: expected -2 or 0, found {axis!r}")
+    return axis
+
+
 def make_normalization(kind, name, dtype):
     """A normalisation layer over the last axis, or None."""
     if kind not in NORMALIZATIONS:

@@ -1,6 +1,7 @@
 """A stack of graph convolutions: the encoder (several) and the decoder (one) of SkeletonMAE."""
 
 import keras
+from keras import ops
 
 from keras_skelmae.layers.gat_conv import GATConv
 from keras_skelmae.layers.gcn_conv import GCNConv
@@ -8,6 +9,7 @@ from keras_skelmae.layers.gin_conv import GINConv
 from keras_skelmae.layers.graph import NORMALIZATIONS, check_edges, make_normalization, make_prelu, normalize
 
 BACKBONES = {"gin": GINConv, "gcn": GCNConv, "gat": GATConv}
+JOINTS_FIRST = ("gin", "gcn")  # with the joints in front one large matrix product sums the neighbours of all frames
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -61,10 +63,12 @@ class GraphEncoder(keras.layers.Layer):
 
     def build(self, input_shape):
         self.blocks = []
-        shape = tuple(input_shape)
+        shape, options = tuple(input_shape), {"dtype": self.dtype_policy}
+        if self.backbone in JOINTS_FIRST:
+            shape, options["joint_axis"] = (shape[-2], *shape[:-2], shape[-1]), 0
         output = (*shape[:-1], self.units)
         for index in range(self.num_layers):
-            conv = BACKBONES[self.backbone](self.units, self.edges, name=f"conv_{index}", dtype=self.dtype_policy)
+            conv = BACKBONES[self.backbone](self.units, self.edges, name=f"conv_{index}", **options)
             norm = make_normalization(self.normalization, f"norm_{index}", self.dtype_policy)
             activation = make_prelu(len(shape), f"activation_{index}", self.dtype_policy)
             conv.build(shape)
@@ -80,11 +84,14 @@ class GraphEncoder(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, presence=None, fields=None, training=None):
-        x = inputs
+        x, first = inputs, self.backbone in JOINTS_FIRST
+        if first:
+            x = ops.moveaxis(x, -2, 0)  # (V, ..., C)
+            presence = None if presence is None else ops.expand_dims(presence, 0)
         for index, (conv, norm, activation) in enumerate(self.blocks):
             part = {} if fields is None else {"fields": fields[index:index + 2]}
             x = activation(normalize(norm, conv(x, **part), presence, training))  # (..., V, units)
-        return x
+        return ops.moveaxis(x, 0, -2) if first else x
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)

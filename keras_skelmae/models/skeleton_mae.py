@@ -201,8 +201,6 @@ class SkeletonMAE(keras.Model):
             return None
         around, _ = receptive_fields(self.layout.edges, self.layout.num_joints, masked, 1)
         border = np.setdiff1d(around, masked).astype("int32") if self.remask else around
-        if not len(border):
-            return None
         encoder = receptive_fields(self.layout.edges, self.layout.num_joints, border, self.encoder_layers)
         decoder = np.concatenate([masked, border]) if self.remask else border
         return {"decoder": decoder, "encoder": tuple(encoder), "masked": masked}

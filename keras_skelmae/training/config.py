@@ -49,6 +49,7 @@ class Config:
     mask_parts: tuple = ()  # names; empty = drawn
     num_masked: int = 0  # parts or joints; 0 = drawn (parts) or half of the joints
     mask_frames: int = 0  # frames that share a draw; 0 = the whole clip
+    mask_sequences: int = 1  # that share a draw; 0 = the whole batch, which is faster with normalization = "layer"
     # recognition
     num_layers: int = 3  # M
     share_people: bool = False
@@ -88,6 +89,8 @@ class Config:
     clip_norm: float = 0.0
     epochs: int = 50
     batch_size: int = 128
+    accumulate: int = 1  # steps whose gradients are averaged before the weights change
+    steps_per_execution: int = 1  # steps that are handed to TensorFlow or JAX together
     ema: float = 0.0  # momentum of the weights' moving average; 0 = none
     validation_fraction: float = 0.1
     validation_every: int = 1  # epochs; the last one always is validated
@@ -100,7 +103,9 @@ class Config:
         return "".join(f"{key} = {json.dumps(value)}\n" for key, value in dataclasses.asdict(self).items())
 
 
-COUNTS = ("epochs", "batch_size", "num_frames", "units", "encoder_layers", "num_layers", "validation_every")
+COUNTS = ("epochs", "batch_size", "num_frames", "units", "encoder_layers", "num_layers", "validation_every",
+          "accumulate", "steps_per_execution")
+NATURALS = ("people", "num_masked", "mask_frames", "mask_sequences", "warmup_epochs", "frozen_epochs", "head_units")
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 CHOICES = {
     "time_pooling": ("mean", "mean+max"),
@@ -133,8 +138,8 @@ def _convert(key, value, source):
         raise ConfigError(f"{source}: {key}: expected {kind.__name__}, found {value!r}")
     if key in CHOICES and value not in CHOICES[key]:
         raise ConfigError(f"{source}: {key}: expected one of {', '.join(CHOICES[key])}, found {value!r}")
-    if key in COUNTS and value < 1:
-        raise ConfigError(f"{source}: {key}: expected at least 1, found {value!r}")
+    if key in (*COUNTS, *NATURALS) and value < (key in COUNTS):
+        raise ConfigError(f"{source}: {key}: expected at least {int(key in COUNTS)}, found {value!r}")
     return value
 
 

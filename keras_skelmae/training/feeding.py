@@ -12,7 +12,7 @@ from skelmae_datasets.sampling import (
 )
 from skelmae_datasets.transforms import joint_noise, random_flip, random_rotate, random_scale, random_shear
 
-CACHE_BYTES = 2 * 2**30
+CACHE_BYTES = 2**27  # memory stays level however large the store
 SAMPLINGS = ("uniform", "stretch")
 AUGMENTATIONS = ("crop_min", "rotate", "scale", "shear", "joint_noise", "flip")
 
@@ -53,7 +53,8 @@ class SkeletonBatches(keras.utils.PyDataset):
         batch_size, num_frames, num_people: ints; absent people are zeros.
         use_score: bool, keep the confidence channel.
         training: bool.
-        masked: None, or a dict with mask ("parts", "joints" or "motion"), mask_parts, num_masked, mask_frames.
+        masked: None, or a dict with mask ("parts", "joints" or "motion"), mask_parts, num_masked, mask_frames,
+            mask_sequences.
         contrast: None, or a dict with node_drop, the share of the joints that each person of a view is without, below
             1, and part_drop, how probable it is that a person of a view is without one whole body part.
         each_person: bool, every person of a sequence is a sequence of its own (pre-training).
@@ -75,7 +76,9 @@ class SkeletonBatches(keras.utils.PyDataset):
         if use_score and not self.store.has_score:
             raise ValueError(f"{self.store.path}: use_score: expected a score channel, found {self.store.channels}")
         self.channels = self.dims + bool(use_score)
-        self.training, self.masked, self.num_clips = training, masked, num_clips
+        self.training, self.num_clips = training, num_clips
+        self.masked = None if masked is None else {**DEFAULT_MASK, **masked}
+        self.needed = None  # SkeletonMAE.needed_joints, where a batch shares a mask
         if sampling not in SAMPLINGS:
             raise ValueError(f"sampling: expected one of {SAMPLINGS}, found {sampling!r}")
         self.sampling = sampling
@@ -162,7 +165,9 @@ class SkeletonBatches(keras.utils.PyDataset):
             return ({name: self._view(self._keypoints(chosen, rng), rng) for name in ("keypoints", "other")},)
         x = self._keypoints(chosen, rng)
         if self.masked is not None:
-            return ({"keypoints": x, "mask": self._mask(x, rng)},)
+            mask = self._mask(x, rng)
+            needed = {"needed": self.needed(mask[0, 0, 0])} if self.needed and self.shares_mask else {}
+            return ({"keypoints": x, "mask": mask, **needed},)
         labels = np.repeat(self.store.labels[[index for index, _ in chosen]], len(x) // len(chosen))
         return x, np.eye(len(self.store.classes), dtype=np.float32)[labels]
 
@@ -206,24 +211,35 @@ class SkeletonBatches(keras.utils.PyDataset):
             x = joint_noise(x, rng, amount("joint_noise"), self.dims)
         return x
 
+    @property
+    def shares_mask(self):
+        """Whether one mask holds for all sequences, people and frames of a batch."""
+        mask = self.masked
+        if mask is None or mask["mask"] == "parts" and mask["mask_parts"]:
+            return mask is not None
+        whole = mask["mask_frames"] in (0, self.num_frames) and mask["mask_sequences"] in (0, self.batch_size)
+        return whole and self.num_people == 1
+
     def _mask(self, x, rng):
         """(B, M, T, V) bool; True = masked, to be reconstructed."""
         settings = self.masked
         batch, people, frames, joints = x.shape[:4]
         lasts = settings["mask_frames"] or frames
-        draws = (batch, people, -(-frames // lasts))
+        share = min(settings["mask_sequences"] or batch, batch)
+        draws = (-(-batch // share), people, -(-frames // lasts))
         if settings["mask"] == "joints":
             mask = sample_joint_masks(joints, draws, settings["num_masked"] or joints // 2, rng, per_frame=True)
         elif settings["mask"] == "motion":
             intensity = np.add.reduceat(motion_intensity(x, self.dims), range(0, frames, lasts), axis=2)
+            intensity = np.add.reduceat(intensity, range(0, batch, share), axis=0)
             mask = sample_motion_masks(intensity, settings["num_masked"] or joints // 2, rng)
         else:
             mask = sample_part_masks(self.store.layout, draws, rng, num_parts=settings["num_masked"] or None,
                                      parts=list(settings["mask_parts"]) or None, per_frame=True)
-        return np.repeat(mask, lasts, axis=2)[:, :, :frames]
+        return np.repeat(np.repeat(mask, lasts, axis=2)[:, :, :frames], share, axis=0)[:batch]
 
 
-DEFAULT_MASK = {"mask": "parts", "mask_parts": (), "num_masked": 0, "mask_frames": 0}
+DEFAULT_MASK = {"mask": "parts", "mask_parts": (), "num_masked": 0, "mask_frames": 0, "mask_sequences": 1}
 DEFAULT_VIEW = {"node_drop": 0.2, "part_drop": 0.0}
 
 

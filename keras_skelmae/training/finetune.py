@@ -10,7 +10,7 @@ from keras_skelmae.models import STRLClassifier, transfer_weights
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
 from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.mirroring import classes_are_symmetric
-from keras_skelmae.training.optimization import JIT, in_precision, make_optimizer
+from keras_skelmae.training.optimization import compile_options, in_precision
 from keras_skelmae.training.pretrain import augmentation, people_count, trunk_options
 from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import Run, file_digest, ids_digest, load_model, model_file
@@ -140,7 +140,7 @@ def _finetune(store, train, validation, run, config, encoder, metrics, verbose, 
     def prepare(first, settings):
         for layer in learned:
             layer.trainable = first > 0 or not config.frozen_epochs
-        model.compile(optimizer=make_optimizer(settings, data.num_batches_of_epoch), jit_compile=JIT[config.jit],
+        model.compile(**compile_options(settings, data.num_batches_of_epoch),
                       weighted_metrics=["accuracy"],  # several devices fill a last batch up with rows of weight 0
                       loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing,
                                                                 reduction="mean_with_sample_weight"))

@@ -46,14 +46,17 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def make_optimizer(config, steps_per_epoch):
-    """The optimiser a Config asks for."""
-    rate = WarmupSchedule(config.learning_rate, config.epochs * steps_per_epoch,
-                          config.warmup_epochs * steps_per_epoch, config.schedule,
-                          [epoch * steps_per_epoch for epoch in config.step_epochs])
+    """The optimiser a Config asks for; its schedule counts changes of the weights."""
+    steps_per_epoch = steps_per_epoch / config.accumulate
+    rate = WarmupSchedule(config.learning_rate, round(config.epochs * steps_per_epoch),
+                          round(config.warmup_epochs * steps_per_epoch), config.schedule,
+                          [round(epoch * steps_per_epoch) for epoch in config.step_epochs])
     common = {"learning_rate": rate, "weight_decay": config.weight_decay or None,
               "global_clipnorm": config.clip_norm or None}
-    if config.ema:
-        common.update(use_ema=True, ema_momentum=config.ema)
+    if config.accumulate > 1:
+        common["gradient_accumulation_steps"] = config.accumulate
+    if config.ema:  # Keras averages after every step, with accumulated gradients too
+        common.update(use_ema=True, ema_momentum=config.ema ** (1 / config.accumulate))
     if config.optimizer == "sgd":
         return keras.optimizers.SGD(momentum=config.momentum, nesterov=config.nesterov, **common)
     if config.optimizer == "adamw":
@@ -65,6 +68,26 @@ def make_optimizer(config, steps_per_epoch):
 
 
 JIT = {"auto": "auto", "on": True, "off": False}
+WIDE = 32  # units from which on compiling saves more than it costs, see benchmarks/RESULTS.md
+
+
+def compiled(config):
+    """``jit_compile`` for Keras, whose own "auto" never compiles with TensorFlow on a CPU."""
+    if config.jit == "auto" and keras.config.backend() == "tensorflow":
+        return config.units >= WIDE
+    return JIT[config.jit]
+
+
+def compile_options(config, steps_per_epoch):
+    """Arguments of ``keras.Model.compile`` that a Config decides on.
+
+    Raises:
+        ValueError: several steps an execution with PyTorch.
+    """
+    if config.steps_per_execution > 1 and keras.config.backend() == "torch":
+        raise ValueError(f"steps_per_execution: expected 1 with the torch backend, found {config.steps_per_execution}")
+    return {"optimizer": make_optimizer(config, steps_per_epoch), "jit_compile": compiled(config),
+            "steps_per_execution": config.steps_per_execution}
 
 
 def in_precision(function):

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 
 from keras_skelmae.models import ContrastiveEncoder, SkeletonMAE, STRLAutoencoder, STRLSiamese
+from keras_skelmae.training.devices import device_count
 from keras_skelmae.training.feeding import AUGMENTATIONS, DEFAULT_MASK, DEFAULT_VIEW, SequenceSource, SkeletonBatches
 from keras_skelmae.training.fitting import fit
-from keras_skelmae.training.optimization import JIT, in_precision, make_optimizer
+from keras_skelmae.training.optimization import compile_options, in_precision
 from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import Run, ids_digest
 
@@ -100,8 +101,11 @@ def _pretrain(store, split, run, config, verbose, callbacks, minutes):
                             loss_function=config.loss_function, remask=config.remask,
                             **shared_model_options(store, config))
 
+    if masked and not trunk and device_count() == 1:
+        data.needed = model.needed_joints if model.normalization != "batch" else None
+
     def prepare(_, settings):
-        model.compile(optimizer=make_optimizer(settings, data.num_batches_of_epoch), jit_compile=JIT[config.jit])
+        model.compile(**compile_options(settings, data.num_batches_of_epoch))
 
     watch = [EpochLine(len(data) * data.batch_size)] if verbose else []
     history, seconds = fit(model, data, run, [(0, config)], prepare, callbacks=[*watch, *callbacks], minutes=minutes)

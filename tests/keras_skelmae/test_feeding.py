@@ -90,6 +90,28 @@ def test_random_joints_have_equal_counts(store):
     assert (batch["mask"][:, :, 0] != batch["mask"][:, :, 1]).any()
 
 
+@pytest.mark.parametrize("kind", ["parts", "joints", "motion"])
+def test_sequences_share_a_mask(kind, store):
+    options = {"num_frames": FRAMES, "batch_size": 5, "num_people": 1}
+    for share, starts in ((0, [0]), (2, [0, 2, 4]), (1, list(range(5)))):
+        data = batches(store, "train", masked={"mask": kind, "num_masked": 2, "mask_sequences": share}, **options)
+        mask = data[0][0]["mask"]
+        changes = [row for row in range(1, 5) if (mask[row] != mask[row - 1]).any()]
+        assert set(changes) <= set(starts) and (share == 0 or changes)
+        assert data.shares_mask == (share == 0)
+
+
+def test_what_is_needed_comes_with_a_shared_mask_alone(store):
+    for people, mask, there in ((1, {"mask_sequences": 0}, True), (2, {"mask_sequences": 0}, False), (1, {}, False),
+                                (2, {"mask_parts": ("torso", "head")}, True)):
+        data = batches(store, "train", num_frames=FRAMES, batch_size=4, num_people=people, masked=mask)
+        data.needed = np.flatnonzero
+        inputs, = data[1]
+        assert ("needed" in inputs) == there
+        if there:
+            assert (inputs["mask"] == np.isin(np.arange(17), inputs["needed"])).all()
+
+
 @pytest.mark.parametrize(("lasts", "draws"), [(0, 1), (3, 3), (1, 8)])
 def test_motion_masks_share_a_draw_over_a_stretch(lasts, draws, store):
     data = batches(store, "train", num_frames=FRAMES, batch_size=8, seed=1,

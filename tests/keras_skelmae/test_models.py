@@ -112,6 +112,42 @@ def test_pretraining_lowers_its_loss(loss, target, remedy):
     assert 0 <= history["target_spread"][-1] <= 1
 
 
+@pytest.mark.parametrize(("joints", "options"), [
+    ((7, 9), {}), ((8, 10, 13), {"remask": False, "remedy": "center"}), (range(17), {"remedy": "none"}),
+    ((0,), {"backbone": "gcn", "target": "coordinates", "loss_function": "mse", "num_people": 2}),
+    ((13, 15, 4), {"backbone": "gat", "target": "motion", "loss_function": "sce", "normalization": "none"}),
+    ((5, 11), {"joint_positions": True, "streams": ("joint", "motion"), "remedy": "stop_gradient"}),
+])
+def test_only_what_the_loss_depends_on_gives_the_same_step(joints, options):
+    options = {"num_people": 1, "normalization": "layer", **SMALL, **options}
+    keras.utils.set_random_seed(0)
+    mae = SkeletonMAE("coco17", **options)
+    x = masked(clips(people=options["num_people"]), joints)
+    x["keypoints"][0, :, 3] = x["keypoints"][1, :, :, 4] = 0
+    whole, results = mae.get_weights(), []
+    needed = mae.needed_joints(x["mask"][0, 0, 0])
+    for inputs in (x, {**x, "needed": needed}):
+        mae.set_weights(whole)
+        mae.compile(optimizer=keras.optimizers.SGD(0.1), jit_compile=JIT)
+        results.append((mae.train_on_batch(inputs, return_dict=True), mae.get_weights()))
+    for one, other in zip(results[0][1], results[1][1], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-5)
+    assert any((a != b).any() for a, b in zip(whole, results[0][1], strict=True))
+    sizes = [len(field) for field in needed["encoder"]]
+    assert sizes == sorted(sizes, reverse=True)
+    output = mae({**x, "needed": needed})
+    assert output["reconstruction"].shape[3] == output["weight"].shape[3] == len(joints)
+
+
+def test_the_receptive_field_of_an_arm():
+    mae = SkeletonMAE("coco17", **{**SMALL, "normalization": "layer"})
+    needed = mae.needed_joints(masked(clips(1), (7, 9))["mask"][0, 0, 0])
+    assert [field.tolist() for field in needed["encoder"]] == [[0, 1, 2, 5, 6, 7, 9, 11, 13], [0, 5, 7, 11], [5]]
+    assert (needed["decoder"].tolist(), needed["masked"].tolist()) == ([7, 9, 5], [7, 9])
+    assert SkeletonMAE("coco17", **SMALL).needed_joints(np.arange(17) == 3) is None  # statistics of all joints
+
+
 def test_an_empty_second_person_changes_nothing_but_for_rounding_in_the_body_network():
     one, two = (STRLClassifier("coco17", 4, share_people=True, **{**BODY, "num_people": people}) for people in (1, 2))
     for layer in one.layers:

@@ -1,5 +1,6 @@
 """Configuration, held-out parts, figures, and the two trainings with what they leave behind."""
 
+import csv
 import dataclasses
 import json
 
@@ -9,7 +10,7 @@ import pytest
 
 from keras_skelmae.export import export_model
 from keras_skelmae.losses import reweighted_cosine_error
-from keras_skelmae.models import SkeletonMAE
+from keras_skelmae.models import SkeletonMAE, STRLClassifier
 from keras_skelmae.models.strl_autoencoder import TRUNK_KEYS
 from keras_skelmae.training import (
     RECIPES,
@@ -22,8 +23,9 @@ from keras_skelmae.training import (
     resolve_config,
 )
 from keras_skelmae.training.evaluation import load_classifier, predict_store, scores
+from keras_skelmae.training.feeding import SkeletonBatches
 from keras_skelmae.training.finetune import hold_out, phases
-from keras_skelmae.training.optimization import WarmupSchedule
+from keras_skelmae.training.optimization import WarmupSchedule, compile_options, make_optimizer
 from keras_skelmae.training.runs import Run, load_model
 from skelmae_datasets import DataError, SkeletonStore, convert_ntu
 from skelmae_datasets.store import StoreWriter
@@ -135,6 +137,63 @@ def test_losses_reductions_and_masks_are_settings(loss, reduction, mask, frames,
     overrides = (*TINY, f"loss_function={loss}", f"mask={mask}", f"mask_frames={frames}", "target=embedding",
                  "remedy=none", "beta=3")
     pretrain(data[0], "xsub_train", tmp_path, resolve_config("pretrain", overrides=overrides), verbose=False)
+
+
+def losses_of(folder):
+    with open(folder / "history.csv", newline="", encoding="utf-8") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def test_a_shared_mask_trains_the_same_by_what_it_needs(data, tmp_path, monkeypatch):
+    overrides = (*TINY, "normalization=layer", "mask_sequences=0", "batch_size=4")
+    config, calls, original = resolve_config("pretrain", overrides=overrides), [], SkeletonMAE.needed_joints
+    monkeypatch.setattr(SkeletonMAE, "needed_joints", lambda *given: calls.append(1) or original(*given))
+    pretrain(data[0], "xsub_train", tmp_path / "needed", config, verbose=False)
+    assert calls
+    monkeypatch.setattr(SkeletonBatches, "shares_mask", False)
+    calls.clear()
+    pretrain(data[0], "xsub_train", tmp_path / "all", config, verbose=False)
+    assert not calls
+    np.testing.assert_allclose(losses_of(tmp_path / "needed"), losses_of(tmp_path / "all"), rtol=1e-4)
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(data):
+    model = STRLClassifier(data[0].layout, 3, num_coordinates=3, num_people=1, num_frames=8, units=8, encoder_layers=1,
+                           num_layers=1, normalization="layer")
+    x = np.random.default_rng(0).normal(size=(8, 1, 8, model.layout.num_joints, 3)).astype("float32")
+    y, before, ends = np.eye(3, dtype="float32")[np.arange(8) % 3], model.get_weights(), []
+    for accumulate in (1, 4):
+        config = resolve_config("finetune", overrides=(f"accumulate={accumulate}", "schedule=constant",
+                                                       "warmup_epochs=0", "optimizer=sgd", "learning_rate=0.1"))
+        model.set_weights(before)
+        model.compile(**compile_options(config, accumulate), loss="categorical_crossentropy")
+        for rows in np.split(np.arange(8), accumulate):
+            model.train_on_batch(x[rows], y[rows])
+        ends.append(model.get_weights())
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert any((a != b).any() for a, b in zip(before, ends[0], strict=True))
+
+
+def test_accumulation_counts_changes_of_the_weights():
+    settings = [make_optimizer(resolve_config("finetune", overrides=(f"accumulate={n}", "warmup_epochs=2", "epochs=10",
+                                                                     "ema=0.5")), 20).get_config() for n in (1, 4)]
+    rates = [values["learning_rate"]["config"] for values in settings]
+    assert [rate["total_steps"] for rate in rates] == [200, 50]
+    assert [rate["warmup_steps"] for rate in rates] == [40, 10]
+    assert settings[1]["ema_momentum"] ** 4 == pytest.approx(settings[0]["ema_momentum"])
+
+
+def test_several_steps_an_execution_train_the_same(data, tmp_path):
+    overrides = (*TINY, "batch_size=4", "steps_per_execution=3")
+    config = resolve_config("pretrain", overrides=overrides)
+    if keras.config.backend() == "torch":
+        with pytest.raises(ValueError, match="steps_per_execution: expected 1 with the torch backend, found 3"):
+            pretrain(data[0], "xsub_train", tmp_path, config, verbose=False)
+        return
+    pretrain(data[0], "xsub_train", tmp_path / "3", config, verbose=False)
+    pretrain(data[0], "xsub_train", tmp_path / "1", dataclasses.replace(config, steps_per_execution=1), verbose=False)
+    np.testing.assert_allclose(losses_of(tmp_path / "3"), losses_of(tmp_path / "1"), rtol=1e-5)
 
 
 def test_config_of_a_run_repeats_it_exactly(run, data):

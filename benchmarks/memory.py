@@ -1,0 +1,76 @@
+"""Peak memory and input waiting of a pre-training on COUNT synthetic sequences. Prints one JSON line.
+
+    python benchmarks/memory.py 1000
+    python benchmarks/memory.py 100000
+
+A store of COUNT sequences of 64 frames is written to a temporary folder, streamed through SkeletonBatches for a number
+of steps, and the same steps are timed on batches that were made before: the difference is what the step waited.
+"""
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from steps import Batches, Clock
+
+from keras_skelmae.models import SkeletonMAE
+from keras_skelmae.training.feeding import batches
+from skelmae_datasets import SkeletonStore
+from skelmae_datasets.store_writer import Sample, StoreWriter
+
+
+def write(path, count):
+    rng = np.random.default_rng(0)
+    walk = rng.normal(size=(1, 200, 17, 2)).cumsum(axis=1).astype("float16")
+    with StoreWriter(path, layout="coco17", classes=["a"], channels=("x", "y"), units="pixels",
+                     dtype="float16") as writer:
+        for number in range(count):
+            writer.append(Sample(f"s{number}", walk[:, number % 130:][:, :64], 0))
+        writer.set_splits({"train": [f"s{number}" for number in range(count)]})
+
+
+def median_step(model, data):
+    clock = Clock()
+    model.fit(data, verbose=0, shuffle=False, callbacks=[clock])
+    return float(np.median(np.diff(clock.times)[8:]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("count", type=int)
+    parser.add_argument("--steps", type=int, default=0, help="0 = one epoch")
+    parser.add_argument("--batch", type=int, default=32)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder) / "s.h5", options.count)
+        with SkeletonStore(Path(folder) / "s.h5") as store:
+            model = SkeletonMAE("coco17", num_people=1, normalization="layer")
+            model.compile(optimizer=keras.optimizers.Adam(1.5e-4))
+            data = batches(store, "train", masked={"mask_sequences": 0, "num_masked": 1}, num_people=1,
+                           batch_size=options.batch,
+                           augment={"rotate": 0.3, "scale": 0.1, "joint_noise": 0.01, "crop_min": 0.6})
+            data.needed = model.needed_joints
+            made = [data[number] for number in range(16)]
+            started = time.perf_counter()
+            for number in range(16, 31):
+                data[number]
+            making = (time.perf_counter() - started) / 15
+            median_step(model, Batches(made, 40))  # compiles
+            steps = min(options.steps or len(data), len(data))
+            data.order = data.order[:steps * options.batch]
+            data.items = [data.items[i] for i in data.order]
+            data.order = np.arange(len(data.items))
+            ready, streamed = median_step(model, Batches(made, 60)), median_step(model, data)
+            print(json.dumps({"sequences": options.count, "steps": steps, "step_ms": 1e3 * streamed,
+                              "ready_ms": 1e3 * ready, "making_ms": 1e3 * making,
+                              "waiting": max(0.0, 1 - ready / streamed),
+                              "peak_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""Our steps, what a PyTorch user would write, and the machine's own ceiling, side by side in one run.
+
+    python benchmarks/run.py --peers torch_reference.py --rounds 5
+    python benchmarks/run.py --short
+
+Every measurement is a process of its own. A round runs all of them in turn, so that a drift of the machine meets all
+alike; figures are medians over the rounds, ratios are taken within a round. Writes benchmarks/RESULTS.md and
+benchmarks/results.json. Keep the machine quiet.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+TASKS = {"pretrain": "pre-training step, batch 32", "finetune": "fine-tuning step, batch 32, two people",
+         "predict": "inference, batch 64, two people", "predict1": "inference, batch 1, two people"}
+PEERS = ("pyg", "dense", "dense-compiled")
+OURS = {  # (task, name) -> arguments of steps.py
+    ("pretrain", "one mask a batch"): ["pretrain", "--shared"],
+    ("pretrain", "one mask a batch, not compiled"): ["pretrain", "--shared", "--jit", "off"],
+    ("pretrain", "a mask a sequence"): ["pretrain"],
+    ("pretrain", "a mask a sequence, batch statistics"): ["pretrain", "--normalization", "batch"],
+    ("finetune", "one step"): ["finetune"],
+    ("finetune", "one step, not compiled"): ["finetune", "--jit", "off"],
+    ("finetune", "4 parts, gradients accumulated"): ["finetune", "--accumulate", "4"],
+    ("predict", "predict_on_batch"): ["predict", "--batch", "64"],
+    ("predict1", "predict_on_batch"): ["predict", "--batch", "1"],
+}
+ALL_BACKENDS = ("one step", "one mask a batch", "predict_on_batch")
+PREDICTION = """
+import json, sys, time, torch
+source, variant, batch, steps = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+scope = {"__name__": "peer"}
+exec(compile(open(source, encoding="utf-8").read().rsplit("main()", 1)[0], source, "exec"), scope)
+torch.manual_seed(0)
+model = scope["STRL"](scope["PygGIN" if variant == "pyg" else "DenseGIN"]).eval()
+net = torch.compile(model) if variant.endswith("compiled") else model
+x, times = torch.randn(batch, 2, scope["T"], scope["N"], scope["C"]), []
+with torch.inference_mode():
+    for step in range(3 + steps):
+        started = time.perf_counter()
+        net(x)
+        times.append(time.perf_counter() - started)
+times = sorted(times[3:])
+print(json.dumps({"step_s": times[len(times) // 2], "seq_per_s": batch / times[len(times) // 2]}))
+"""
+
+
+def call(command, backend="tensorflow"):
+    """The JSON object that a command prints last."""
+    environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, *map(str, command)], env=environment, capture_output=True, text=True,
+                          check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, command[:3]))}: {done.stderr.strip().splitlines()[-1]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def ceiling():
+    """GFLOP/s of a large product of matrices, GB/s of a large copy: the best of several."""
+    a = np.random.default_rng(0).normal(size=(3000, 3000)).astype("float32")
+    b = np.ones(1 << 26, "float32")
+    target = np.empty_like(b)
+    products, copies = [], []
+    for _ in range(5):
+        started = time.perf_counter()
+        a @ a
+        products.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        np.copyto(target, b)
+        copies.append(time.perf_counter() - started)
+    return {"gflops": 2 * 3000**3 / min(products) / 1e9, "GB_s": 2 * b.nbytes / min(copies) / 1e9}
+
+
+def start_up(count=7):
+    """Median seconds of `skelmae --help`."""
+    times = []
+    for _ in range(count):
+        started = time.perf_counter()
+        subprocess.run([Path(sys.executable).with_name("skelmae"), "--help"], check=True, capture_output=True)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def growth(short):
+    """Seconds and memory of a fine-tuning step where one measure doubles: rows of (measure, value, ms, MB)."""
+    plain = {"batch": 16, "frames": 64, "people": 2}
+    rows = []
+    for key, values in {"batch": (8, 16, 32, 64), "frames": (32, 64, 128), "people": (1, 2, 4)}.items():
+        for value in values[:2] if short else values:
+            options = [part for name, size in {**plain, key: value}.items() for part in (f"--{name}", size)]
+            found = call([HERE / "steps.py", "finetune", "--steps", "8", *options])
+            rows.append((key, value, 1e3 * found["step_s"], found["peak_MB"]))
+    return rows
+
+
+def measure(options):
+    steps, peers = ("8" if options.short else "24"), [] if options.peers is None else PEERS
+    results, tops = {}, []
+    for number in range(options.rounds):
+        tops.append(ceiling())
+        for task in TASKS:
+            for variant in peers:
+                count = {"predict": 64, "predict1": 1}.get(task, 32)
+                if task.startswith("predict"):
+                    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
+                        script.write(PREDICTION)
+                        script.flush()
+                        found = call([script.name, options.peers, variant, count, steps])
+                else:
+                    found = call([options.peers, task, variant, count, steps])
+                results.setdefault((task, variant, "pytorch"), []).append(found)
+            for (kind, name), arguments in OURS.items():
+                if kind != task:
+                    continue
+                backends = options.backends if name in ALL_BACKENDS else options.backends[:1]
+                for backend in backends:
+                    jit = [] if "--jit" in arguments or backend == "torch" else ["--jit", "on"]
+                    found = call([HERE / "steps.py", *arguments, *jit, "--steps", steps], backend)
+                    results.setdefault((task, name, backend), []).append(found)
+        print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
+    return results, tops
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peers", type=Path, help="torch_reference.py; needs torch and torch_geometric")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--backends", default="tensorflow,jax,torch", type=lambda text: text.split(","))
+    parser.add_argument("--short", action="store_true", help="one round, few steps, one backend")
+    parser.add_argument("--output", type=Path, default=HERE)
+    options = parser.parse_args()
+    if options.short:
+        options.rounds, options.backends = 1, options.backends[:1]
+    results, tops = measure(options)
+    counts = (200, 2000) if options.short else (1000, 100_000)
+    memory = [call([HERE / "memory.py", count, "--steps", "400"]) for count in counts]
+    rows = growth(options.short)
+    write(options.output, results, tops, start_up(), memory, rows)
+
+
+def write(folder, results, tops, started, memory, rows):
+    top = {key: statistics.median(item[key] for item in tops) for key in tops[0]}
+    versions = {name: metadata.version(name) for name in ("keras", "tensorflow", "numpy")}
+    for name in ("jax", "torch", "torch_geometric"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    named = ", ".join(f"{name} {version}" for name, version in versions.items())
+    lines = ["# Speed", "", f"Written by `python benchmarks/run.py`. {platform.machine()}, {os.cpu_count()} cores, "
+             f"Python {platform.python_version()}, {named}. TensorFlow and JAX compile, PyTorch does not.",
+             f"A product of two 3000 x 3000 matrices runs at {top['gflops']:.0f} GFLOP/s, a copy at {top['GB_s']:.1f} "
+             "GB/s. Medians over the rounds; ratios are taken within a round. Above 1 ours is faster.", ""]
+    data = {"machine": {"cores": os.cpu_count(), "ceiling": top}, "versions": versions, "steps": []}
+    for task, title in TASKS.items():
+        lines += [f"## {title[0].upper()}{title[1:]}", "", "| what | backend | ms | sequences/s | against PyG | dense | "
+                  "compiled | share of the matrix ceiling |", "|---|---|---|---|---|---|---|---|"]
+        for (kind, name, backend), found in results.items():
+            if kind != task:
+                continue
+            step = statistics.median(item["step_s"] for item in found)
+            rate = statistics.median(item.get("sequences_per_s", item.get("seq_per_s")) for item in found)
+            ratios = {}
+            for peer in PEERS:
+                theirs = results.get((task, peer, "pytorch"))
+                if theirs:
+                    ratios[peer] = statistics.median(t["step_s"] / o["step_s"]
+                                                     for t, o in zip(theirs, found, strict=True))
+            share = found[0]["flops"] / step / 1e9 / top["gflops"] if "flops" in found[0] else None
+            cells = [name, backend, f"{1e3 * step:.1f}", f"{rate:.0f}",
+                     *(f"{ratios[peer]:.2f}" if peer in ratios else "" for peer in PEERS),
+                     "" if share is None else f"{100 * share:.0f} %"]
+            lines.append(f"| {' | '.join(cells)} |")
+            data["steps"].append({"task": task, "what": name, "backend": backend, "step_s": step,
+                                  "sequences_per_s": rate, "ratios": ratios, "ceiling_share": share,
+                                  "rounds": [item["step_s"] for item in found]})
+        lines.append("")
+    small, large = memory
+    lines += ["## Input, memory, start", "", f"- `skelmae --help`: {started:.2f} s.",
+              f"- Pre-training streamed from a store of {small['sequences']} sequences of 64 frames: "
+              f"{small['step_ms']:.1f} ms a step, {100 * small['waiting']:.1f} % of it waiting for input, peak memory "
+              f"{small['peak_MB']:.0f} MB. From {large['sequences']}: {large['step_ms']:.1f} ms, "
+              f"{100 * large['waiting']:.1f} %, {large['peak_MB']:.0f} MB, {large['peak_MB'] / small['peak_MB']:.2f} "
+              f"times as much. Making a batch takes {large['making_ms']:.1f} ms of another thread.", "",
+              "## Growth of a fine-tuning step", "", "Batch 16, 64 frames, two people, but for:", "",
+              "| measure | value | ms | peak MB |", "|---|---|---|---|"]
+    lines += [f"| {key} | {value} | {ms:.0f} | {mb:.0f} |" for key, value, ms, mb in rows]
+    data |= {"help_s": started, "memory": memory, "growth": rows}
+    (folder / "RESULTS.md").write_text("\n".join(lines) + "\n", "utf-8")
+    (folder / "results.json").write_text(json.dumps(data, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

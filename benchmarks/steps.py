@@ -1,0 +1,126 @@
+"""Time one thing of ours in a process of its own: a training step, or a prediction. Prints one JSON line.
+
+    KERAS_BACKEND=tensorflow python benchmarks/steps.py pretrain --batch 32 --steps 30
+
+The network is the paper's (D 64, L_D 3, M 3, T 64, COCO's 17 joints), with the layer normalisation of the PyTorch
+peers. Steps run through `fit` with Adam or SGD as there; batches are made before the clock runs.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import time
+
+import keras
+import numpy as np
+
+from keras_skelmae.models import SkeletonMAE, STRLClassifier
+from skelmae_datasets.layouts import get_layout
+
+LAYOUT = get_layout("coco17")
+CLASSES = 60
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, made, count):
+        super().__init__()
+        self.made, self.count = made, count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, number):
+        return self.made[number % len(self.made)]
+
+
+class Clock(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.times = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.times.append(time.perf_counter())
+
+
+def pretraining(options, rng):
+    """(model, six batches, one for each body part, share of the joints' layers that are computed)."""
+    model = SkeletonMAE(LAYOUT, num_people=1, num_frames=options.frames, normalization=options.normalization,
+                        normalize="none", remedy="stop_gradient", loss_function="sce")
+    model.compile(optimizer=keras.optimizers.Adam(1.5e-4), jit_compile=options.jit)
+    shape, made = (options.batch, 1, options.frames, LAYOUT.num_joints), []
+    masks, whole = np.asarray(LAYOUT.part_masks, bool), LAYOUT.num_joints * (model.encoder_layers + 1)
+    used = []
+    for part in range(len(masks)):
+        drawn = np.full(options.batch, part) if options.shared else rng.integers(0, len(masks), options.batch)
+        inputs = {"keypoints": rng.normal(size=(*shape, 2)).astype("float32"),
+                  "mask": np.repeat(masks[drawn][:, None, None], options.frames, axis=2)}
+        needed = model.needed_joints(masks[part]) if options.shared else None
+        if needed is not None:
+            inputs["needed"] = needed
+            used.append((sum(map(len, needed["encoder"][1:])) + len(needed["masked"])) / whole)
+        made.append((inputs,))
+    return model, made, statistics.mean(used) if used else 1.0
+
+
+def finetuning(options, rng):
+    model = STRLClassifier(LAYOUT, CLASSES, num_people=options.people, num_frames=options.frames, normalize="none",
+                           normalization=options.normalization, people="concat")
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9,
+                                     gradient_accumulation_steps=options.accumulate if options.accumulate > 1 else None)
+    model.compile(optimizer=optimizer, jit_compile=options.jit,
+                  loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.1))
+    shape = (options.batch // options.accumulate, options.people, options.frames, LAYOUT.num_joints, 2)
+    return model, [(rng.normal(size=shape).astype("float32"),
+                    np.eye(CLASSES, dtype="float32")[rng.integers(0, CLASSES, shape[0])]) for _ in range(2)], 1.0
+
+
+def forward_flops(options, share):
+    """Multiplications and additions of the matrix products of a forward pass."""
+    tokens = options.batch * options.frames * LAYOUT.num_joints
+    dense, neighbours = 2 * 64 * 64, 2 * LAYOUT.num_joints * 64
+    conv = 2 * dense + neighbours
+    if options.task == "pretrain":
+        return tokens * (4 * share * conv + share * dense)
+    tokens *= options.people
+    layer = 3 * conv + 2 * dense  # encoder, residual convolution, update
+    return tokens * (3 * layer + dense + 2 * 2 * 16 * 80)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("task", choices=["pretrain", "finetune", "predict"])
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--frames", type=int, default=64)
+    parser.add_argument("--people", type=int, default=2)
+    parser.add_argument("--jit", choices=["auto", "on", "off"], default="auto")
+    parser.add_argument("--normalization", default="layer")
+    parser.add_argument("--shared", action="store_true", help="one mask a batch")
+    parser.add_argument("--accumulate", type=int, default=1, help="parts of the batch, one after the other")
+    options = parser.parse_args()
+    options.jit = {"auto": "auto", "on": True, "off": False}[options.jit]
+    keras.utils.set_random_seed(0)
+    model, made, share = (pretraining if options.task == "pretrain" else finetuning)(options, np.random.default_rng(0))
+    if options.task == "predict":
+        for _ in range(3):
+            model.predict_on_batch(made[0][0])
+        times = []
+        for _ in range(options.steps):
+            started = time.perf_counter()
+            model.predict_on_batch(made[0][0])
+            times.append(time.perf_counter() - started)
+    else:
+        clock, parts = Clock(), options.accumulate
+        warm = 2 * len(made)  # every shape has been compiled
+        model.fit(Batches(made, (warm + options.steps) * parts), verbose=0, shuffle=False, callbacks=[clock])
+        times = np.diff(clock.times[parts - 1::parts])[warm - 1:]
+    step = float(np.median(times))
+    print(json.dumps({"task": options.task, "backend": keras.config.backend(), "step_s": step,
+                      "sequences_per_s": options.batch / step, "parameters": model.count_params(), "share": share,
+                      "flops": forward_flops(options, share) * (1 if options.task == "predict" else 3),
+                      "peak_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+if __name__ == "__main__":
+    main()
