@@ -50,7 +50,7 @@ def main():
         write(Path(folder) / "s.h5", options.count)
         with SkeletonStore(Path(folder) / "s.h5") as store:
             model = SkeletonMAE("coco17", num_people=1, normalization="layer")
-            model.compile(optimizer=keras.optimizers.Adam(1.5e-4))
+            model.compile(optimizer=keras.optimizers.Adam(1.5e-4), jit_compile=True)
             data = batches(store, "train", masked={"mask_sequences": 0, "num_masked": 1}, num_people=1,
                            batch_size=options.batch,
                            augment={"rotate": 0.3, "scale": 0.1, "joint_noise": 0.01, "crop_min": 0.6})

@@ -225,7 +225,10 @@ def _as_float(x):
 
 
 def _present(x, dims):
-    return np.any(x[..., :dims] != 0, axis=-1, keepdims=True)
+    present = x[..., :1] != 0
+    for axis in range(1, x.shape[-1] if dims is None else dims):  # a reduction over so short an axis is slow
+        present |= x[..., axis:axis + 1] != 0
+    return present
 
 
 def _restore(points, present):
@@ -238,8 +241,10 @@ def _centred(x, dims):
     """Coordinates about the centroid of each sample's present joints (absent: zero), centroid, presence."""
     points = x[..., :dims]
     present = _present(x, dims)
-    count = np.maximum(present.sum(axis=(1, 2, 3), keepdims=True), 1)
-    centroid = (points.sum(axis=(1, 2, 3), keepdims=True, dtype=np.float64) / count).astype(x.dtype)
+    count = np.maximum(np.count_nonzero(present.reshape(len(x), -1), axis=1), 1)
+    flat = points.reshape(len(x), -1, points.shape[-1])
+    sums = np.stack([flat[..., axis].sum(axis=1, dtype=np.float64) for axis in range(flat.shape[-1])], axis=-1)
+    centroid = (sums / count[:, None]).astype(x.dtype)[:, None, None, None]
     return np.where(present, points - centroid, 0), centroid, present
 
 
