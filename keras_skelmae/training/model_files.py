@@ -15,6 +15,10 @@ PACKAGE = "keras_skelmae>"
 MAX_INFLATION, MAX_CONFIG, SLACK = 8, 16 << 20, 1 << 20
 MAX_CHUNKED = 4096  # HDF5's gzip cannot exceed 1032:1
 DEEPEST = 32
+# What zipfile, json and h5py raise for content that is not what it says
+FORGED = (zipfile.BadZipFile, NotImplementedError, ValueError, KeyError, RuntimeError, RecursionError, EOFError,
+          MemoryError, OverflowError, OSError)
+DECOMPRESSORS = ("zlib", "lzma", "bz2")  # their errors have no common base
 LARGEST = {"num_layers": 256, "encoder_layers": 256, "num_people": 256, "num_classes": 1 << 20}
 LARGEST_OTHER = 1 << 16  # of any other whole number: joints, units, frames, pixels
 
@@ -37,15 +41,9 @@ def check_model_file(file):
                 _check_group(file, weights)
     except DataError:
         raise
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, KeyError, RuntimeError, RecursionError, EOFError,
-            MemoryError, OverflowError) as error:
-        raise DataError(file, "model", "a .keras file of this package", _reason(error)) from error
-    except OSError as error:
-        if error.filename is not None:
-            raise  # the file cannot be read at all
-        raise DataError(file, "model", "a .keras file of this package", _reason(error)) from error
     except Exception as error:
-        if type(error).__module__ not in ("zlib", "lzma", "bz2"):  # the decompressors' errors have no common base
+        own = isinstance(error, FORGED) or type(error).__module__ in DECOMPRESSORS
+        if not own or isinstance(error, OSError) and error.filename is not None:  # the latter: it cannot be read at all
             raise
         raise DataError(file, "model", "a .keras file of this package", _reason(error)) from error
 
