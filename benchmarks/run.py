@@ -106,7 +106,7 @@ def growth(short):
 
 
 def measure(options):
-    steps, peers = ("8" if options.short else "24"), [] if options.peers is None else PEERS
+    steps, peers = str(options.steps), [] if options.peers is None else PEERS
     results, tops = {}, []
     for number in range(options.rounds):
         tops.append(ceiling())
@@ -137,12 +137,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", type=Path, help="torch_reference.py; needs torch and torch_geometric")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=20, help="of each measurement")
     parser.add_argument("--backends", default="tensorflow,jax,torch", type=lambda text: text.split(","))
     parser.add_argument("--short", action="store_true", help="one round, few steps, one backend")
     parser.add_argument("--output", type=Path, default=HERE)
     options = parser.parse_args()
     if options.short:
-        options.rounds, options.backends = 1, options.backends[:1]
+        options.rounds, options.steps, options.backends = 1, 8, options.backends[:1]
     results, tops = measure(options)
     counts = (200, 2000) if options.short else (1000, 100_000)
     memory = [call([HERE / "memory.py", count, "--steps", "400"]) for count in counts]

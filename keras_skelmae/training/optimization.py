@@ -71,22 +71,26 @@ JIT = {"auto": "auto", "on": True, "off": False}
 WIDE = 32  # units from which on compiling saves more than it costs, see benchmarks/RESULTS.md
 
 
-def compiled(config):
+def compiled(config, varying):
     """``jit_compile`` for Keras, whose own "auto" never compiles with TensorFlow on a CPU."""
     if config.jit == "auto" and keras.config.backend() == "tensorflow":
-        return config.units >= WIDE
+        return config.units >= WIDE and not varying  # every shape would be compiled anew
     return JIT[config.jit]
 
 
-def compile_options(config, steps_per_epoch):
+def compile_options(config, steps_per_epoch, varying=False):
     """Arguments of ``keras.Model.compile`` that a Config decides on.
+
+    Args:
+        config: Config. steps_per_epoch: int.
+        varying: bool, whether the shapes of batches differ.
 
     Raises:
         ValueError: several steps an execution with PyTorch.
     """
     if config.steps_per_execution > 1 and keras.config.backend() == "torch":
         raise ValueError(f"steps_per_execution: expected 1 with the torch backend, found {config.steps_per_execution}")
-    return {"optimizer": make_optimizer(config, steps_per_epoch), "jit_compile": compiled(config),
+    return {"optimizer": make_optimizer(config, steps_per_epoch), "jit_compile": compiled(config, varying),
             "steps_per_execution": config.steps_per_execution}
 
 

@@ -104,8 +104,10 @@ def _pretrain(store, split, run, config, verbose, callbacks, minutes):
     if masked and not trunk and device_count() == 1:
         data.needed = model.needed_joints if model.normalization != "batch" else None
 
+    varying = data.needed is not None and data.shares_mask and not config.mask_parts
+
     def prepare(_, settings):
-        model.compile(**compile_options(settings, data.num_batches_of_epoch))
+        model.compile(**compile_options(settings, data.num_batches_of_epoch, varying))
 
     watch = [EpochLine(len(data) * data.batch_size)] if verbose else []
     history, seconds = fit(model, data, run, [(0, config)], prepare, callbacks=[*watch, *callbacks], minutes=minutes)

@@ -184,6 +184,16 @@ def test_accumulation_counts_changes_of_the_weights():
     assert settings[1]["ema_momentum"] ** 4 == pytest.approx(settings[0]["ema_momentum"])
 
 
+@pytest.mark.parametrize(("jit", "units", "varying", "wanted"), [
+    ("on", 8, True, True), ("off", 64, False, False), ("auto", 64, False, True), ("auto", 16, False, False),
+    ("auto", 64, True, False)])
+def test_compiling_by_itself_where_it_pays(jit, units, varying, wanted):
+    config = resolve_config("pretrain", overrides=(f"jit={jit}", f"units={units}"))
+    if jit == "auto" and keras.config.backend() != "tensorflow":
+        wanted = "auto"
+    assert compile_options(config, 1, varying)["jit_compile"] == wanted
+
+
 def test_several_steps_an_execution_train_the_same(data, tmp_path):
     overrides = (*TINY, "batch_size=4", "steps_per_execution=3")
     config = resolve_config("pretrain", overrides=overrides)
