@@ -89,8 +89,8 @@ class GraphEncoder(keras.layers.Layer):
             x = ops.moveaxis(x, -2, 0)  # (V, ..., C)
             presence = None if presence is None else ops.expand_dims(presence, 0)
         for index, (conv, norm, activation) in enumerate(self.blocks):
-            part = {} if fields is None else {"fields": fields[index:index + 2]}
-            x = activation(normalize(norm, conv(x, **part), presence, training))  # (..., V, units)
+            x = conv(x, fields=None if fields is None else fields[index:index + 2])
+            x = activation(normalize(norm, x, presence, training))  # (..., V, units)
         return ops.moveaxis(x, 0, -2) if first else x
 
     def compute_output_shape(self, input_shape):

@@ -37,10 +37,10 @@ def reconstruct(net, embedding, mask, needed=None, training=None):
     def at(x, joints, axis=3):
         return x if joints is None else ops.take(x, joints, axis=axis)
 
-    masked, first, fields, decoder_fields = None, None, None, None
+    masked, first, fields, decoded, decoder_fields = [None] * 5
     if needed is not None:
-        masked, fields, decoder_fields = needed["masked"], needed["encoder"], (needed["decoder"], needed["masked"])
-        first = fields[0]
+        masked, fields, decoded = needed["masked"], needed["encoder"], needed["decoder"]
+        first, decoder_fields = fields[0], (decoded, masked)
     presence = embedding.presence
     here = ops.any(presence, axis=-1) if net.num_people > 1 else None  # (B, M, T)
 
@@ -48,8 +48,8 @@ def reconstruct(net, embedding, mask, needed=None, training=None):
     seen = embedding.features(ops.logical_and(presence, ops.logical_not(mask)), training=training)
     x = net.masking(embedding.dense(at(seen, first)), joint_mask=at(mask, first))
     if net.positions is not None:
-        x = net.positions(x) if first is None else net.positions(x, joints=first)
-    x = net.encoder(x, presence=here, training=training, **({} if fields is None else {"fields": fields}))
+        x = net.positions(x, joints=first)
+    x = net.encoder(x, presence=here, fields=fields, training=training)
 
     # === Decoder ===
     x = net.encoder_to_decoder(x)
@@ -57,9 +57,8 @@ def reconstruct(net, embedding, mask, needed=None, training=None):
         if masked is not None:  # the encoder did without them, since a token takes their place
             blank = ops.zeros_like(at(mask, masked), dtype=x.dtype)[..., None]  # (B, M, T, masked, 1)
             x = ops.concatenate([ops.repeat(blank, x.shape[-1], axis=-1), x], axis=3)
-        x = net.remasking(x, joint_mask=mask if needed is None else at(mask, needed["decoder"]))
-    x = net.decoder(x, presence=here, training=training, **({} if needed is None else {"fields": decoder_fields}))
-    x = net.readout(x)
+        x = net.remasking(x, joint_mask=at(mask, decoded))
+    x = net.readout(net.decoder(x, presence=here, fields=decoder_fields, training=training))
 
     # === Target ===
     extra = {}
