@@ -57,9 +57,7 @@ def propagate(matrix, x, joint_axis=-2):
     matrix = ops.cast(matrix, x.dtype)
     if joint_axis == -2:
         return ops.matmul(matrix, x)
-    shape = ops.shape(x)
-    x = ops.matmul(matrix, ops.reshape(x, (shape[0], -1)))  # one large product in place of many small ones
-    return ops.reshape(x, (ops.shape(matrix)[0], *shape[1:]))
+    return ops.tensordot(matrix, x, axes=1)  # one large product in place of many small ones
 
 
 def check_joint_axis(axis):
