@@ -34,8 +34,8 @@ def reconstruct(net, embedding, mask, needed=None, training=None):
         dict of the model's outputs; with ``needed`` also ``some``, the targets of all joints in some frames, and with
         an embedding target ``features``, what is embedded.
     """
-    def at(x, joints, axis=3):
-        return x if joints is None else ops.take(x, joints, axis=axis)
+    def at(x, joints):
+        return x if joints is None else ops.take(x, joints, axis=3)
 
     masked, first, fields, decoded, decoder_fields = [None] * 5
     if needed is not None:
