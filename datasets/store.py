@@ -41,7 +41,7 @@ class SkeletonStore:
 
     def __init__(self, path):
         self.path = Path(path)
-        self._file, self._process = None, None
+        self._file, self._keypoints, self._process = None, None, None
         try:
             self._load(self._open())
         except DataError:
@@ -69,7 +69,7 @@ class SkeletonStore:
         """Close the file; it opens again when needed."""
         if self._file is not None and self._process == os.getpid():
             self._file.close()
-        self._file = None
+        self._file = self._keypoints = None
 
     @property
     def num_coordinates(self):
@@ -166,6 +166,7 @@ class SkeletonStore:
                 raise DataError(self.path, "", "an HDF5 store", "another kind of file")
             try:
                 self._file, self._process = h5py.File(self.path, "r", locking=False), os.getpid()
+                self._keypoints = None
             except OSError as error:
                 raise DataError(self.path, "", "an HDF5 store", error) from None
         return self._file
@@ -175,7 +176,10 @@ class SkeletonStore:
             raise IndexError(f"sample {index} of {len(self)}")
         start, people, frames = int(self._offset[index]), int(self.people[index]), int(self.frames[index])
         try:
-            rows = self._open()["keypoints"][start : start + people * frames]
+            file = self._open()
+            if self._keypoints is None:  # looking it up takes longer than reading from it
+                self._keypoints = file["keypoints"]
+            rows = self._keypoints[start : start + people * frames]
         except OSError as error:
             raise DataError(self.path, f"sample {self.ids[index]!r}", "", error) from None
         return rows.reshape(people, frames, *rows.shape[1:])

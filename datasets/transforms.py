@@ -5,6 +5,8 @@ coordinates, the rest (a score) is left alone. A joint whose coordinates are all
 stays so. The dtype stays.
 """
 
+import functools
+
 import numpy as np
 
 from .layouts import get_layout
@@ -93,66 +95,43 @@ def pre_normalize_3d(keypoints, layout="ntu25"):
     return _restore(body.astype(keypoints.dtype), present)
 
 
-def random_rotate(x, rng, max_angle, dims):
-    """Rotate each sample about its centroid.
+def augment(x, rng, dims, *, rotate=0.0, scale=0.0, shear=0.0, joint_noise=0.0):
+    """Rotate, scale and shear each sample about its centroid, then add noise to its joints, in one pass.
 
-    2D: in the plane, by an angle within +-max_angle. 3D: about the vertical y axis within +-max_angle, then
-    about x and z within a quarter of it.
+    Rotation in 2D is in the plane, by an angle within +-rotate; in 3D about the vertical y axis within +-rotate,
+    then about x and z within a quarter of it. Scaling is by one factor for all axes. Shearing is the identity plus
+    off-diagonal entries. The noise is Gaussian, on every coordinate of every present joint.
 
     Args:
         x: (B, M, T, V, C).
         rng: `numpy.random.Generator`.
-        max_angle: radians.
         dims: number of coordinates, 2 or 3.
+        rotate: largest angle, radians.
+        scale: factors are within 1 +- scale.
+        shear: entries are within +-shear.
+        joint_noise: standard deviation, relative to the sample's extent (rms distance from its centroid).
 
     Returns:
         Array like x.
     """
-    if dims == 2:
-        matrices = _axis_rotation(rng.uniform(-max_angle, max_angle, len(x)), 2)[:, :2, :2]
-    else:
-        vertical, pitch, roll = rng.uniform(-max_angle, max_angle, (3, len(x)))
-        matrices = _axis_rotation(roll / 4, 2) @ _axis_rotation(pitch / 4, 0) @ _axis_rotation(vertical, 1)
-    return _apply_linear(x, matrices)
-
-
-def random_scale(x, rng, amount, dims):
-    """Scale each sample about its centroid by one factor within 1 +- amount, the same along every axis.
-
-    x: (B, M, T, V, C). Returns an array like x.
-    """
-    factors = rng.uniform(1 - amount, 1 + amount, len(x))
-    return _apply_linear(x, factors[:, None, None] * np.eye(dims))
-
-
-def random_shear(x, rng, amount, dims):
-    """Shear each sample about its centroid: the identity plus off-diagonal entries within +-amount.
-
-    x: (B, M, T, V, C). Returns an array like x.
-    """
-    shears = rng.uniform(-amount, amount, (len(x), dims, dims))
-    return _apply_linear(x, np.where(np.eye(dims, dtype=bool), 1.0, shears))
-
-
-def joint_noise(x, rng, std, dims):
-    """Add Gaussian noise to every coordinate of every present joint.
-
-    Args:
-        x: (B, M, T, V, C).
-        rng: `numpy.random.Generator`.
-        std: standard deviation, relative to the sample's extent (rms distance from its centroid).
-        dims: number of coordinates.
-
-    Returns:
-        Array like x.
-    """
-    centred, _, present = _centred(x, dims)
-    count = np.maximum(present.sum(axis=(1, 2, 3, 4), keepdims=True), 1)
-    squares = np.square(centred, dtype=np.float64).sum(axis=(1, 2, 3, 4), keepdims=True)
-    extent = np.sqrt(squares / count).astype(x.dtype)
-    noise = rng.standard_normal(centred.shape, dtype=np.float32)
+    batch = len(x)
+    steps = [make(rng, batch, amount, dims) for make, amount in (
+        (_rotations, rotate), (_scalings, scale), (_shears, shear)) if amount]
+    present, count, centroid = _centroid(x, dims)
+    points = x.reshape(batch, -1, x.shape[-1])
+    planes = [(points[..., axis] - centroid[:, axis:axis + 1]) * present for axis in range(dims)]
+    if steps:
+        matrices = functools.reduce(lambda before, after: after @ before, steps).astype(x.dtype)  # (B, dims, dims)
+        planes = [sum(matrices[:, axis, other, None] * planes[other] for other in range(dims)) for axis in range(dims)]
+    if joint_noise:
+        squares = sum(np.einsum("bn,bn->b", plane, plane, dtype=np.float64) for plane in planes)
+        deviation = (joint_noise * np.sqrt(squares / count)).astype(x.dtype)[:, None]
+        noise = rng.standard_normal((batch, points.shape[1], dims), dtype=np.float32)
+        planes = [plane + deviation * noise[..., axis] for axis, plane in enumerate(planes)]
     result = x.copy()
-    result[..., :dims] = np.where(present, x[..., :dims] + (std * extent).astype(x.dtype) * noise, 0)
+    moved = result.reshape(points.shape)
+    for axis, plane in enumerate(planes):
+        np.multiply(plane + centroid[:, axis:axis + 1], present, out=moved[..., axis])
     return result
 
 
@@ -173,8 +152,9 @@ def random_flip(x, rng, layout, probability=0.5, dims=2):
     if not flips.any():
         return x.copy()
     part = x[flips]
-    _, centroid, present = _centred(part, dims)
-    part[..., :1] = np.where(present, 2 * centroid[..., :1] - part[..., :1], part[..., :1])
+    present, _, centroid = _centroid(part, dims)
+    across = part[..., 0].reshape(len(part), -1)
+    part[..., 0] = np.where(present, 2 * centroid[:, :1] - across, across).reshape(part.shape[:-1])
     result = x.copy()
     result[flips] = part[..., np.asarray(layout.mirror), :]
     return result
@@ -237,25 +217,28 @@ def _restore(points, present):
     return points
 
 
-def _centred(x, dims):
-    """Coordinates about the centroid of each sample's present joints (absent: zero), centroid, presence."""
-    points = x[..., :dims]
-    present = _present(x, dims)
-    count = np.maximum(np.count_nonzero(present.reshape(len(x), -1), axis=1), 1)
-    flat = points.reshape(len(x), -1, points.shape[-1])
-    sums = np.stack([flat[..., axis].sum(axis=1, dtype=np.float64) for axis in range(flat.shape[-1])], axis=-1)
-    centroid = (sums / count[:, None]).astype(x.dtype)[:, None, None, None]
-    return np.where(present, points - centroid, 0), centroid, present
+def _centroid(x, dims):
+    """Which of a sample's joints are present, (B, M * T * V) bool, how many (B,), and their centroid (B, dims)."""
+    points = x.reshape(len(x), -1, x.shape[-1])
+    present = _present(points, dims)[..., 0]
+    count = np.maximum(np.count_nonzero(present, axis=1), 1)
+    sums = np.stack([points[..., axis].sum(axis=1, dtype=np.float64) for axis in range(dims)], axis=-1)
+    return present, count, (sums / count[:, None]).astype(x.dtype)
 
 
-def _apply_linear(x, matrices):
-    """Apply each sample's (dims, dims) matrix to its coordinates about their centroid."""
-    dims = matrices.shape[-1]
-    centred, centroid, present = _centred(x, dims)
-    turned = centred.reshape(len(x), -1, dims) @ matrices.astype(x.dtype).transpose(0, 2, 1)
-    result = x.copy()
-    result[..., :dims] = np.where(present, turned.reshape(centred.shape) + centroid, 0)
-    return result
+def _rotations(rng, count, max_angle, dims):
+    if dims == 2:
+        return _axis_rotation(rng.uniform(-max_angle, max_angle, count), 2)[:, :2, :2]
+    vertical, pitch, roll = rng.uniform(-max_angle, max_angle, (3, count))
+    return _axis_rotation(roll / 4, 2) @ _axis_rotation(pitch / 4, 0) @ _axis_rotation(vertical, 1)
+
+
+def _scalings(rng, count, amount, dims):
+    return rng.uniform(1 - amount, 1 + amount, count)[:, None, None] * np.eye(dims)
+
+
+def _shears(rng, count, amount, dims):
+    return np.where(np.eye(dims, dtype=bool), 1.0, rng.uniform(-amount, amount, (count, dims, dims)))
 
 
 def _axis_rotation(angles, axis):

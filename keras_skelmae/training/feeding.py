@@ -10,11 +10,12 @@ from skelmae_datasets.sampling import (
     uniform_sample_indices,
     uniform_sample_test_indices,
 )
-from skelmae_datasets.transforms import joint_noise, random_flip, random_rotate, random_scale, random_shear
+from skelmae_datasets.transforms import augment, random_flip
 
 CACHE_BYTES = 2**27  # memory stays level however large the store
 SAMPLINGS = ("uniform", "stretch")
-AUGMENTATIONS = ("crop_min", "rotate", "scale", "shear", "joint_noise", "flip")
+MOVES = ("rotate", "scale", "shear", "joint_noise")
+AUGMENTATIONS = ("crop_min", "flip", *MOVES)
 
 
 class SequenceSource:
@@ -198,18 +199,10 @@ class SkeletonBatches(keras.utils.PyDataset):
         return x
 
     def _augmented(self, x, rng):
-        amount = self.augment.get
-        if amount("flip"):
-            x = random_flip(x, rng, self.store.layout, amount("flip"))
-        if amount("rotate"):
-            x = random_rotate(x, rng, amount("rotate"), self.dims)
-        if amount("scale"):
-            x = random_scale(x, rng, amount("scale"), self.dims)
-        if amount("shear"):
-            x = random_shear(x, rng, amount("shear"), self.dims)
-        if amount("joint_noise"):
-            x = joint_noise(x, rng, amount("joint_noise"), self.dims)
-        return x
+        if self.augment.get("flip"):
+            x = random_flip(x, rng, self.store.layout, self.augment["flip"])
+        amounts = {key: self.augment[key] for key in MOVES if self.augment.get(key)}
+        return augment(x, rng, self.dims, **amounts) if amounts else x
 
     @property
     def shares_mask(self):

@@ -18,7 +18,7 @@ from skelmae_datasets.sampling import (
 )
 from skelmae_datasets.skeleton_text import parse_skeleton
 from skelmae_datasets.store import StoreWriter
-from skelmae_datasets.transforms import joint_noise, random_flip, random_rotate, random_scale, random_shear
+from skelmae_datasets.transforms import augment, random_flip
 
 quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 counts = st.integers(1, 200)
@@ -55,8 +55,8 @@ def test_sampled_frames_are_frames_of_the_recording(frames, length, low, seed):
 def test_augmentation_neither_makes_nor_loses_a_joint(drawn, seed):
     layout, x = drawn
     before = x.copy()
-    for change in (lambda r: random_rotate(x, r, 0.5, 2), lambda r: random_scale(x, r, 0.3, 2),
-                   lambda r: random_shear(x, r, 0.3, 2), lambda r: joint_noise(x, r, 0.05, 2)):
+    for change in (lambda r: augment(x, r, 2, rotate=0.5), lambda r: augment(x, r, 2, scale=0.3),
+                   lambda r: augment(x, r, 2, shear=0.3), lambda r: augment(x, r, 2, joint_noise=0.05)):
         after = change(np.random.default_rng(seed))
         np.testing.assert_array_equal((after != 0).any(-1), (x != 0).any(-1))
         assert np.isfinite(after).all()

@@ -29,10 +29,10 @@ def distances(x):
 
 
 AUGMENTATIONS = {
-    "rotate": lambda x, r, dims: transforms.random_rotate(x, r, 1.0, dims),
-    "scale": lambda x, r, dims: transforms.random_scale(x, r, 0.3, dims),
-    "shear": lambda x, r, dims: transforms.random_shear(x, r, 0.3, dims),
-    "noise": lambda x, r, dims: transforms.joint_noise(x, r, 0.05, dims),
+    "rotate": lambda x, r, dims: transforms.augment(x, r, dims, rotate=1.0),
+    "scale": lambda x, r, dims: transforms.augment(x, r, dims, scale=0.3),
+    "shear": lambda x, r, dims: transforms.augment(x, r, dims, shear=0.3),
+    "noise": lambda x, r, dims: transforms.augment(x, r, dims, joint_noise=0.05),
     "flip": lambda x, r, dims: transforms.random_flip(x, r, NTU, 0.5, dims),
 }
 
@@ -63,22 +63,22 @@ def test_augmentation_contract(name, dims, dtype):
 @pytest.mark.parametrize("dims", [2, 3])
 def test_rotation_keeps_distances_centroid_and_differs_between_samples(dims):
     x = rng(3).normal(5, 1, (6, 1, 3, 5, dims)).astype("float32")
-    y = transforms.random_rotate(x, rng(), 0.7, dims)
+    y = transforms.augment(x, rng(), dims, rotate=0.7)
     np.testing.assert_allclose(distances(y), distances(x), atol=1e-4)
     np.testing.assert_allclose(y.mean(axis=(1, 2, 3)), x.mean(axis=(1, 2, 3)), atol=1e-5)
-    same = transforms.random_rotate(np.repeat(x[:1], 6, axis=0), rng(), 0.7, dims)
+    same = transforms.augment(np.repeat(x[:1], 6, axis=0), rng(), dims, rotate=0.7)
     assert not np.allclose(same[0], same[1])
 
 
 def test_rotation_angles_stay_within_bounds():
     x = np.zeros((500, 1, 1, 2, 2), "float32")
     x[..., 0, 0], x[..., 1, 0] = 1, 3
-    y = transforms.random_rotate(x, rng(), 0.5, 2)
+    y = transforms.augment(x, rng(), 2, rotate=0.5)
     angles = np.arctan2(*(y[:, 0, 0, 1] - y[:, 0, 0, 0]).T[::-1])
     assert 0.45 < angles.max() <= 0.5 + 1e-6 and -0.5 - 1e-6 <= angles.min() < -0.45
     upright = np.zeros((500, 1, 1, 2, 3), "float32")
     upright[..., 0, 1], upright[..., 1, 1] = 1, 3
-    z = transforms.random_rotate(upright, rng(), 1.2, 3)
+    z = transforms.augment(upright, rng(), 3, rotate=1.2)
     spine = (z[:, 0, 0, 1] - z[:, 0, 0, 0]) / 2
     assert np.arccos(spine[:, 1].clip(-1, 1)).max() < 0.3 * np.sqrt(2) + 1e-3, (
         "the vertical tips by a quarter only"
@@ -87,7 +87,7 @@ def test_rotation_angles_stay_within_bounds():
 
 def test_scale_is_one_factor_a_sample():
     x = rng(3).normal(5, 1, (200, 1, 3, 5, 3)).astype("float32")
-    y = transforms.random_scale(x, rng(), 0.2, 3)
+    y = transforms.augment(x, rng(), 3, scale=0.2)
     factor = distances(y)[:, 0, 1:] / distances(x)[:, 0, 1:]
     np.testing.assert_allclose(factor, np.broadcast_to(factor[:, :1], factor.shape), rtol=1e-4)
     assert 0.79 < factor.min() < 0.85 and 1.15 < factor.max() < 1.21
@@ -96,8 +96,20 @@ def test_scale_is_one_factor_a_sample():
 def test_noise_is_relative_to_the_extent():
     x = rng(3).normal(0, 1, (3, 2, 50, 25, 3)).astype("float32")
     x[1] *= 100
-    error = (transforms.joint_noise(x, rng(), 0.05, 3) - x).std(axis=(1, 2, 3, 4))
+    error = (transforms.augment(x, rng(), 3, joint_noise=0.05) - x).std(axis=(1, 2, 3, 4))
     np.testing.assert_allclose(error, 0.05 * np.sqrt(3) * np.array([1, 100, 1]), rtol=0.05)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_one_pass_equals_one_move_after_the_other(dims):
+    x = batch(dims, score=dims == 2, dtype=np.float64)
+    amounts = {"rotate": 1.0, "scale": 0.3, "shear": 0.2, "joint_noise": 0.05}
+    one, other = rng(), rng()
+    expected = x
+    for name, amount in amounts.items():
+        expected = transforms.augment(expected, other, dims, **{name: amount})
+    np.testing.assert_allclose(transforms.augment(x, one, dims, **amounts), expected, rtol=1e-10)
+    assert one.random() == other.random()
 
 
 def test_flip_twice_is_nothing_and_mirrors_names():
