@@ -95,14 +95,47 @@ def start_up(count=7):
 
 def growth(short):
     """Seconds and memory of a fine-tuning step where one measure doubles: rows of (measure, value, ms, MB)."""
-    plain = {"batch": 16, "frames": 64, "people": 2}
+    plain = {"batch": 16, "frames": 64, "joints": 17, "people": 2, "units": 64}
     rows = []
-    for key, values in {"batch": (8, 16, 32, 64), "frames": (32, 64, 128), "people": (1, 2, 4)}.items():
+    for key, values in {"batch": (8, 16, 32, 64), "frames": (32, 64, 128), "joints": (17, 34, 68), "people": (1, 2, 4),
+                        "units": (16, 32, 64, 128)}.items():
         for value in values[:2] if short else values:
             options = [part for name, size in {**plain, key: value}.items() for part in (f"--{name}", size)]
             found = call([HERE / "steps.py", "finetune", "--jit", "on", "--steps", "8", *options])
             rows.append((key, value, 1e3 * found["step_s"], found["peak_MB"]))
     return rows
+
+
+def plot_growth(path, rows):
+    """Time and memory relative to the smallest value, an SVG; the dashed line is proportional."""
+    from matplotlib import rcParams
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator
+
+    rcParams["svg.hashsalt"] = "growth"
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, column, title in zip(figure.subplots(1, 2), (2, 3), ("time of a step", "peak memory"), strict=True):
+        for key in dict.fromkeys(row[0] for row in rows):
+            found = [row for row in rows if row[0] == key]
+            sizes = [row[1] / found[0][1] for row in found]
+            axes.plot(sizes, [row[column] / found[0][column] for row in found], marker="o", label=key)
+        ends = axes.get_xlim()[1]
+        axes.plot([1, ends], [1, ends], color="grey", linestyle="dashed", label="proportional")
+        axes.set(title=title, xlabel="times the smallest value", ylabel="times as much", xscale="log", yscale="log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
+            axis.set_major_locator(FixedLocator([1, 2, 4, 8]))
+    axes.legend()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def handed_over(short):
+    """Milliseconds a step of a small network where 1 or 16 steps are handed over at once, by backend."""
+    small = ["pretrain", "--shared", "--batch", "8", "--frames", "16", "--units", "16", "--layers", "1", "--jit", "on",
+             "--steps", "4" if short else "20"]
+    return {backend: [1e3 * call([HERE / "steps.py", *small, "--per-execution", count], backend)["step_s"]
+                      for count in (1, 16)] for backend in ("tensorflow", "jax")}
 
 
 def measure(options):
@@ -148,10 +181,11 @@ def main():
     counts = (200, 2000) if options.short else (1000, 100_000)
     memory = [call([HERE / "memory.py", count, "--steps", "400"]) for count in counts]
     rows = growth(options.short)
-    write(options.output, results, tops, start_up(), memory, rows)
+    plot_growth(options.output / "growth.svg", rows)
+    write(options.output, results, tops, start_up(), memory, rows, handed_over(options.short))
 
 
-def write(folder, results, tops, started, memory, rows):
+def write(folder, results, tops, started, memory, rows, together):
     top = {key: statistics.median(item[key] for item in tops) for key in tops[0]}
     versions = {name: metadata.version(name) for name in ("keras", "tensorflow", "numpy")}
     for name in ("jax", "torch", "torch_geometric"):
@@ -194,11 +228,14 @@ def write(folder, results, tops, started, memory, rows):
               f"{small['step_ms']:.1f} ms a step, {100 * small['waiting']:.1f} % of it waiting for input, peak memory "
               f"{small['peak_MB']:.0f} MB. From {large['sequences']}: {large['step_ms']:.1f} ms, "
               f"{100 * large['waiting']:.1f} %, {large['peak_MB']:.0f} MB, {large['peak_MB'] / small['peak_MB']:.2f} "
-              f"times as much. Making a batch takes {large['making_ms']:.1f} ms of another thread.", "",
-              "## Growth of a fine-tuning step", "", "Batch 16, 64 frames, two people, but for:", "",
+              f"times as much. Making a batch takes {large['making_ms']:.1f} ms of another thread.",
+              *(f"- {backend}, a step of a small network (batch 8, 16 frames, 16 units): {one:.2f} ms, {many:.2f} ms "
+                "where 16 are handed over at once." for backend, (one, many) in together.items()), "",
+              "## Growth of a fine-tuning step", "", "![Growth](growth.svg)", "",
+              "Batch 16, 64 frames, 17 joints, two people, 64 units, but for:", "",
               "| measure | value | ms | peak MB |", "|---|---|---|---|"]
     lines += [f"| {key} | {value} | {ms:.0f} | {mb:.0f} |" for key, value, ms, mb in rows]
-    data |= {"help_s": started, "memory": memory, "growth": rows}
+    data |= {"help_s": started, "memory": memory, "growth": rows, "steps_per_execution": together}
     (folder / "RESULTS.md").write_text("\n".join(lines) + "\n", "utf-8")
     (folder / "results.json").write_text(json.dumps(data, indent=1) + "\n", "utf-8")
 

@@ -2,8 +2,9 @@
 
     KERAS_BACKEND=tensorflow python benchmarks/steps.py pretrain --batch 32 --steps 30
 
-The network is the paper's (D 64, L_D 3, M 3, T 64, COCO's 17 joints), with the layer normalisation of the PyTorch
-peers. Steps run through `fit` with Adam or SGD as there; batches are made before the clock runs.
+The network is the paper's (D 64, L_D 3, M 3, T 64, COCO's 17 joints) if not said otherwise, with the layer
+normalisation of the PyTorch peers. Steps run through `fit` with Adam or SGD as there; batches are made before the
+clock runs.
 """
 
 import argparse
@@ -16,10 +17,18 @@ import keras
 import numpy as np
 
 from keras_skelmae.models import SkeletonMAE, STRLClassifier
-from skelmae_datasets.layouts import get_layout
+from skelmae_datasets.layouts import SkeletonLayout, get_layout
 
-LAYOUT = get_layout("coco17")
 CLASSES = 60
+
+
+def skeleton(joints):
+    """COCO's for 17 joints, else a binary tree of two parts."""
+    if joints == 17:
+        return get_layout("coco17")
+    return SkeletonLayout(f"tree{joints}", tuple(f"j{joint}" for joint in range(joints)),
+                          tuple((joint, (joint - 1) // 2) for joint in range(1, joints)), (),
+                          {"first": tuple(range(joints // 2)), "second": tuple(range(joints // 2, joints))})
 
 
 class Batches(keras.utils.PyDataset):
@@ -39,17 +48,20 @@ class Clock(keras.callbacks.Callback):
         super().__init__()
         self.times = []
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch, logs=None):  # of several steps an execution the last one
         self.times.append(time.perf_counter())
 
 
 def pretraining(options, rng):
     """(model, six batches, one for each body part, share of the joints' layers that are computed)."""
-    model = SkeletonMAE(LAYOUT, num_people=1, num_frames=options.frames, normalization=options.normalization,
-                        normalize="none", remedy="stop_gradient", loss_function="sce")
-    model.compile(optimizer=keras.optimizers.Adam(1.5e-4), jit_compile=options.jit)
-    shape, made = (options.batch, 1, options.frames, LAYOUT.num_joints), []
-    masks, whole = np.asarray(LAYOUT.part_masks, bool), LAYOUT.num_joints * (model.encoder_layers + 1)
+    layout = skeleton(options.joints)
+    model = SkeletonMAE(layout, num_people=1, units=options.units, encoder_layers=options.layers, normalize="none",
+                        num_frames=options.frames, normalization=options.normalization, remedy="stop_gradient",
+                        loss_function="sce")
+    model.compile(optimizer=keras.optimizers.Adam(1.5e-4), jit_compile=options.jit,
+                  steps_per_execution=options.per_execution)
+    shape, made = (options.batch, 1, options.frames, layout.num_joints), []
+    masks, whole = np.asarray(layout.part_masks, bool), layout.num_joints * (model.encoder_layers + 1)
     used = []
     for part in range(len(masks)):
         drawn = np.full(options.batch, part) if options.shared else rng.integers(0, len(masks), options.batch)
@@ -64,27 +76,29 @@ def pretraining(options, rng):
 
 
 def finetuning(options, rng):
-    model = STRLClassifier(LAYOUT, CLASSES, num_people=options.people, num_frames=options.frames, normalize="none",
+    layout = skeleton(options.joints)
+    model = STRLClassifier(layout, CLASSES, num_people=options.people, num_frames=options.frames, normalize="none",
+                           units=options.units, encoder_layers=options.layers, num_layers=options.layers,
                            normalization=options.normalization, people="concat")
     optimizer = keras.optimizers.SGD(0.1, momentum=0.9,
                                      gradient_accumulation_steps=options.accumulate if options.accumulate > 1 else None)
-    model.compile(optimizer=optimizer, jit_compile=options.jit,
+    model.compile(optimizer=optimizer, jit_compile=options.jit, steps_per_execution=options.per_execution,
                   loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.1))
-    shape = (options.batch // options.accumulate, options.people, options.frames, LAYOUT.num_joints, 2)
+    shape = (options.batch // options.accumulate, options.people, options.frames, layout.num_joints, 2)
     return model, [(rng.normal(size=shape).astype("float32"),
                     np.eye(CLASSES, dtype="float32")[rng.integers(0, CLASSES, shape[0])]) for _ in range(2)], 1.0
 
 
 def forward_flops(options, share):
     """Multiplications and additions of the matrix products of a forward pass."""
-    tokens = options.batch * options.frames * LAYOUT.num_joints
-    dense, neighbours = 2 * 64 * 64, 2 * LAYOUT.num_joints * 64
+    tokens, units, depth = options.batch * options.frames * options.joints, options.units, options.layers
+    dense, neighbours = 2 * units**2, 2 * options.joints * units
     conv = 2 * dense + neighbours
     if options.task == "pretrain":
-        return tokens * (4 * share * conv + share * dense)
+        return tokens * ((depth + 1) * share * conv + share * dense)
     tokens *= options.people
-    layer = 3 * conv + 2 * dense  # encoder, residual convolution, update
-    return tokens * (3 * layer + dense + 2 * 2 * 16 * 80)
+    layer = depth * conv + 2 * dense  # encoder, residual convolution, update
+    return tokens * (depth * layer + dense + 2 * 2 * 16 * 80)
 
 
 def main():
@@ -94,10 +108,14 @@ def main():
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--frames", type=int, default=64)
     parser.add_argument("--people", type=int, default=2)
+    parser.add_argument("--joints", type=int, default=17)
+    parser.add_argument("--units", type=int, default=64)
+    parser.add_argument("--layers", type=int, default=3, help="L_D and M")
     parser.add_argument("--jit", choices=["auto", "on", "off"], default="auto")
     parser.add_argument("--normalization", default="layer")
     parser.add_argument("--shared", action="store_true", help="one mask a batch")
     parser.add_argument("--accumulate", type=int, default=1, help="parts of the batch, one after the other")
+    parser.add_argument("--per-execution", type=int, default=1, help="steps that are handed over at once")
     options = parser.parse_args()
     options.jit = {"auto": "auto", "on": True, "off": False}[options.jit]
     keras.utils.set_random_seed(0)
@@ -111,10 +129,11 @@ def main():
             model.predict_on_batch(made[0][0])
             times.append(time.perf_counter() - started)
     else:
-        clock, parts = Clock(), options.accumulate
+        clock, parts, together = Clock(), options.accumulate, options.per_execution
         warm = 2 * len(made)  # every shape has been compiled
-        model.fit(Batches(made, (warm + options.steps) * parts), verbose=0, shuffle=False, callbacks=[clock])
-        times = np.diff(clock.times[parts - 1::parts])[warm - 1:]
+        model.fit(Batches(made, (warm + options.steps) * parts * together), verbose=0, shuffle=False,
+                  callbacks=[clock])
+        times = np.diff(clock.times[parts - 1::parts])[warm - 1:] / together
     step = float(np.median(times))
     print(json.dumps({"task": options.task, "backend": keras.config.backend(), "step_s": step,
                       "sequences_per_s": options.batch / step, "parameters": model.count_params(), "share": share,

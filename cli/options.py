@@ -156,14 +156,19 @@ def report_training(output: Path, store, stage: str) -> None:
     write_report([output])
 
 
-def open_data(paths: tuple[Path, ...]):
-    """The store of these paths; several are read as one, of a folder all its .h5 files."""
+def open_data(paths: tuple[Path, ...], labelled: bool = True):
+    """The store of these paths; several are read as one, of a folder all its .h5 files.
+
+    Without `labelled` they may be of different classes.
+    """
     import skelmae_datasets
 
     files = [file for path in paths for file in (sorted(path.glob("*.h5")) if path.is_dir() else [path])]
     if not files:
         raise FileNotFoundError(2, "no .h5 file in this folder", str(paths[0]))
-    return skelmae_datasets.SkeletonStore(files[0]) if len(files) == 1 else skelmae_datasets.StoreSet(files)
+    if len(files) == 1:
+        return skelmae_datasets.SkeletonStore(files[0])
+    return skelmae_datasets.StoreSet(files, labelled)
 
 
 device_option = click.option(

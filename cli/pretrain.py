@@ -30,7 +30,8 @@ from .options import (
     "--split",
     required=True,
     metavar="NAME",
-    help='A split of the store, all, or made on the spot: "subject=1,2", "camera=2", "ids=FILE".',
+    help='A split of the store, all, or made on the spot: "subject=1,2", "camera=2", "ids=FILE". '
+    'For several stores one for all, or one for each: "train1;all".',
 )
 @click.option(
     "--output",
@@ -72,6 +73,7 @@ def command(
     Example:
       skelmae pretrain ntu60.h5 --split xsub_train --output runs/pre
       skelmae pretrain ntu60.h5 --split xsub_train --output runs/again --config runs/pre/config.toml
+      skelmae pretrain jhmdb.h5 penn.h5 --split "train1;all" --output runs/both
     """
     for path in data:
         require(path, "any")
@@ -84,7 +86,7 @@ def command(
     use_devices(devices)
     config = run_config("pretrain", output, resume, recipe, config_file, overrides, epochs=epochs,
                         batch_size=batch_size, seed=seed, precision=precision, jit=jit)  # fmt: skip
-    with open_data(data) as store:
+    with open_data(data, labelled=False) as store:
         metrics = pretrain(
             store, split, output, config, verbose=not as_json and is_writer(), resume=resume, force=force,
             minutes=minutes, **training_callbacks(output, tensorboard)

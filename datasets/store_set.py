@@ -9,22 +9,26 @@ from .errors import DataError
 from .store import SELECTORS, SkeletonStore
 
 _ALIKE = ("layout", "classes", "channels", "units")
+BETWEEN = ";"  # stands between the expressions for each of several stores
 
 
 class StoreSet(SkeletonStore):
     """Stores of the same layout, classes, channels and units, one after the other, as one SkeletonStore.
 
-    Samples are numbered through in the order of the files; a split is the union of the files' splits of that name.
-    Ids must be different. Opening reads the tables of all files, keypoints are read from the file that has them.
+    Samples are numbered through in the order of the files; a split is the union of the files' splits of that name, and
+    "train1;all" is one expression for each file. Ids must be different. Opening reads the tables of all files,
+    keypoints are read from the file that has them.
 
     Args:
         paths: one or more paths of stores.
+        labelled: False lets classes differ: several data sets as one, without classes and labels then.
 
     Raises:
         DataError: naming the file that differs from the first and in what.
     """
 
-    def __init__(self, paths):
+    def __init__(self, paths, labelled=True):
+        self.labelled = labelled
         self.paths = [Path(path) for path in paths]
         if not self.paths:
             raise ValueError("stores: expected at least one, found none")
@@ -38,14 +42,16 @@ class StoreSet(SkeletonStore):
             raise
 
     def __reduce__(self):
-        return type(self), (self.paths,)
+        return type(self), (self.paths, self.labelled)
 
     def _join(self):
         first = self.stores[0]
         rest = len(self.stores) - 1
         self.path = Path(f"{first.path} and {rest} more") if rest else first.path
+        same_classes = all(store.classes == first.classes for store in self.stores)
+        alike = [key for key in _ALIKE if self.labelled or key != "classes"]
         for store in self.stores[1:]:
-            for key in _ALIKE:
+            for key in alike:
                 expected, found = ((value.to_dict() if key == "layout" else value)
                                    for value in (getattr(first, key), getattr(store, key)))
                 if expected != found:
@@ -60,6 +66,8 @@ class StoreSet(SkeletonStore):
             raise DataError(self.path, "ids", "every id once", f"{twice!r} twice")
         for key in ("labels", "people", "frames", "image_size", *SELECTORS):
             setattr(self, key, np.concatenate([getattr(store, key) for store in self.stores]))
+        if not same_classes:
+            self.classes, self.labels = [], np.full_like(self.labels, -1)
         self._starts = np.cumsum([0, *(len(store) for store in self.stores)])
         names = list(dict.fromkeys(name for store in self.stores for name in store.splits))
         self.splits = {name: np.concatenate([store.splits[name] + start for store, start in zip(
@@ -67,6 +75,16 @@ class StoreSet(SkeletonStore):
         self.provenance = {"stores": {str(store.path): store.provenance for store in self.stores}}
         text = "\n".join(store.fingerprint for store in self.stores)
         self.fingerprint = first.fingerprint if not rest else hashlib.sha256(text.encode()).hexdigest()
+
+    def select(self, expression):
+        """Indices as of a SkeletonStore; "A;B" selects by A in the first file and by B in the second."""
+        if BETWEEN not in str(expression) or expression in self.splits:
+            return super().select(expression)
+        each = str(expression).split(BETWEEN)
+        if len(each) != len(self.stores):
+            raise DataError(self.path, "split", f"{len(self.stores)} expressions, one a store", repr(expression))
+        return np.concatenate([store.select(part) + start for store, part, start in zip(
+            self.stores, each, self._starts, strict=False)])
 
     def close(self):
         """Close all files; each opens again when needed."""

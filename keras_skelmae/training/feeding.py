@@ -170,7 +170,7 @@ class SkeletonBatches(keras.utils.PyDataset):
             needed = {"needed": self.needed(mask[0, 0, 0])} if self.needed and self.shares_mask else {}
             return ({"keypoints": x, "mask": mask, **needed},)
         labels = np.repeat(self.store.labels[[index for index, _ in chosen]], len(x) // len(chosen))
-        return x, np.eye(len(self.store.classes), dtype=np.float32)[labels]
+        return x, (labels[:, None] == np.arange(len(self.store.classes))).astype(np.float32)  # without a label: zeros
 
     def _keypoints(self, chosen, rng):
         """(B * clips, M, T, V, C) float32 of the chosen items; in training augmented."""

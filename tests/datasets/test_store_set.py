@@ -1,6 +1,7 @@
 """Several stores as one: the same samples, splits and training as from a single file."""
 
 import dataclasses
+import json
 import pickle
 
 import numpy as np
@@ -79,6 +80,41 @@ def test_a_file_of_another_kind_is_named(files, tmp_path, header, message):
 def test_an_id_twice_is_named(files):
     with pytest.raises(DataError, match="ids: expected every id once, found 's0' twice"):
         StoreSet([files[1][0], files[0]])
+
+
+def test_an_expression_for_each_store(files):
+    whole, parts = files
+    with SkeletonStore(whole) as expected, StoreSet(parts) as found:
+        chosen = [found.ids[index] for index in found.select("subject=1;train")]
+        assert chosen == ["s1", "s3", "s5"]
+        np.testing.assert_array_equal(found.select("all;all"), expected.select("all"))
+        with pytest.raises(DataError, match="split: expected 2 expressions, one a store, found 'all;all;test'"):
+            found.select("all;all;test")
+        with pytest.raises(DataError, match=r"part-1\.h5: split: expected one of train, all"):
+            found.select("test;train")
+
+
+def test_data_sets_of_other_classes_are_one_without_labels(files, tmp_path):
+    _, parts = files
+    other = write(tmp_path / "other.h5", [dataclasses.replace(next(samples()), id="new")], classes=["b", "a", "c"])
+    with pytest.raises(DataError, match="classes"):
+        StoreSet([parts[0], other])
+    with StoreSet([parts[0], other], labelled=False) as found:
+        assert found.classes == [] and (found.labels == -1).all() and len(found) == 4
+        assert pickle.loads(pickle.dumps(found)).classes == []
+    with StoreSet(parts, labelled=False) as found, SkeletonStore(files[0]) as expected:
+        assert found.classes == expected.classes  # the same ones are kept
+        np.testing.assert_array_equal(found.labels, expected.labels)
+    from skelmae_cli.main import cli
+
+    run = tmp_path / "run"
+    done = CliRunner().invoke(cli, ["pretrain", str(parts[0]), str(other), "--split", "train;all", "--output", str(run),
+                                    "--epochs", "1", "--set", "num_frames=4", "--set", "num_layers=1", "--set",
+                                    "body_units=8,8,8,8,8,8,8"])
+    assert done.exit_code == 0, done.output
+    figures = json.loads((run / "metrics.json").read_text("utf-8"))
+    assert figures["split"] == "train;all" and figures["num_sequences"] == 3
+    assert (run / "report.html").is_file()
 
 
 def test_commands_take_one_or_several(files, tmp_path):
