@@ -3,20 +3,24 @@
 #
 #   benchmarks/accuracy.sh jhmdb.h5 train1 test1 runs/jh1
 #
-# Each protocol measures both starts with the same settings. Broken off, it goes on where it stopped.
+# Each protocol measures both starts with the same settings. Broken off, it goes on where it stopped. What follows the
+# folder goes to every command: --epochs 1 for a trial.
 set -euo pipefail
 data=$1 train=$2 test=$3 runs=$4
+shift 4
+more=("$@")
 settings=(--config "$(dirname "${BASH_SOURCE[0]}")/contrastive.toml")
 for seed in 0 1 2; do
   resume=()
   if [ -d "$runs/pre-$seed" ]; then resume=(--resume); fi
-  skelmae pretrain "$data" --split "$train" --output "$runs/pre-$seed" --seed $seed "${settings[@]}" "${resume[@]}" --no-report
+  skelmae pretrain "$data" --split "$train" --output "$runs/pre-$seed" --seed $seed --no-report "${settings[@]}" \
+    "${resume[@]}" "${more[@]}"
 done
 measure() {
   protocol=$1
   shift
   skelmae protocol "$protocol" "$data" --train-split "$train" --split "$test" --seeds 0,1,2 "${settings[@]}" \
-    --pretrained "$runs/pre-{seed}" --output "$runs/$protocol" "$@"
+    --pretrained "$runs/pre-{seed}" --output "$runs/$protocol" "$@" "${more[@]}"
 }
 measure linear --fraction 0.1,1
 measure semi --fraction 0.1 --epochs 120 --set frozen_epochs=20
