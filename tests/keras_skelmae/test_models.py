@@ -276,25 +276,37 @@ def outputs(model, name):
     return result["reconstruction"] if isinstance(result, dict) else result
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A folder of one trained model of each kind, what it is asked and what it answers."""
+    folder = tmp_path_factory.mktemp("saved")
+    np.savez(folder / "x.npz", **masked(clips()))
+    answers = {}
+    for name in MODELS:
+        model = make(name)
+        model.save(folder / f"{name}.keras")
+        answers[name] = outputs(model, name), int(model.optimizer.iterations) if model.compiled else 0
+    return folder, answers
+
+
 @pytest.mark.parametrize("order", ["import keras, keras_skelmae", "import keras_skelmae, keras"])
-def test_loading_in_a_fresh_process(name, order, tmp_path):
-    model = make(name)
-    model.save(tmp_path / "model.keras")
-    np.savez(tmp_path / "x.npz", **masked(clips()))
-    code = (f"{order}\nimport numpy as np, sys\n"
-            "model = keras.saving.load_model('model.keras', safe_mode=True)\n"
-            "x = dict(np.load('x.npz'))\n"
-            "y = model.predict(x if isinstance(model.input, dict) else x['keypoints'], verbose=0)\n"
-            "np.save('y.npy', y['reconstruction'] if isinstance(y, dict) else y)\n"
-            "print(type(model).__name__, int(model.optimizer.iterations) if model.compiled else 0)")
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
-                          env={**os.environ, "KERAS_BACKEND": keras.config.backend()})
+def test_loading_in_a_fresh_process(order, saved, tmp_path):
+    folder, answers = saved
+    code = (f"{order}\nimport numpy as np, pathlib, sys\n"
+            "source = pathlib.Path(sys.argv[1])\n"
+            "x = dict(np.load(source / 'x.npz'))\n"
+            "for name in sys.argv[2:]:\n"
+            "    model = keras.saving.load_model(source / f'{name}.keras', safe_mode=True)\n"
+            "    y = model.predict(x if isinstance(model.input, dict) else x['keypoints'], verbose=0)\n"
+            "    np.save(f'{name}.npy', y['reconstruction'] if isinstance(y, dict) else y)\n"
+            "    print(type(model).__name__, int(model.optimizer.iterations) if model.compiled else 0)")
+    done = subprocess.run([sys.executable, "-c", code, str(folder), *MODELS], cwd=tmp_path, capture_output=True,
+                          text=True, check=False, env={**os.environ, "KERAS_BACKEND": keras.config.backend()})
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[0] == name
-    if name != "SkeletonEncoder":
-        assert int(done.stdout.split()[1]) == int(model.optimizer.iterations) > 0
-    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), outputs(model, name), atol=1e-6)
+    assert done.stdout.split() == [word for name in MODELS for word in (name, str(answers[name][1]))]
+    for name, (expected, steps) in answers.items():
+        assert steps > 0 or name == "SkeletonEncoder"
+        np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), expected, atol=1e-6)
 
 
 def test_encoder_equals_the_masked_models_own():
