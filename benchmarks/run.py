@@ -179,7 +179,7 @@ def main():
         options.rounds, options.steps, options.backends = 1, 8, options.backends[:1]
     results, tops = measure(options)
     counts = (200, 2000) if options.short else (1000, 100_000)
-    memory = [call([HERE / "memory.py", count, "--steps", "400"]) for count in counts]
+    memory = [call([HERE / "memory.py", count, "--rounds", 3 if options.short else 10]) for count in counts]
     rows = growth(options.short)
     plot_growth(options.output / "growth.svg", rows)
     write(options.output, results, tops, start_up(), memory, rows, handed_over(options.short))

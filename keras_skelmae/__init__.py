@@ -3,7 +3,7 @@
 Importing this package registers every class, so that ``keras.saving.load_model`` finds them.
 """
 
-from keras_skelmae import layers, losses, models
+from keras_skelmae import layers, losses, models, schedules
 from keras_skelmae.version import __version__
 
 
@@ -17,4 +17,4 @@ def __getattr__(name):
     raise AttributeError(f"module 'keras_skelmae' has no attribute {name!r}")
 
 
-__all__ = ["__version__", "export", "feeding", "layers", "losses", "models", "training"]
+__all__ = ["__version__", "export", "feeding", "layers", "losses", "models", "schedules", "training"]

@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import json
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -12,6 +14,7 @@ from keras_skelmae.export import export_model
 from keras_skelmae.losses import reweighted_cosine_error
 from keras_skelmae.models import SkeletonMAE, STRLClassifier
 from keras_skelmae.models.strl_autoencoder import TRUNK_KEYS
+from keras_skelmae.schedules import WarmupSchedule
 from keras_skelmae.training import (
     RECIPES,
     ConfigError,
@@ -25,7 +28,7 @@ from keras_skelmae.training import (
 from keras_skelmae.training.evaluation import load_classifier, predict_store, scores
 from keras_skelmae.training.feeding import SkeletonBatches
 from keras_skelmae.training.finetune import hold_out, phases
-from keras_skelmae.training.optimization import WarmupSchedule, compile_options, make_optimizer
+from keras_skelmae.training.optimization import compile_options, make_optimizer
 from keras_skelmae.training.runs import Run, load_model
 from skelmae_datasets import DataError, SkeletonStore, convert_ntu
 from skelmae_datasets.store import StoreWriter
@@ -257,6 +260,14 @@ def test_frames_without_anybody_count_in_prediction_as_in_evaluation(run, data, 
         table = predict_store(load_classifier(run[0] / "fine"), gaps, [0])[0]
     alone = predict_files(run[0] / "fine", [tmp_path / "gaps.h5"])[0]
     np.testing.assert_allclose(list(alone["probabilities"].values()), table, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["pre/model.keras", "pre/encoder.keras", "fine/model.keras"])
+def test_a_trained_model_loads_as_the_readme_says(run, name):
+    code = "import sys, keras, keras_skelmae; print(type(keras.saving.load_model(sys.argv[1])).__name__)"
+    done = subprocess.run([sys.executable, "-c", code, str(run[0] / name)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] in ("SkeletonMAE", "SkeletonEncoder", "STRLClassifier")
 
 
 def test_pretrained_layers_stay_as_they_are_for_the_frozen_epochs(run, data, tmp_path):
