@@ -25,6 +25,7 @@ import numpy as np
 HERE = Path(__file__).parent
 TASKS = {"pretrain": "pre-training step, batch 32", "finetune": "fine-tuning step, batch 32, two people",
          "predict": "inference, batch 64, two people", "predict1": "inference, batch 1, two people"}
+REST = "## Input, memory, start"
 PEERS = ("pyg", "dense", "dense-compiled")
 OURS = {  # (task, name) -> arguments of steps.py
     ("pretrain", "one mask a batch"): ["pretrain", "--shared"],
@@ -173,19 +174,28 @@ def main():
     parser.add_argument("--steps", type=int, default=20, help="of each measurement")
     parser.add_argument("--backends", default="tensorflow,jax,torch", type=lambda text: text.split(","))
     parser.add_argument("--short", action="store_true", help="one round, few steps, one backend")
+    parser.add_argument("--keep-steps", action="store_true", help="measure all else, keep the tables of steps")
     parser.add_argument("--output", type=Path, default=HERE)
     options = parser.parse_args()
     if options.short:
         options.rounds, options.steps, options.backends = 1, 8, options.backends[:1]
-    results, tops = measure(options)
+    results, tops = ({}, []) if options.keep_steps else measure(options)
     counts = (200, 2000) if options.short else (1000, 100_000)
     memory = [call([HERE / "memory.py", count, "--rounds", 3 if options.short else 10]) for count in counts]
     rows = growth(options.short)
     plot_growth(options.output / "growth.svg", rows)
-    write(options.output, results, tops, start_up(), memory, rows, handed_over(options.short))
+    report, figures = options.output / "RESULTS.md", options.output / "results.json"
+    if options.keep_steps:
+        text, data = report.read_text("utf-8").partition(REST)[0], json.loads(figures.read_text("utf-8"))
+    else:
+        text, data = tables(results, tops)
+    more, further = the_rest(start_up(), memory, rows, handed_over(options.short))
+    report.write_text(text + more, "utf-8")
+    figures.write_text(json.dumps(data | further, indent=1) + "\n", "utf-8")
 
 
-def write(folder, results, tops, started, memory, rows, together):
+def tables(results, tops):
+    """RESULTS.md up to the tables of steps, and what results.json has of them."""
     top = {key: statistics.median(item[key] for item in tops) for key in tops[0]}
     versions = {name: metadata.version(name) for name in ("keras", "tensorflow", "numpy")}
     for name in ("jax", "torch", "torch_geometric"):
@@ -222,22 +232,26 @@ def write(folder, results, tops, started, memory, rows, together):
                                   "sequences_per_s": rate, "ratios": ratios, "ceiling_share": share,
                                   "rounds": [item["step_s"] for item in found]})
         lines.append("")
+    return "\n".join(lines) + "\n", data
+
+
+def the_rest(started, memory, rows, together):
+    """RESULTS.md from the input on, and the figures in it."""
     small, large = memory
-    lines += ["## Input, memory, start", "", f"- `skelmae --help`: {started:.2f} s.",
-              f"- Pre-training streamed from a store of {small['sequences']} sequences of 64 frames: "
-              f"{small['step_ms']:.1f} ms a step, {100 * small['waiting']:.1f} % of it waiting for input, peak memory "
-              f"{small['peak_MB']:.0f} MB. From {large['sequences']}: {large['step_ms']:.1f} ms, "
-              f"{100 * large['waiting']:.1f} %, {large['peak_MB']:.0f} MB, {large['peak_MB'] / small['peak_MB']:.2f} "
-              f"times as much. Making a batch takes {large['making_ms']:.1f} ms of another thread.",
-              *(f"- {backend}, a step of a small network (batch 8, 16 frames, 16 units): {one:.2f} ms, {many:.2f} ms "
-                "where 16 are handed over at once." for backend, (one, many) in together.items()), "",
-              "## Growth of a fine-tuning step", "", "![Growth](growth.svg)", "",
-              "Batch 16, 64 frames, 17 joints, two people, 64 units, but for:", "",
-              "| measure | value | ms | peak MB |", "|---|---|---|---|"]
-    lines += [f"| {key} | {value} | {ms:.0f} | {mb:.0f} |" for key, value, ms, mb in rows]
-    data |= {"help_s": started, "memory": memory, "growth": rows, "steps_per_execution": together}
-    (folder / "RESULTS.md").write_text("\n".join(lines) + "\n", "utf-8")
-    (folder / "results.json").write_text(json.dumps(data, indent=1) + "\n", "utf-8")
+    lines = [REST, "", f"- `skelmae --help`: {started:.2f} s.",
+             f"- Pre-training streamed from a store of {small['sequences']} sequences of 64 frames: "
+             f"{small['step_ms']:.1f} ms a step, {100 * small['waiting']:.1f} % of it waiting for input, peak memory "
+             f"{small['peak_MB']:.0f} MB. From {large['sequences']}: {large['step_ms']:.1f} ms, "
+             f"{100 * large['waiting']:.1f} %, {large['peak_MB']:.0f} MB, {large['peak_MB'] / small['peak_MB']:.2f} "
+             f"times as much. Making a batch takes {large['making_ms']:.1f} ms of another thread.",
+             *(f"- {backend}, a step of a small network (batch 8, 16 frames, 16 units): {one:.2f} ms, {many:.2f} ms "
+               "where 16 are handed over at once." for backend, (one, many) in together.items()), "",
+             "## Growth of a fine-tuning step", "", "![Growth](growth.svg)", "",
+             "Batch 16, 64 frames, 17 joints, two people, 64 units, but for:", "",
+             "| measure | value | ms | peak MB |", "|---|---|---|---|",
+             *(f"| {key} | {value} | {ms:.0f} | {mb:.0f} |" for key, value, ms, mb in rows)]
+    return "\n".join(lines) + "\n", {"help_s": started, "memory": memory, "growth": rows,
+                                     "steps_per_execution": together}
 
 
 if __name__ == "__main__":
