@@ -11,10 +11,8 @@ shift 4
 more=("$@")
 settings=(--config "$(dirname "${BASH_SOURCE[0]}")/contrastive.toml")
 for seed in 0 1 2; do
-  resume=()
-  if [ -d "$runs/pre-$seed" ]; then resume=(--resume); fi
-  skelmae pretrain "$data" --split "$train" --output "$runs/pre-$seed" --seed $seed --no-report "${settings[@]}" \
-    "${resume[@]}" "${more[@]}"
+  skelmae pretrain "$data" --split "$train" --output "$runs/pre-$seed" --seed $seed --resume --no-report \
+    "${settings[@]}" "${more[@]}"
 done
 measure() {
   protocol=$1

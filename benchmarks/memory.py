@@ -36,7 +36,7 @@ def write(path, count):
 
 
 class Part(keras.utils.PyDataset):
-    """The batches of ``data`` from one on."""
+    """The batches of ``data`` from one on, and again from the first where there are not enough."""
 
     def __init__(self, data, start, count):
         super().__init__()
@@ -71,10 +71,9 @@ def main():
                            batch_size=options.batch,
                            augment={"rotate": 0.3, "scale": 0.1, "joint_noise": 0.01, "crop_min": 0.6})
             data.needed = model.needed_joints
-            made = [data[number] for number in range(16)]
+            made = list(Part(data, 0, 16))
             started = time.perf_counter()
-            for number in range(16, 31):
-                data[number]
+            list(Part(data, 16, 15))
             making = (time.perf_counter() - started) / 15
             median_step(model, Batches(made, 40))  # compiles
             rounds = []

@@ -109,12 +109,12 @@ def growth(short):
 
 def plot_growth(path, rows):
     """Time and memory relative to the smallest value, an SVG; the dashed line is proportional."""
-    from matplotlib import rcParams
-    from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator
 
-    rcParams["svg.hashsalt"] = "growth"
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    from keras_skelmae.report.figures import new_figure, save_figure
+
+    figure = new_figure(9, 3.6)
+    figure.set_layout_engine("constrained")
     for axes, column, title in zip(figure.subplots(1, 2), (2, 3), ("time of a step", "peak memory"), strict=True):
         for key in dict.fromkeys(row[0] for row in rows):
             found = [row for row in rows if row[0] == key]
@@ -128,15 +128,15 @@ def plot_growth(path, rows):
             axis.set_minor_formatter("")
             axis.set_major_locator(FixedLocator([1, 2, 4, 8]))
     axes.legend()
-    figure.savefig(path, metadata={"Date": None})
+    save_figure(figure, path)
 
 
-def handed_over(short):
-    """Milliseconds a step of a small network where 1 or 16 steps are handed over at once, by backend."""
+def handed_over(options):
+    """Milliseconds a step of a small network where 1 or 16 steps are handed over at once, by backend that can."""
     small = ["pretrain", "--shared", "--batch", "8", "--frames", "16", "--units", "16", "--layers", "1", "--jit", "on",
-             "--steps", "4" if short else "20"]
+             "--steps", "4" if options.short else "20"]
     return {backend: [1e3 * call([HERE / "steps.py", *small, "--per-execution", count], backend)["step_s"]
-                      for count in (1, 16)] for backend in ("tensorflow", "jax")}
+                      for count in (1, 16)] for backend in options.backends if backend != "torch"}
 
 
 def measure(options):
@@ -183,15 +183,15 @@ def main():
     counts = (200, 2000) if options.short else (1000, 100_000)
     memory = [call([HERE / "memory.py", count, "--rounds", 3 if options.short else 10]) for count in counts]
     rows = growth(options.short)
-    plot_growth(options.output / "growth.svg", rows)
     report, figures = options.output / "RESULTS.md", options.output / "results.json"
     if options.keep_steps:
         text, data = report.read_text("utf-8").partition(REST)[0], json.loads(figures.read_text("utf-8"))
     else:
         text, data = tables(results, tops)
-    more, further = the_rest(start_up(), memory, rows, handed_over(options.short))
+    more, further = the_rest(start_up(), memory, rows, handed_over(options))
     report.write_text(text + more, "utf-8")
     figures.write_text(json.dumps(data | further, indent=1) + "\n", "utf-8")
+    plot_growth(options.output / "growth.svg", rows)
 
 
 def tables(results, tops):

@@ -48,7 +48,6 @@ class StoreSet(SkeletonStore):
         first = self.stores[0]
         rest = len(self.stores) - 1
         self.path = Path(f"{first.path} and {rest} more") if rest else first.path
-        same_classes = all(store.classes == first.classes for store in self.stores)
         alike = [key for key in _ALIKE if self.labelled or key != "classes"]
         for store in self.stores[1:]:
             for key in alike:
@@ -66,7 +65,7 @@ class StoreSet(SkeletonStore):
             raise DataError(self.path, "ids", "every id once", f"{twice!r} twice")
         for key in ("labels", "people", "frames", "image_size", *SELECTORS):
             setattr(self, key, np.concatenate([getattr(store, key) for store in self.stores]))
-        if not same_classes:
+        if any(store.classes != first.classes for store in self.stores):
             self.classes, self.labels = [], np.full_like(self.labels, -1)
         self._starts = np.cumsum([0, *(len(store) for store in self.stores)])
         names = list(dict.fromkeys(name for store in self.stores for name in store.splits))
