@@ -9,7 +9,7 @@ EVERYWHERE := -q -m 'not slow' -k 'not fresh_process' $(CORE)
 # Each of these compiles a training step of its own, which takes JAX most of the time; tests/backends trains with it too.
 JAX_LEAVES := --deselect tests/keras_skelmae/test_models.py::test_pretraining_lowers_its_loss
 
-.PHONY: venv demo test test-backends test-robustness test-rest test-jax test-torch fuzz bench lint docs clean
+.PHONY: venv demo test test-backends test-robustness test-models test-rest test-jax test-torch fuzz bench lint docs clean
 
 venv: $(STAMP)
 
@@ -28,13 +28,16 @@ demo: $(PLAIN)
 PYTEST := $(BIN)/python -m pytest -q -m 'not slow'
 # Two at a time, the longest first; each prints when it is done.
 test: $(STAMP)
-	$(MAKE) --jobs=2 --output-sync=target test-jax test-rest test-backends test-robustness test-torch
+	$(MAKE) --jobs=2 --output-sync=target test-models test-backends test-rest test-jax test-robustness test-torch
 
 test-backends test-robustness: test-%: $(STAMP)
 	$(PYTEST) tests/$*
 
+test-models: $(STAMP)
+	$(PYTEST) tests/keras_skelmae
+
 test-rest: $(STAMP)
-	$(PYTEST) --ignore=tests/backends --ignore=tests/robustness
+	$(PYTEST) --ignore=tests/backends --ignore=tests/robustness --ignore=tests/keras_skelmae
 
 test-jax: $(STAMP)
 	KERAS_BACKEND=jax $(BIN)/python -m pytest $(EVERYWHERE) $(JAX_LEAVES)

@@ -3,9 +3,9 @@
     python benchmarks/memory.py 1000
     python benchmarks/memory.py 100000
 
-A store of COUNT sequences of 64 frames is written to a temporary folder and streamed through SkeletonBatches. In turn,
-a number of steps are timed on that and on batches that were made before: the difference is what a step waited, the
-median over the rounds.
+A store of COUNT sequences of 64 frames is written to a temporary folder and streamed through SkeletonBatches. Blocks of
+steps on batches that are made beside the step, as in every training, alternate with blocks on the same batches made
+before: what a step waits for its input is the median, over these pairs, of how much longer it takes.
 """
 
 import argparse
@@ -20,9 +20,12 @@ import numpy as np
 from steps import Batches, Clock
 
 from keras_skelmae.models import SkeletonMAE
-from keras_skelmae.training.feeding import batches
+from keras_skelmae.training.feeding import SequenceSource, batches
 from skelmae_datasets import SkeletonStore
 from skelmae_datasets.store_writer import Sample, StoreWriter
+
+BLOCK = 40  # batches
+ADVANCE = 10  # as many at both ends of a block are left out, since batches are made and fetched in advance
 
 
 def write(path, count):
@@ -35,31 +38,41 @@ def write(path, count):
         writer.set_splits({"train": [f"s{number}" for number in range(count)]})
 
 
-class Part(keras.utils.PyDataset):
-    """The batches of ``data`` from one on, and again from the first where there are not enough."""
+class Turns(keras.utils.PyDataset):
+    """Blocks of ready batches and blocks of the same ones made as they are asked for, in turns."""
 
-    def __init__(self, data, start, count):
+    def __init__(self, data, numbers, ready):
         super().__init__()
-        self.data, self.start, self.count = data, start, count
+        self.data, self.numbers, self.ready = data, numbers, ready
+        blocks = np.array_split(np.arange(len(numbers)), len(numbers) // BLOCK)
+        self.order = [(place, made, ADVANCE <= step < len(block) - ADVANCE) for block in blocks
+                      for made in (False, True) for step, place in enumerate(block)]
 
     def __len__(self):
-        return self.count
+        return len(self.order)
 
-    def __getitem__(self, number):
-        return self.data[(self.start + number) % len(self.data)]
+    def __getitem__(self, step):
+        place, made, _ = self.order[step]
+        number = self.numbers[place]
+        return self.data[number] if made else self.ready[number]
 
 
-def median_step(model, data):
+def pairs(model, turns):
+    """(N, 2) seconds that a step took on a ready batch and on the same batch made beside it."""
     clock = Clock()
-    model.fit(data, verbose=0, shuffle=False, callbacks=[clock])
-    return float(np.median(np.diff(clock.times)[4:]))
+    model.fit(turns, verbose=0, shuffle=False, callbacks=[clock])
+    took = {False: {}, True: {}}
+    for (place, made, settled), seconds in zip(turns.order[1:], np.diff(clock.times), strict=True):
+        if settled:
+            took[made][place] = seconds
+    return [(took[False][place], took[True][place]) for place in took[False]]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("count", type=int)
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=40, help="of a round, each way")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=BLOCK, help="of a round, each way")
     parser.add_argument("--batch", type=int, default=32)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -67,23 +80,28 @@ def main():
         with SkeletonStore(Path(folder) / "s.h5") as store:
             model = SkeletonMAE("coco17", num_people=1, normalization="layer")
             model.compile(optimizer=keras.optimizers.Adam(1.5e-4), jit_compile=True)
-            data = batches(store, "train", masked={"mask_sequences": 0, "num_masked": 1}, num_people=1,
-                           batch_size=options.batch,
-                           augment={"rotate": 0.3, "scale": 0.1, "joint_noise": 0.01, "crop_min": 0.6})
-            data.needed = model.needed_joints
-            made = list(Part(data, 0, 16))
-            started = time.perf_counter()
-            list(Part(data, 16, 15))
-            making = (time.perf_counter() - started) / 15
-            median_step(model, Batches(made, 40))  # compiles
-            rounds = []
+            settings = {"masked": {"mask_sequences": 0, "num_masked": 1}, "num_people": 1, "batch_size": options.batch,
+                        "augment": {"rotate": 0.3, "scale": 0.1, "joint_noise": 0.01, "crop_min": 0.6}}
+            data = batches(store, "train", **settings)
+            before = batches(store, "train", **settings)
+            before.source = SequenceSource(store, cache_bytes=0)  # what was made before is not in the memory of data
+            data.needed = before.needed = model.needed_joints
+            if len(data) <= options.steps:
+                [data[number] for number in range(len(data))]  # as from the second epoch on
+            started, count = time.perf_counter(), min(len(data), 64)
+            for number in range(len(data) - count, len(data)):
+                data[number]
+            making = (time.perf_counter() - started) / count
+            model.fit(Batches([before[number] for number in range(min(len(before), 24))], 24), verbose=0)  # compiles
+            found = []
             for turn in range(options.rounds):
-                streamed = median_step(model, Part(data, 31 + turn * options.steps, options.steps))
-                rounds.append((median_step(model, Batches(made, options.steps)), streamed))
-            ready, streamed = np.median(rounds, axis=0)
-            waiting = float(np.median([max(0.0, 1 - less / more) for less, more in rounds]))
-            print(json.dumps({"sequences": options.count, "rounds": rounds, "step_ms": 1e3 * streamed,
-                              "ready_ms": 1e3 * ready, "making_ms": 1e3 * making, "waiting": waiting,
+                numbers = np.arange(turn * options.steps, (turn + 1) * options.steps) % len(data)
+                found += pairs(model, Turns(data, numbers, {number: before[number] for number in numbers}))
+            ready, made = np.transpose(found)
+            waiting = 1 - 1 / float(np.median(made / ready))
+            print(json.dumps({"sequences": options.count, "steps": len(found), "step_ms": 1e3 * np.median(made),
+                              "ready_ms": 1e3 * np.median(ready), "making_ms": 1e3 * making, "waiting": waiting,
+                              "quartiles": [1 - 1 / float(np.quantile(made / ready, part)) for part in (0.25, 0.75)],
                               "peak_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 

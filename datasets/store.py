@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import json
 import os
+import zlib
 from pathlib import Path
 
 import h5py
@@ -17,6 +18,7 @@ from .errors import DataError
 from .layouts import SkeletonLayout
 from .store_writer import (
     COLUMNS,
+    CRC32,
     FORMAT,
     VERSION,
     Sample,
@@ -92,16 +94,9 @@ class SkeletonStore:
 
     def load_all(self, max_bytes):
         """Every sample as (M, T, V, C) float32, a list; None where they would take more than `max_bytes`."""
-        data = self._open()["keypoints"]
-        if data.size * 4 > max_bytes:
+        if self._open()["keypoints"].size * 4 > max_bytes:
             return None
-        rows = np.empty(data.shape, "float32")
-        try:
-            data.read_direct(rows)
-        except OSError as error:
-            raise DataError(self.path, "keypoints", "", error) from None
-        bounds = zip(self._offset, self.people, self.frames, strict=True)
-        return [rows[start : start + m * t].reshape(m, t, *rows.shape[1:]) for start, m, t in bounds]
+        return [self.read(index) for index in range(len(self))]
 
     def select(self, expression):
         """Indices, int64, of "all", a split, "subject=1,2", "camera=1", "setup=3" or "ids=FILE" (one a line).
@@ -182,6 +177,8 @@ class SkeletonStore:
             rows = self._keypoints[start : start + people * frames]
         except OSError as error:
             raise DataError(self.path, f"sample {self.ids[index]!r}", "", error) from None
+        if self._crc32 is not None and zlib.crc32(rows) != self._crc32[index]:
+            raise DataError(self.path, f"sample {self.ids[index]!r}", "the keypoints that were written", "others")
         return rows.reshape(people, frames, *rows.shape[1:])
 
     def _load(self, file):
@@ -201,7 +198,9 @@ class SkeletonStore:
             raise DataError(self.path, "keypoints", f"shape (rows, {shape[0]}, {shape[1]})", data.shape)
         if data.nbytes > _MAX_INFLATION * (data.id.get_storage_size() + 4096):
             raise DataError(self.path, "keypoints", "the announced rows", "no data behind them")
-        columns = {name: self._dataset(file, f"samples/{name}") for name in ("id", *COLUMNS)}
+        self._group(file, "samples")
+        known = (CRC32,) if CRC32 in file["samples"] else ()  # the first stores relied on HDF5's checksums
+        columns = {name: self._dataset(file, f"samples/{name}") for name in ("id", *COLUMNS, *known)}
         count = columns["id"].shape[0] if columns["id"].ndim == 1 else -1
         for name, column in columns.items():
             wanted = (count, 2) if name == "image_size" else (count,)
@@ -212,6 +211,7 @@ class SkeletonStore:
         self.ids = [value.decode("utf-8") for value in columns.pop("id")[()].tolist()]
         values = {name: column[()] for name, column in columns.items()}
         self.labels, self._offset = values.pop("label"), values.pop("offset")
+        self._crc32 = values.pop(CRC32, None)
         for name, column in values.items():
             setattr(self, name, column)
         ends = self._offset.astype(float) + self.people.astype(float) * self.frames

@@ -6,6 +6,7 @@ stays so. The dtype stays.
 """
 
 import functools
+from statistics import NormalDist
 
 import numpy as np
 
@@ -117,21 +118,21 @@ def augment(x, rng, dims, *, rotate=0.0, scale=0.0, shear=0.0, joint_noise=0.0):
     batch = len(x)
     steps = [make(rng, batch, amount, dims) for make, amount in (
         (_rotations, rotate), (_scalings, scale), (_shears, shear)) if amount]
-    present, count, centroid = _centroid(x, dims)
     points = x.reshape(batch, -1, x.shape[-1])
-    planes = [(points[..., axis] - centroid[:, axis:axis + 1]) * present for axis in range(dims)]
+    planes = [np.ascontiguousarray(points[..., axis]) for axis in range(dims)]  # (B, M * T * V) each: far faster
+    present, count, centroid = _centroid(planes)
+    planes = [(plane - centroid[:, axis, None]) * present for axis, plane in enumerate(planes)]
     if steps:
         matrices = functools.reduce(lambda before, after: after @ before, steps).astype(x.dtype)  # (B, dims, dims)
         planes = [sum(matrices[:, axis, other, None] * planes[other] for other in range(dims)) for axis in range(dims)]
     if joint_noise:
         squares = sum(np.einsum("bn,bn->b", plane, plane, dtype=np.float64) for plane in planes)
         deviation = (joint_noise * np.sqrt(squares / count)).astype(x.dtype)[:, None]
-        noise = rng.standard_normal((batch, points.shape[1], dims), dtype=np.float32)
-        planes = [plane + deviation * noise[..., axis] for axis, plane in enumerate(planes)]
+        planes = [plane + deviation * _gaussian(rng, plane.shape) for plane in planes]
     result = x.copy()
     moved = result.reshape(points.shape)
     for axis, plane in enumerate(planes):
-        np.multiply(plane + centroid[:, axis:axis + 1], present, out=moved[..., axis])
+        np.multiply(plane + centroid[:, axis, None], present, out=moved[..., axis])
     return result
 
 
@@ -152,8 +153,9 @@ def random_flip(x, rng, layout, probability=0.5, dims=2):
     if not flips.any():
         return x.copy()
     part = x[flips]
-    present, _, centroid = _centroid(part, dims)
-    across = part[..., 0].reshape(len(part), -1)
+    planes = part.reshape(len(part), -1, part.shape[-1])
+    present, _, centroid = _centroid([planes[..., axis] for axis in range(dims)])
+    across = planes[..., 0]
     part[..., 0] = np.where(present, 2 * centroid[:, :1] - across, across).reshape(part.shape[:-1])
     result = x.copy()
     result[flips] = part[..., np.asarray(layout.mirror), :]
@@ -217,13 +219,29 @@ def _restore(points, present):
     return points
 
 
-def _centroid(x, dims):
-    """Which of a sample's joints are present, (B, M * T * V) bool, how many (B,), and their centroid (B, dims)."""
-    points = x.reshape(len(x), -1, x.shape[-1])
-    present = _present(points, dims)[..., 0]
+def _centroid(planes):
+    """Which of a sample's joints are present, (B, N) bool, how many (B,), and their centroid (B, dims).
+
+    Args:
+        planes: list of (B, N), one a coordinate.
+    """
+    present = functools.reduce(np.logical_or, (plane != 0 for plane in planes))
     count = np.maximum(np.count_nonzero(present, axis=1), 1)
-    sums = np.stack([points[..., axis].sum(axis=1, dtype=np.float64) for axis in range(dims)], axis=-1)
-    return present, count, (sums / count[:, None]).astype(x.dtype)
+    sums = np.stack([plane.sum(axis=1, dtype=np.float64) for plane in planes], axis=-1)
+    return present, count, (sums / count[:, None]).astype(planes[0].dtype)
+
+
+@functools.cache
+def _quantiles():
+    """The middle quantiles of 2^16 equal parts of the normal distribution, float32, scaled to variance 1."""
+    upper = [NormalDist().inv_cdf((2 ** 16 + 1 + 2 * rank) / 2 ** 17) for rank in range(2 ** 15)]
+    table = np.concatenate([-np.array(upper[::-1]), upper])
+    return (table / table.std()).astype(np.float32)
+
+
+def _gaussian(rng, shape):
+    """Standard normal numbers, float32, as one of 2^16 values each: a quarter of the time of exact ones."""
+    return _quantiles()[rng.integers(0, 2 ** 16, shape, dtype=np.uint16)]
 
 
 def _rotations(rng, count, max_angle, dims):

@@ -147,14 +147,15 @@ class SkeletonBatches(keras.utils.PyDataset):
         """(N,) int64 labels in order, when not training."""
         return self.store.labels[[index for index, _ in self.items]]
 
-    def _frames(self, count, rng):
+    def _frames(self, counts, rng):
+        """(N, clips, T) frame numbers for recordings of so many frames."""
         if self.training:
             low = self.augment.get("crop_min", 1.0)
             sample = stretch_indices if self.sampling == "stretch" else uniform_sample_indices
-            return sample(count, self.num_frames, rng, (low, 1.0))[None]
+            return sample(counts, self.num_frames, rng, (low, 1.0))[:, None]
         if self.num_clips == 1:
-            return uniform_grid_indices(count, self.num_frames)[None]
-        return uniform_sample_test_indices(count, self.num_frames, self.num_clips)
+            return np.stack([uniform_grid_indices(count, self.num_frames)[None] for count in counts])
+        return np.stack([uniform_sample_test_indices(count, self.num_frames, self.num_clips) for count in counts])
 
     def __getitem__(self, number):
         if not 0 <= number < len(self):
@@ -179,14 +180,13 @@ class SkeletonBatches(keras.utils.PyDataset):
         x = np.zeros(shape, np.float32)
         process, processes = self.part
         share = -(-len(chosen) // processes) if self.training else len(chosen)
+        frames = self._frames(self.store.frames[[index for index, _ in chosen]], rng)
         for row, (index, person) in enumerate(chosen):
             if row // share != process and self.training:
-                self._frames(int(self.store.frames[index]), rng)  # the draws of all rows are the same everywhere
                 continue
             sequence = self.source.read(index)[..., :self.channels]
             sequence = sequence[:self.num_people] if person is None else sequence[person:person + 1]
-            for clip, frames in enumerate(self._frames(sequence.shape[1], rng)):
-                x[row * clips + clip, :len(sequence)] = sequence[:, frames]
+            x[row * clips:(row + 1) * clips, :len(sequence)] = sequence[:, frames[row]].swapaxes(0, 1)
         return self._augmented(x, rng) if self.training else x
 
     def _view(self, x, rng):

@@ -131,11 +131,25 @@ def test_stretching_never_loops_and_covers_the_recording(num_frames, length):
 
 def test_stretching_with_the_middle_place_is_the_grid():
     class Middle:
-        def random(self):
-            return 0.5
+        def random(self, shape):
+            return np.full(shape, 0.5)
 
         def integers(self, low, high):
-            return 0
+            return np.zeros_like(high)
 
     for num_frames in (3, 8, 21):
         np.testing.assert_array_equal(stretch_indices(num_frames, 8, Middle()), uniform_grid_indices(num_frames, 8))
+
+
+@pytest.mark.parametrize("sample", [uniform_sample_indices, stretch_indices])
+def test_many_recordings_get_a_clip_each_as_one_alone_does(sample):
+    counts = np.repeat([1, 7, 16, 20, 31, 40, 100], 400)
+    clips = sample(counts, 16, np.random.default_rng(0), (0.5, 1.0))
+    assert clips.shape == (len(counts), 16) and clips.dtype == np.int64
+    assert (clips >= 0).all() and (clips < counts[:, None]).all()
+    for count in np.unique(counts):
+        alone = np.stack([sample(count, 16, rng, (0.5, 1.0)) for rng in map(np.random.default_rng, range(400))])
+        together = clips[counts == count]
+        np.testing.assert_allclose(together.mean(axis=0), alone.mean(axis=0), atol=0.1 * count)
+        np.testing.assert_allclose(together.std(axis=0), alone.std(axis=0), atol=0.1 * count)
+    assert len(np.unique(clips[counts == 100], axis=0)) > 300

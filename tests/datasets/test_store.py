@@ -82,6 +82,19 @@ def test_fingerprint_is_of_the_content(tmp_path):
         SkeletonStore(one).verify()
 
 
+def test_a_store_packed_anew_is_the_same_store(path):
+    with SkeletonStore(path) as store:
+        expected = [store.read(i) for i in range(5)]
+    with h5py.File(path, "r+") as file:
+        rows = file["keypoints"][()]
+        del file["keypoints"], file["samples/crc32"]
+        file.create_dataset("keypoints", data=rows, chunks=(64, 17, 3), compression="gzip", shuffle=True)
+    with SkeletonStore(path) as packed:
+        packed.verify()
+        for i, keypoints in enumerate(expected):
+            np.testing.assert_array_equal(packed.read(i), keypoints)
+
+
 def test_select(path, tmp_path):
     store = SkeletonStore(path)
     assert store.select("all").tolist() == [0, 1, 2, 3, 4]
@@ -136,7 +149,8 @@ def test_an_open_handle_survives_a_fork(path):
     np.testing.assert_array_equal(store.read(1), expected[1], "a closed store opens again")
 
 
-def test_one_sample_touches_only_its_own_chunks(path):
+@pytest.mark.parametrize("byte", [b"\xff", b"\0", b"\x5a"])
+def test_one_sample_touches_only_its_own_chunks(path, byte):
     """All chunks but those of sample 3 are spoilt, and sample 3 still reads."""
     expected = SkeletonStore(path).read(3)
     with h5py.File(path) as file:
@@ -146,12 +160,14 @@ def test_one_sample_touches_only_its_own_chunks(path):
         others = [info for info in infos if info.chunk_offset[0] // 64 not in rows]
     content = bytearray(path.read_bytes())
     for info in others:
-        content[info.byte_offset : info.byte_offset + info.size] = b"\xff" * info.size
+        content[info.byte_offset : info.byte_offset + info.size] = byte * info.size
     path.write_bytes(content)
     with SkeletonStore(path) as store:
         np.testing.assert_array_equal(store.read(3), expected)
         with pytest.raises(DataError, match="sample 'clip-4'"):
             store.read(4)
+        with pytest.raises(DataError, match="sample 'clip-0'"):
+            store.load_all(1 << 30)
 
 
 @pytest.mark.parametrize(
