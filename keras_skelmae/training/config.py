@@ -39,6 +39,8 @@ class Config:
     temperature: float = 0.2  # contrastive
     node_drop: float = 0.2  # two views: share of the joints that each view is without
     part_drop: float = 0.0  # two views: how probable it is that a view is without one whole body part
+    frame_drop: float = 0.0  # two views: each is without single frames, of a share drawn up to this
+    gap: float = 0.0  # two views: each is without one stretch of time, of a share of the clip drawn up to this
     target: str = "embedding"
     remedy: str = "variance"
     loss_function: str = "rce"

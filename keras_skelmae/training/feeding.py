@@ -57,7 +57,9 @@ class SkeletonBatches(keras.utils.PyDataset):
         masked: None, or a dict with mask ("parts", "joints" or "motion"), mask_parts, num_masked, mask_frames,
             mask_sequences.
         contrast: None, or a dict with node_drop, the share of the joints that each person of a view is without, below
-            1, and part_drop, how probable it is that a person of a view is without one whole body part.
+            1, part_drop, how probable it is that a person of a view is without one whole body part, and frame_drop
+            and gap: each view is without single frames, of a share drawn up to the first, and without one stretch of
+            time, drawn up to the second.
         each_person: bool, every person of a sequence is a sequence of its own (pre-training).
         augment: dict of AUGMENTATIONS.
         num_clips: int, clips a sequence when not training; 1 = the middle frames of equal stretches.
@@ -89,6 +91,9 @@ class SkeletonBatches(keras.utils.PyDataset):
                 raise ValueError(f"node_drop: expected a share in 0 <= share < 1, found {contrast['node_drop']}")
             if not 0 <= contrast["part_drop"] <= 1:
                 raise ValueError(f"part_drop: expected a probability, found {contrast['part_drop']}")
+            for key in ("frame_drop", "gap"):
+                if not 0 <= contrast[key] < 1:
+                    raise ValueError(f"{key}: expected a share in 0 <= share < 1, found {contrast[key]}")
         self.contrast = contrast
         self.part = (0, 1)  # number of this process and of all: only its rows are read, the others stay zeros
         self.augment = dict(augment or {})
@@ -190,12 +195,24 @@ class SkeletonBatches(keras.utils.PyDataset):
         return self._augmented(x, rng) if self.training else x
 
     def _view(self, x, rng):
-        """The clips without some of each person's joints, all clip long."""
+        """The clips without some of each person's joints, all clip long, and without some of the frames.
+
+        Where frames are missing in a recording tells it from others more easily than what is done in it.
+        """
         joints = x.shape[3]
         x[sample_joint_masks(joints, x.shape[:3], min(round(self.contrast["node_drop"] * joints), joints - 1), rng)] = 0
         if self.contrast["part_drop"]:
             drawn = rng.random(x.shape[:2]) < self.contrast["part_drop"]  # (B, M)
             x[sample_part_masks(self.store.layout, x.shape[:3], rng, num_parts=1) & drawn[..., None, None]] = 0
+        batch, frames = x.shape[0], np.arange(self.num_frames)
+        if self.contrast["gap"]:
+            length = (rng.random(batch) * self.contrast["gap"] * self.num_frames).astype(int)
+            start = rng.integers(0, self.num_frames - length + 1)
+            gone = (frames >= start[:, None]) & (frames < (start + length)[:, None])  # (B, T)
+            x.swapaxes(1, 2)[gone] = 0
+        if self.contrast["frame_drop"]:
+            gone = rng.random((batch, self.num_frames)) < rng.random((batch, 1)) * self.contrast["frame_drop"]
+            x.swapaxes(1, 2)[gone] = 0
         return x
 
     def _augmented(self, x, rng):
@@ -233,7 +250,7 @@ class SkeletonBatches(keras.utils.PyDataset):
 
 
 DEFAULT_MASK = {"mask": "parts", "mask_parts": (), "num_masked": 0, "mask_frames": 0, "mask_sequences": 1}
-DEFAULT_VIEW = {"node_drop": 0.2, "part_drop": 0.0}
+DEFAULT_VIEW = {"node_drop": 0.2, "part_drop": 0.0, "frame_drop": 0.0, "gap": 0.0}
 
 
 def batches(store, split, *, masked=False, **options):

@@ -98,7 +98,8 @@ def test_a_saved_model_is_the_same(tmp_path):
 
 @pytest.mark.parametrize("objective", ["contrastive", "vicreg"])
 def test_pretraining_the_trunk_by_a_setting(store, tmp_path, objective):
-    config = resolve_config("pretrain", overrides=(*TINY, f"objective={objective}", "part_drop=0.5"))
+    settings = (f"objective={objective}", "part_drop=0.5", "gap=0.3", "frame_drop=0.3")
+    config = resolve_config("pretrain", overrides=(*TINY, *settings))
     figures = pretrain(store, "all", tmp_path / "pre", config, verbose=False)
     assert np.isfinite(figures["loss"])
     model = load_model(tmp_path / "pre")
@@ -123,7 +124,31 @@ def test_a_view_without_a_body_part_is_without_all_of_it(store):
         np.testing.assert_array_equal(one[:, :, kept], other[:, :, kept])
 
 
+def test_frames_are_missing_from_a_view_as_asked(store):
+    options = {"batch_size": 4, "num_frames": 40, "num_people": 1, "training": False}
+    whole, = batches(store, "all", contrast={"node_drop": 0.0}, **options)[0]
+
+    def missing(**setting):  # (B, T) of both views
+        views, = batches(store, "all", contrast={"node_drop": 0.0, **setting}, **options)[0]
+        found = []
+        for name in ("keypoints", "other"):
+            gone = ~views[name].any(axis=(1, 3, 4))
+            np.testing.assert_array_equal(views[name].swapaxes(1, 2)[~gone], whole[name].swapaxes(1, 2)[~gone])
+            found.append(gone)
+        return found
+
+    assert not np.any(missing())
+    one, other = missing(gap=0.9)
+    assert (one != other).any() and one.any()
+    for row in np.concatenate([one, other]):
+        assert row.sum() < 0.9 * 40 and np.abs(np.diff(row.astype(int))).sum() <= 2  # one stretch
+    one, other = missing(frame_drop=0.9)
+    assert (one != other).any() and 0.05 < one.mean() < 0.9
+    assert np.abs(np.diff(one.astype(int))).sum() > 2 * len(one)  # scattered
+
+
 @pytest.mark.parametrize(("setting", "message"), [
+    ({"gap": 1.0}, "gap: expected a share"), ({"frame_drop": -0.1}, "frame_drop: expected a share"),
     ({"node_drop": 1.0}, "node_drop: expected a share"), ({"part_drop": 1.5}, "part_drop: expected a probability")])
 def test_view_settings_out_of_range_are_named(store, setting, message):
     with pytest.raises(ValueError, match=message):
