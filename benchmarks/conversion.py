@@ -4,7 +4,7 @@
 
 All in one run and interleaved, so that both see the same machine: for every round the reference's `read` over the
 files, a bare text-to-float pass over their bytes, our `read_skeleton`, and the whole `convert_ntu` (reading, denoising,
-writing) with one process and with two. Prints one JSON line; the ratios are medians over the rounds.
+compressing, writing) with one process and with two. Prints one JSON line; the ratios are medians over the rounds.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Our steps, what a PyTorch user would write, and the machine's own ceiling, side by side in one run.
 
-    python benchmarks/run.py --peers torch_reference.py --rounds 5
+    python benchmarks/run.py --peers torch_reference.py --reader ntu_reader_reference.py
     python benchmarks/run.py --short
 
 Every measurement is a process of its own. A round runs all of them in turn, so that a drift of the machine meets all
@@ -170,6 +170,7 @@ def measure(options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", type=Path, help="torch_reference.py; needs torch and torch_geometric")
+    parser.add_argument("--reader", type=Path, help="ntu_reader_reference.py")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20, help="of each measurement")
     parser.add_argument("--backends", default="tensorflow,jax,torch", type=lambda text: text.split(","))
@@ -182,13 +183,15 @@ def main():
     results, tops = ({}, []) if options.keep_steps else measure(options)
     counts = (200, 2000) if options.short else (1000, 100_000)
     memory = [call([HERE / "memory.py", count, "--rounds", 3 if options.short else 10]) for count in counts]
+    reader = [] if options.reader is None else ["--reference", options.reader]
+    reading = call([HERE / "reading.py", "--rounds", 1 if options.short else 5, *reader])
     rows = growth(options.short)
     report, figures = options.output / "RESULTS.md", options.output / "results.json"
     if options.keep_steps:
         text, data = report.read_text("utf-8").partition(REST)[0], json.loads(figures.read_text("utf-8"))
     else:
         text, data = tables(results, tops)
-    more, further = the_rest(start_up(), memory, rows, handed_over(options))
+    more, further = the_rest(start_up(), memory, reading, rows, handed_over(options))
     report.write_text(text + more, "utf-8")
     figures.write_text(json.dumps(data | further, indent=1) + "\n", "utf-8")
     plot_growth(options.output / "growth.svg", rows)
@@ -235,10 +238,15 @@ def tables(results, tops):
     return "\n".join(lines) + "\n", data
 
 
-def the_rest(started, memory, rows, together):
+def the_rest(started, memory, reading, rows, together):
     """RESULTS.md from the input on, and the figures in it."""
     small, large = memory
+    beside = f", {reading['ratio']:.2f} times the line-by-line reader" if "ratio" in reading else ""
     lines = [REST, "", f"- `skelmae --help`: {started:.2f} s.",
+             f"- Conversion of `.skeleton` text in one process: {reading['convert_files_per_s']:.0f} files/s, "
+             f"{reading['MB_per_s']:.1f} MB/s{beside}.",
+             f"- A training epoch of augmented batches, one thread: {reading['epoch_from_file']:.0f} sequences/s from "
+             f"the file, {reading['epoch_from_memory']:.0f} from memory.",
              f"- Pre-training streamed from a store of {small['sequences']} sequences of 64 frames: "
              f"{small['step_ms']:.1f} ms a step, {100 * small['waiting']:.1f} % of it waiting for input, peak memory "
              f"{small['peak_MB']:.0f} MB. From {large['sequences']}: {large['step_ms']:.1f} ms, "
@@ -250,7 +258,7 @@ def the_rest(started, memory, rows, together):
              "Batch 16, 64 frames, 17 joints, two people, 64 units, but for:", "",
              "| measure | value | ms | peak MB |", "|---|---|---|---|",
              *(f"| {key} | {value} | {ms:.0f} | {mb:.0f} |" for key, value, ms, mb in rows)]
-    return "\n".join(lines) + "\n", {"help_s": started, "memory": memory, "growth": rows,
+    return "\n".join(lines) + "\n", {"help_s": started, "memory": memory, "reading": reading, "growth": rows,
                                      "steps_per_execution": together}
 
 

@@ -73,7 +73,8 @@ class StoreWriter:
             shape = (self.layout.num_joints, len(self.channels))
             self._data = self._file.create_dataset(
                 "keypoints", (0, *shape), self.dtype, maxshape=(None, *shape), chunks=(_CHUNK_ROWS, *shape),
-            )  # fmt: skip  # not compressed: unpacking takes several times as long as reading
+                compression="lzf", shuffle=True,  # unpacked in half the time of gzip, a tenth to a half larger
+            )  # fmt: skip
         except BaseException:
             self._discard()
             raise
