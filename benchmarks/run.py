@@ -175,22 +175,23 @@ def main():
     parser.add_argument("--steps", type=int, default=20, help="of each measurement")
     parser.add_argument("--backends", default="tensorflow,jax,torch", type=lambda text: text.split(","))
     parser.add_argument("--short", action="store_true", help="one round, few steps, one backend")
-    parser.add_argument("--keep-steps", action="store_true", help="measure all else, keep the tables of steps")
+    parser.add_argument("--keep-steps", action="store_true", help="measure all else, keep the steps and growth")
     parser.add_argument("--output", type=Path, default=HERE)
     options = parser.parse_args()
     if options.short:
         options.rounds, options.steps, options.backends = 1, 8, options.backends[:1]
     results, tops = ({}, []) if options.keep_steps else measure(options)
     counts = (200, 2000) if options.short else (1000, 100_000)
-    memory = [call([HERE / "memory.py", count, "--rounds", 3 if options.short else 10]) for count in counts]
+    memory = [call([HERE / "memory.py", count, "--rounds", 3 if options.short else 20]) for count in counts]
     reader = [] if options.reader is None else ["--reference", options.reader]
     reading = call([HERE / "reading.py", "--rounds", 1 if options.short else 5, *reader])
-    rows = growth(options.short)
     report, figures = options.output / "RESULTS.md", options.output / "results.json"
     if options.keep_steps:
         text, data = report.read_text("utf-8").partition(REST)[0], json.loads(figures.read_text("utf-8"))
+        rows = data["growth"]
     else:
         text, data = tables(results, tops)
+        rows = growth(options.short)
     more, further = the_rest(start_up(), memory, reading, rows, handed_over(options))
     report.write_text(text + more, "utf-8")
     figures.write_text(json.dumps(data | further, indent=1) + "\n", "utf-8")
