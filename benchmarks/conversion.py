@@ -24,6 +24,14 @@ import numpy as np
 from skelmae_datasets import SkeletonStore, convert_ntu, read_skeleton
 
 
+def load_reference(path):
+    """The module at a path."""
+    spec = importlib.util.spec_from_file_location("reference", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def bare_pass(files):
     """What the text costs as numbers alone: every value by float(), nothing kept."""
     for file in files:
@@ -79,9 +87,7 @@ def main(arguments=None):
     parser.add_argument("--files", type=int, default=10_000, help="of the memory and two-process measurement")
     parser.add_argument("--compute-ms", type=float, help="compute time a sample and epoch, for the reading share")
     options = parser.parse_args(arguments)
-    spec = importlib.util.spec_from_file_location("reference", options.reference)
-    reference = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(reference)
+    reference = load_reference(options.reference)
     files = sorted(options.folder.glob("*.skeleton"))
     rates = {name: [] for name in ("reference", "bare float pass", "read_skeleton", "convert_ntu")}
     with tempfile.TemporaryDirectory() as temporary:

@@ -26,6 +26,7 @@ from skelmae_datasets.store_writer import Sample, StoreWriter
 
 BLOCK = 40  # batches
 ADVANCE = 10  # as many at both ends of a block are left out, since batches are made and fetched in advance
+AUGMENTATION = {"rotate": 0.3, "scale": 0.1, "joint_noise": 0.01, "crop_min": 0.6}
 
 
 def write(path, count):
@@ -39,20 +40,18 @@ def write(path, count):
 
 
 class Turns(keras.utils.PyDataset):
-    """Blocks of ready batches and blocks of the same ones made as they are asked for, in turns."""
+    """A block of ready batches, then one of the same ones made as they are asked for."""
 
     def __init__(self, data, numbers, ready):
         super().__init__()
         self.data, self.numbers, self.ready = data, numbers, ready
-        blocks = np.array_split(np.arange(len(numbers)), len(numbers) // BLOCK)
-        self.order = [(place, made, ADVANCE <= step < len(block) - ADVANCE) for block in blocks
-                      for made in (False, True) for step, place in enumerate(block)]
+        self.order = [(made, place) for made in (False, True) for place in range(len(numbers))]
 
     def __len__(self):
         return len(self.order)
 
     def __getitem__(self, step):
-        place, made, _ = self.order[step]
+        made, place = self.order[step]
         number = self.numbers[place]
         return self.data[number] if made else self.ready[number]
 
@@ -61,18 +60,14 @@ def pairs(model, turns):
     """(N, 2) seconds that a step took on a ready batch and on the same batch made beside it."""
     clock = Clock()
     model.fit(turns, verbose=0, shuffle=False, callbacks=[clock])
-    took = {False: {}, True: {}}
-    for (place, made, settled), seconds in zip(turns.order[1:], np.diff(clock.times), strict=True):
-        if settled:
-            took[made][place] = seconds
-    return [(took[False][place], took[True][place]) for place in took[False]]
+    took = dict(zip(turns.order[1:], np.diff(clock.times), strict=True))
+    return [(took[False, place], took[True, place]) for place in range(ADVANCE, len(turns.numbers) - ADVANCE)]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("count", type=int)
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=BLOCK, help="of a round, each way")
     parser.add_argument("--batch", type=int, default=32)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -81,12 +76,12 @@ def main():
             model = SkeletonMAE("coco17", num_people=1, normalization="layer")
             model.compile(optimizer=keras.optimizers.Adam(1.5e-4), jit_compile=True)
             settings = {"masked": {"mask_sequences": 0, "num_masked": 1}, "num_people": 1, "batch_size": options.batch,
-                        "augment": {"rotate": 0.3, "scale": 0.1, "joint_noise": 0.01, "crop_min": 0.6}}
+                        "augment": AUGMENTATION}
             data = batches(store, "train", **settings)
             before = batches(store, "train", **settings)
             before.source = SequenceSource(store, cache_bytes=0)  # what was made before is not in the memory of data
             data.needed = before.needed = model.needed_joints
-            if len(data) <= options.steps:
+            if len(data) <= BLOCK:
                 [data[number] for number in range(len(data))]  # as from the second epoch on
             started, count = time.perf_counter(), min(len(data), 64)
             for number in range(len(data) - count, len(data)):
@@ -95,7 +90,7 @@ def main():
             model.fit(Batches([before[number] for number in range(min(len(before), 24))], 24), verbose=0)  # compiles
             found = []
             for turn in range(options.rounds):
-                numbers = np.arange(turn * options.steps, (turn + 1) * options.steps) % len(data)
+                numbers = np.arange(turn * BLOCK, (turn + 1) * BLOCK) % len(data)
                 found += pairs(model, Turns(data, numbers, {number: before[number] for number in numbers}))
             ready, made = np.transpose(found)
             waiting = 1 - 1 / float(np.median(made / ready))

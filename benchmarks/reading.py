@@ -8,20 +8,18 @@ all batches of a training epoch, augmented as in the recipe `small`, from the fi
 """
 
 import argparse
-import importlib.util
 import json
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
-from memory import write
+from conversion import load_reference
+from memory import AUGMENTATION, write
 
 from keras_skelmae.training.feeding import batches
 from skelmae_datasets import SkeletonStore, convert_ntu
 from skelmae_datasets.synthetic import write_dataset
-
-AUGMENTATION = {"rotate": 0.3, "scale": 0.1, "joint_noise": 0.01, "crop_min": 0.6}
 
 
 def seconds(run):
@@ -34,9 +32,7 @@ def conversion(folder, rounds, reference):
     files = write_dataset(folder / "raw", subjects=4, repetitions=2)
     runs = {"convert": lambda: convert_ntu(folder / "raw", folder / "raw.h5")}
     if reference is not None:
-        spec = importlib.util.spec_from_file_location("reference", reference)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = load_reference(reference)
         runs["reference"] = lambda: [module.read(file) for file in files]
     took = {name: [] for name in runs}
     for _ in range(rounds):

@@ -94,7 +94,8 @@ class SkeletonStore:
 
     def load_all(self, max_bytes):
         """Every sample as (M, T, V, C) float32, a list; None where they would take more than `max_bytes`."""
-        if self._open()["keypoints"].size * 4 > max_bytes:
+        rows = int((self.people * self.frames).sum())
+        if rows * self.layout.num_joints * len(self.channels) * 4 > max_bytes:
             return None
         return [self.read(index) for index in range(len(self))]
 

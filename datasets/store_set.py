@@ -90,16 +90,6 @@ class StoreSet(SkeletonStore):
         for store in self.stores:
             store.close()
 
-    def load_all(self, max_bytes):
-        """Every sample as (M, T, V, C) float32, a list; None where they would take more than ``max_bytes``."""
-        loaded = []
-        for store in self.stores:
-            part = store.load_all(max_bytes - sum(array.nbytes for array in loaded))
-            if part is None:
-                return None
-            loaded += part
-        return loaded
-
     def verify(self):
         """Recompute every file's fingerprint. Raises DataError where one differs."""
         for store in self.stores:

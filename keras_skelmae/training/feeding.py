@@ -87,13 +87,11 @@ class SkeletonBatches(keras.utils.PyDataset):
         self.sampling = sampling
         if contrast is not None:
             contrast = {**DEFAULT_VIEW, **contrast}
-            if not 0 <= contrast["node_drop"] < 1:
-                raise ValueError(f"node_drop: expected a share in 0 <= share < 1, found {contrast['node_drop']}")
-            if not 0 <= contrast["part_drop"] <= 1:
-                raise ValueError(f"part_drop: expected a probability, found {contrast['part_drop']}")
-            for key in ("frame_drop", "gap"):
+            for key in ("node_drop", "frame_drop", "gap"):
                 if not 0 <= contrast[key] < 1:
                     raise ValueError(f"{key}: expected a share in 0 <= share < 1, found {contrast[key]}")
+            if not 0 <= contrast["part_drop"] <= 1:
+                raise ValueError(f"part_drop: expected a probability, found {contrast['part_drop']}")
         self.contrast = contrast
         self.part = (0, 1)  # number of this process and of all: only its rows are read, the others stay zeros
         self.augment = dict(augment or {})
@@ -185,7 +183,7 @@ class SkeletonBatches(keras.utils.PyDataset):
         x = np.zeros(shape, np.float32)
         process, processes = self.part
         share = -(-len(chosen) // processes) if self.training else len(chosen)
-        frames = self._frames(self.store.frames[[index for index, _ in chosen]], rng)
+        frames = self._frames(self.store.frames[[index for index, _ in chosen]], rng)  # of all rows in every process
         for row, (index, person) in enumerate(chosen):
             if row // share != process and self.training:
                 continue
@@ -205,14 +203,14 @@ class SkeletonBatches(keras.utils.PyDataset):
             drawn = rng.random(x.shape[:2]) < self.contrast["part_drop"]  # (B, M)
             x[sample_part_masks(self.store.layout, x.shape[:3], rng, num_parts=1) & drawn[..., None, None]] = 0
         batch, frames = x.shape[0], np.arange(self.num_frames)
+        gone = np.zeros((batch, self.num_frames), bool)
         if self.contrast["gap"]:
             length = (rng.random(batch) * self.contrast["gap"] * self.num_frames).astype(int)
             start = rng.integers(0, self.num_frames - length + 1)
-            gone = (frames >= start[:, None]) & (frames < (start + length)[:, None])  # (B, T)
-            x.swapaxes(1, 2)[gone] = 0
+            gone |= (frames >= start[:, None]) & (frames < (start + length)[:, None])
         if self.contrast["frame_drop"]:
-            gone = rng.random((batch, self.num_frames)) < rng.random((batch, 1)) * self.contrast["frame_drop"]
-            x.swapaxes(1, 2)[gone] = 0
+            gone |= rng.random(gone.shape) < rng.random((batch, 1)) * self.contrast["frame_drop"]
+        x.swapaxes(1, 2)[gone] = 0
         return x
 
     def _augmented(self, x, rng):
