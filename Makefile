@@ -4,7 +4,7 @@ BIN := .venv/bin
 PLAIN := .venv/installed
 STAMP := .venv/installed-dev
 # What has to hold with any backend; tests/backends itself covers loading in fresh processes.
-CORE := $(addprefix tests/keras_skelmae/test_,layers.py losses.py models.py)
+CORE := $(addprefix tests/keras_skelmae/test_,batch_parts.py layers.py losses.py models.py)
 EVERYWHERE := -q -m 'not slow' -k 'not fresh_process' $(CORE)
 # Each of these compiles a training step of its own, which takes JAX most of the time; tests/backends trains with it too.
 JAX_LEAVES := --deselect tests/keras_skelmae/test_models.py::test_pretraining_lowers_its_loss

@@ -33,8 +33,9 @@ OURS = {  # (task, name) -> arguments of steps.py
     ("pretrain", "a mask a sequence"): ["pretrain"],
     ("pretrain", "a mask a sequence, batch statistics"): ["pretrain", "--normalization", "batch"],
     ("finetune", "one step"): ["finetune"],
+    ("finetune", "one step, the batch whole"): ["finetune", "--whole"],
     ("finetune", "one step, not compiled"): ["finetune", "--jit", "off"],
-    ("finetune", "4 parts, gradients accumulated"): ["finetune", "--accumulate", "4"],
+    ("finetune", "4 steps, gradients accumulated"): ["finetune", "--accumulate", "4"],
     ("predict", "predict_on_batch"): ["predict", "--batch", "64"],
     ("predict1", "predict_on_batch"): ["predict", "--batch", "1"],
 }

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from keras_skelmae.models import SkeletonMAE, STRLClassifier
+from keras_skelmae.training import suggest_batch_parts, train_in_parts
 from skelmae_datasets.layouts import SkeletonLayout, get_layout
 
 CLASSES = 60
@@ -84,6 +85,9 @@ def finetuning(options, rng):
                                      gradient_accumulation_steps=options.accumulate if options.accumulate > 1 else None)
     model.compile(optimizer=optimizer, jit_compile=options.jit, steps_per_execution=options.per_execution,
                   loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.1))
+    parts = 1 if options.whole else suggest_batch_parts(model, options.batch // options.accumulate)
+    if parts > 1:
+        train_in_parts(model, parts)
     shape = (options.batch // options.accumulate, options.people, options.frames, layout.num_joints, 2)
     return model, [(rng.normal(size=shape).astype("float32"),
                     np.eye(CLASSES, dtype="float32")[rng.integers(0, CLASSES, shape[0])]) for _ in range(2)], 1.0
@@ -115,6 +119,7 @@ def main():
     parser.add_argument("--normalization", default="layer")
     parser.add_argument("--shared", action="store_true", help="one mask a batch")
     parser.add_argument("--accumulate", type=int, default=1, help="parts of the batch, one after the other")
+    parser.add_argument("--whole", action="store_true", help="do not cut a batch into parts")
     parser.add_argument("--per-execution", type=int, default=1, help="steps that are handed over at once")
     options = parser.parse_args()
     options.jit = {"auto": "auto", "on": True, "off": False}[options.jit]

@@ -1,10 +1,8 @@
 """LiteRT (TensorFlow Lite), for phones and small computers."""
 
-import contextlib
 from pathlib import Path
 
 import keras
-from keras import ops
 
 from keras_skelmae.export.serving import INPUT, greatest_difference, serving_model, write_metadata
 
@@ -14,17 +12,6 @@ def metadata_path(path):
     return Path(path).with_suffix(".json")
 
 
-@contextlib.contextmanager
-def _spelled_out_prelu():
-    """PReLU as a choice: of Keras's form the converter makes an operation of its own, which takes four axes at most."""
-    original = keras.layers.PReLU.call
-    keras.layers.PReLU.call = lambda self, x: ops.where(x > 0, x, ops.cast(self.alpha, x.dtype) * x)
-    try:
-        yield
-    finally:
-        keras.layers.PReLU.call = original
-
-
 def write_litert(model, path):
     """Write the .tflite file and a .json beside it; return the greatest difference of what it computes.
 
@@ -32,10 +19,9 @@ def write_litert(model, path):
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    with _spelled_out_prelu():
-        serving = serving_model(model)
-        signature = [keras.InputSpec(shape=(None, *serving.input_shape[1:]), dtype="float32", name=INPUT)]
-        serving.export(str(path), format="litert", verbose=False, input_signature=signature)
+    serving = serving_model(model)
+    signature = [keras.InputSpec(shape=(None, *serving.input_shape[1:]), dtype="float32", name=INPUT)]
+    serving.export(str(path), format="litert", verbose=False, input_signature=signature)
     write_metadata(model, metadata_path(path), sizes="M, V, C are fixed; B and T as resize_tensor_input sets them, 1 "
                    "until then")
     interpreter = Interpreter(str(path))

@@ -1,6 +1,7 @@
 """Custom Keras layers; importing this module registers all of them for ``keras.saving``."""
 
 from keras_skelmae.layers.body_embedding import BodyEmbedding
+from keras_skelmae.layers.channelwise import ChannelNormalization, ChannelPReLU
 from keras_skelmae.layers.gat_conv import GATConv
 from keras_skelmae.layers.gcn_conv import GCNConv
 from keras_skelmae.layers.gin_conv import GINConv
@@ -19,6 +20,8 @@ from keras_skelmae.layers.temporal_conv import TemporalConv
 
 __all__ = [
     "BodyEmbedding",
+    "ChannelNormalization",
+    "ChannelPReLU",
     "GATConv",
     "GCNConv",
     "GINConv",

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_skelmae.layers.graph import adjacency_matrix, check_edges, check_joint_axis, make_prelu, propagate, submatrix
+from keras_skelmae.layers.channelwise import ChannelPReLU, outer
+from keras_skelmae.layers.graph import adjacency_matrix, check_edges, check_joint_axis, propagate, submatrix
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -61,7 +62,7 @@ class GINConv(keras.layers.Layer):
         lead = tuple(input_shape[:-1])
         self.hidden = keras.layers.Dense(hidden, name="hidden", dtype=self.dtype_policy,
                                          kernel_initializer=self.kernel_initializer.clone())
-        self.activation = make_prelu(len(input_shape), "activation", self.dtype_policy)
+        self.activation = ChannelPReLU(name="activation", dtype=self.dtype_policy)
         self.output_dense = keras.layers.Dense(self.units, name="output_dense", dtype=self.dtype_policy,
                                                kernel_initializer=self.kernel_initializer.clone())
         self.hidden.build(input_shape)
@@ -74,7 +75,8 @@ class GINConv(keras.layers.Layer):
         itself = inputs
         if fields is not None:
             itself = propagate(submatrix(np.eye(len(self.adjacency)), fields), inputs, self.joint_axis)
-        x = x + (1 + ops.cast(self.epsilon, inputs.dtype)) * itself
+        weight = ops.full((inputs.shape[-1],), 1, inputs.dtype) + ops.cast(self.epsilon, inputs.dtype)
+        x = x + outer(ops.ones_like(itself[..., :1]), weight) * itself
         x = self.activation(self.hidden(x))  # (..., V, hidden)
         return self.output_dense(x)  # (..., V, units)
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_skelmae.layers.channelwise import ChannelNormalization
 from keras_skelmae.layers.presence_normalization import PresenceBatchNormalization
 
 NORMALIZATIONS = ("batch", "layer", "none")
@@ -74,7 +75,7 @@ def make_normalization(kind, name, dtype):
     if kind == "batch":
         return PresenceBatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype=dtype)
     if kind == "layer":
-        return keras.layers.LayerNormalization(epsilon=1e-5, name=name, dtype=dtype)
+        return ChannelNormalization(epsilon=1e-5, name=name, dtype=dtype)
     return None
 
 
@@ -90,9 +91,3 @@ def normalize(layer, x, presence=None, training=None):
             mask = ops.logical_and(presence, ops.ones_like(x[..., 0], dtype="bool"))
         return layer(x, training=training, mask=mask)
     return layer(x)
-
-
-def make_prelu(rank, name, dtype):
-    """PReLU with one slope a channel, whatever the number of leading axes."""
-    return keras.layers.PReLU(alpha_initializer=keras.initializers.Constant(0.25),
-                              shared_axes=list(range(1, rank - 1)), name=name, dtype=dtype)

@@ -3,10 +3,11 @@
 import keras
 from keras import ops
 
+from keras_skelmae.layers.channelwise import ChannelPReLU
 from keras_skelmae.layers.gat_conv import GATConv
 from keras_skelmae.layers.gcn_conv import GCNConv
 from keras_skelmae.layers.gin_conv import GINConv
-from keras_skelmae.layers.graph import NORMALIZATIONS, check_edges, make_normalization, make_prelu, normalize
+from keras_skelmae.layers.graph import NORMALIZATIONS, check_edges, make_normalization, normalize
 
 BACKBONES = {"gin": GINConv, "gcn": GCNConv, "gat": GATConv}
 JOINTS_FIRST = ("gin", "gcn")  # with the joints in front one large matrix product sums the neighbours of all frames
@@ -70,7 +71,7 @@ class GraphEncoder(keras.layers.Layer):
         for index in range(self.num_layers):
             conv = BACKBONES[self.backbone](self.units, self.edges, name=f"conv_{index}", **options)
             norm = make_normalization(self.normalization, f"norm_{index}", self.dtype_policy)
-            activation = make_prelu(len(shape), f"activation_{index}", self.dtype_policy)
+            activation = ChannelPReLU(name=f"activation_{index}", dtype=self.dtype_policy)
             conv.build(shape)
             if norm is not None:
                 norm.build(output)

@@ -1,5 +1,6 @@
 """Training, evaluation and prediction on stores; what the command line calls."""
 
+from keras_skelmae.training.batch_parts import suggest_batch_parts, train_in_parts
 from keras_skelmae.training.config import RECIPES, Config, ConfigError, resolve_config
 from keras_skelmae.training.evaluation import describe, evaluate_model, predict_files
 from keras_skelmae.training.features import embed
@@ -31,4 +32,6 @@ __all__ = [
     "run_protocol",
     "run_study",
     "study_table",
+    "suggest_batch_parts",
+    "train_in_parts",
 ]

@@ -92,6 +92,7 @@ class Config:
     epochs: int = 50
     batch_size: int = 128
     accumulate: int = 1  # steps whose gradients are averaged before the weights change
+    batch_parts: int = 0  # parts of a batch that cores compute by themselves in fine-tuning; 0 = as many as help
     steps_per_execution: int = 1  # steps that are handed to TensorFlow or JAX together
     ema: float = 0.0  # momentum of the weights' moving average; 0 = none
     validation_fraction: float = 0.1
@@ -107,7 +108,8 @@ class Config:
 
 COUNTS = ("epochs", "batch_size", "num_frames", "units", "encoder_layers", "num_layers", "validation_every",
           "accumulate", "steps_per_execution")
-NATURALS = ("people", "num_masked", "mask_frames", "mask_sequences", "warmup_epochs", "frozen_epochs", "head_units")
+NATURALS = ("people", "num_masked", "mask_frames", "mask_sequences", "warmup_epochs", "frozen_epochs", "head_units",
+            "batch_parts")
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 CHOICES = {
     "time_pooling": ("mean", "mean+max"),

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_skelmae.models import STRLClassifier, transfer_weights
+from keras_skelmae.training.batch_parts import suggest_batch_parts, train_in_parts
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
 from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.mirroring import classes_are_symmetric
@@ -135,6 +136,7 @@ def _finetune(store, train, validation, run, config, encoder, metrics, verbose, 
         num_classes=len(store.classes), class_names=list(store.classes), num_people=people,
         people=config.people_fusion, pooling=config.pooling, time_pooling=config.time_pooling,
         dropout_rate=config.dropout_rate, head_units=config.head_units, **trunk_options(store, config))
+    parts = config.batch_parts or suggest_batch_parts(model, config.batch_size)
     learned = [] if encoder is None else transfer_weights(encoder, model)
 
     def prepare(first, settings):
@@ -144,6 +146,8 @@ def _finetune(store, train, validation, run, config, encoder, metrics, verbose, 
                       weighted_metrics=["accuracy"],  # several devices fill a last batch up with rows of weight 0
                       loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing,
                                                                 reduction="mean_with_sample_weight"))
+        if parts > 1:
+            train_in_parts(model, parts)
 
     keep = KeepBest() if metrics["select"] == "best" else None
     validated = sorted({*range(config.validation_every, config.epochs + 1, config.validation_every), config.epochs})

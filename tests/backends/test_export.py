@@ -137,12 +137,3 @@ def test_a_missing_library_is_named_with_what_installs_it(kind, absent, message,
 def test_a_wrong_suffix_is_named(folder, tmp_path):
     with pytest.raises(ValueError, match=r"expected a name ending in \.onnx for onnx, found \.tflite"):
         export_model(folder / "jax" / "fine", "onnx", tmp_path / "m.tflite")
-
-
-def test_prelu_is_spelled_out_only_while_converting(exported):
-    layer = keras.layers.PReLU()
-    x = np.array([[-2.0, 0.0, 3.0]], "float32")
-    layer.build(x.shape)
-    layer.set_weights([np.full(3, 0.5, "float32")])
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer(x)), [[-1, 0, 3]])
-    assert keras.layers.PReLU.call.__module__.startswith("keras.")

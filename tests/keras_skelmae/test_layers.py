@@ -23,6 +23,8 @@ def features(*shape):
 SEQUENCE = features(2, 2, 6, V, 8)
 HERE = np.array([[[True] * 6, [False] * 6], [[True] * 6, [True] * 6]])
 CASES = {
+    "ChannelNormalization": (lambda: layers.ChannelNormalization(epsilon=1e-5), (SEQUENCE,)),
+    "ChannelPReLU": (lambda: layers.ChannelPReLU(), (SEQUENCE,)),
     "GATConv": (lambda: layers.GATConv(8, EDGES), (SEQUENCE,)),
     "GCNConv": (lambda: layers.GCNConv(5, EDGES), (SEQUENCE,)),
     "GINConv": (lambda: layers.GINConv(5, EDGES), (SEQUENCE,)),
@@ -286,3 +288,36 @@ def test_normalization_forgets_place_and_scale_but_not_shape():
 def test_bad_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def one_step(layer, x, target):
+    """A layer's output, and its weights after a step against its gradients."""
+    model = keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Dense(x.shape[-1], kernel_initializer="identity"),
+                              layer])
+    rng = np.random.default_rng(1)
+    layer.set_weights([weight + rng.normal(size=weight.shape) for weight in layer.get_weights()])
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    output = model.predict_on_batch(x)
+    model.train_on_batch(x, target)
+    return [output, *model.get_weights()]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [
+    (lambda: layers.ChannelNormalization(epsilon=1e-3), lambda: keras.layers.LayerNormalization(epsilon=1e-3)),
+    (lambda: layers.ChannelPReLU(),
+     lambda: keras.layers.PReLU(keras.initializers.Constant(0.25), shared_axes=[1, 2, 3])),
+])
+def test_channelwise_layers_compute_and_learn_as_those_of_keras(ours, theirs):
+    x, target = 3 + 5 * features(2, 2, 6, V, 8), features(2, 2, 6, V, 8)
+    for one, other in zip(one_step(ours(), x, target), one_step(theirs(), x, target), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_normalization_in_half_precision_takes_its_mean_in_single():
+    x = 100 + features(4, 64)
+    half = layers.ChannelNormalization(epsilon=1e-5, dtype="mixed_bfloat16")
+    rounded = keras.ops.cast(x, "bfloat16")  # few digits, before the mean is taken
+    expected = array(layers.ChannelNormalization(epsilon=1e-5)(array(keras.ops.cast(rounded, "float32"))))
+    found = half(rounded)
+    assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
+    np.testing.assert_allclose(array(keras.ops.cast(found, "float32")), expected, rtol=0.01, atol=0.01)

@@ -178,6 +178,17 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(data):
     assert any((a != b).any() for a, b in zip(before, ends[0], strict=True))
 
 
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="other backends compute a batch whole")
+def test_fine_tuning_in_parts_learns_the_same(data, tmp_path):
+    settings = (*TINY, "normalization=layer", "dropout_rate=0", "body_dropout=0", "streams=joint",
+                "optimizer=sgd", "epochs=1")
+    for parts in (1, 2):
+        config = resolve_config("finetune", overrides=(*settings, f"batch_parts={parts}"))
+        finetune(data[0], "xsub_train", "xsub_val", tmp_path / str(parts), config, verbose=False)
+    for one, other in zip(*(load_model(tmp_path / name).get_weights() for name in "12"), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
 def test_accumulation_counts_changes_of_the_weights():
     settings = [make_optimizer(resolve_config("finetune", overrides=(f"accumulate={n}", "warmup_epochs=2", "epochs=10",
                                                                      "ema=0.5")), 20).get_config() for n in (1, 4)]

@@ -1,0 +1,92 @@
+"""Training steps of TensorFlow that cut a batch into parts, each computed by one core within its caches."""
+
+import functools
+
+import keras
+
+PART_VALUES = 600_000  # of one tensor of features in a part; measured, see docs/speed.md
+
+
+def has_batch_statistics(model):
+    """Whether anything in a model is normalised over a batch."""
+    return any(variable.name == "moving_mean" for variable in model.non_trainable_variables)
+
+
+def suggest_batch_parts(model, batch_size):
+    """Parts into which a CPU had better cut a batch: 1 where the whole fits the caches, or cannot be cut.
+
+    Args:
+        model: STRLClassifier.
+        batch_size: int.
+
+    Returns:
+        int, a divisor of ``batch_size``.
+    """
+    if keras.config.backend() != "tensorflow" or has_batch_statistics(model):
+        return 1
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return 1
+    values = model.num_people * model.num_frames * model.layout.num_joints * model.units
+    divisors = (count for count in range(1, batch_size + 1) if batch_size % count == 0)
+    return next((count for count in divisors if batch_size // count * values <= PART_VALUES), batch_size)
+
+
+def train_in_parts(model, parts):
+    """Let the training steps of a compiled model cut each batch into equal parts. TensorFlow only.
+
+    The losses and gradients of the parts are averaged. The result is that of the whole batch but for rounding and for
+    what is dropped out, if the loss is a mean over sequences. The parts do not depend on each other, so TensorFlow
+    computes as many at once as there are cores. A batch that cannot be cut evenly, or has weights, is computed whole.
+
+    Args:
+        model: keras.Model; to be called after every ``compile``.
+        parts: int, above 1.
+
+    Raises:
+        ValueError: another backend, or a model with batch statistics, which would be those of a part.
+    """
+    backend = keras.config.backend()
+    if backend != "tensorflow":
+        raise ValueError(f"batch_parts: expected 1 with the {backend} backend, found {parts}")
+    if has_batch_statistics(model):
+        raise ValueError(f'batch_parts: expected 1 with batch statistics (normalization = "layer" and one stream are '
+                         f"without), found {parts}")
+    model.train_step = functools.partial(_train_step, model, parts, model.jit_compile)
+    model.jit_compile = False  # the parts are compiled, not what puts them together
+
+
+def _train_step(model, parts, compiled, data):
+    import tensorflow as tf
+
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    variables = model.trainable_variables
+
+    @tf.function(jit_compile=compiled)
+    def gradients_of(x, y, sample_weight):
+        with tf.GradientTape() as tape:
+            y_pred = model(x, training=True)
+            loss = model.compute_loss(x, y, y_pred, sample_weight, training=True)
+            scaled = model.optimizer.scale_loss(loss)
+        return loss, y_pred, tape.gradient(scaled, variables)
+
+    def whole():
+        return gradients_of(x, y, sample_weight)
+
+    def cut():
+        size = tf.shape(x)[0] // parts
+        results = [gradients_of(x[start:start + size], y[start:start + size], None)
+                   for start in (part * size for part in range(parts))]
+        losses, predictions, gradients = zip(*results, strict=True)
+        return (tf.add_n(losses) / parts, tf.concat(predictions, 0),
+                [None if same[0] is None else tf.add_n(same) / parts for same in zip(*gradients, strict=True)])
+
+    if sample_weight is None:
+        loss, y_pred, gradients = tf.cond(tf.equal(tf.shape(x)[0] % parts, 0), cut, whole)
+    else:  # parts whose weights differ do not count evenly
+        loss, y_pred, gradients = whole()
+    model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    tracker = next(metric for metric in model.metrics if metric.name == "loss")
+    tracker.update_state(loss, sample_weight=tf.shape(x)[0])
+    return model.compute_metrics(x, y, y_pred, sample_weight)
