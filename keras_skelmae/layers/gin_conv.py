@@ -76,7 +76,7 @@ class GINConv(keras.layers.Layer):
         if fields is not None:
             itself = propagate(submatrix(np.eye(len(self.adjacency)), fields), inputs, self.joint_axis)
         weight = ops.full((inputs.shape[-1],), 1, inputs.dtype) + ops.cast(self.epsilon, inputs.dtype)
-        x = x + outer(ops.ones_like(itself[..., :1]), weight) * itself
+        x = x + outer(ops.ones_like(itself[..., :1]), weight) * itself  # times 1 + epsilon, see channelwise
         x = self.activation(self.hidden(x))  # (..., V, hidden)
         return self.output_dense(x)  # (..., V, units)
 

@@ -41,7 +41,7 @@ def train_in_parts(model, parts):
     computes as many at once as there are cores. A batch that cannot be cut evenly, or has weights, is computed whole.
 
     Args:
-        model: keras.Model; to be called after every ``compile``.
+        model: keras.Model of one input; to be called after every ``compile``.
         parts: int, above 1.
 
     Raises:
