@@ -85,7 +85,8 @@ def finetuning(options, rng):
                                      gradient_accumulation_steps=options.accumulate if options.accumulate > 1 else None)
     model.compile(optimizer=optimizer, jit_compile=options.jit, steps_per_execution=options.per_execution,
                   loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.1))
-    parts = 1 if options.whole else suggest_batch_parts(model, options.batch // options.accumulate)
+    whole = options.whole or options.jit is False
+    parts = 1 if whole else suggest_batch_parts(model, options.batch // options.accumulate)
     if parts > 1:
         train_in_parts(model, parts)
     shape = (options.batch // options.accumulate, options.people, options.frames, layout.num_joints, 2)

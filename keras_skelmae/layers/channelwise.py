@@ -71,8 +71,8 @@ class ChannelNormalization(keras.layers.LayerNormalization):
         Ba et al., "Layer Normalization", 2016.
     """
 
-    def call(self, inputs):
-        if keras.config.backend() == "torch":  # which has a kernel of its own for it
+    def call(self, inputs, training=None):
+        if not training or keras.config.backend() == "torch":  # PyTorch has a kernel of its own for it
             return super().call(inputs)
         x = ops.cast(inputs, "float32") if self.compute_dtype in ("float16", "bfloat16") else inputs
         x = x - ops.mean(x, axis=-1, keepdims=True)

@@ -70,13 +70,15 @@ class GINConv(keras.layers.Layer):
         self.output_dense.build((*lead, hidden))
         self.built = True
 
-    def call(self, inputs, fields=None):
+    def call(self, inputs, fields=None, training=None):
         x = propagate(submatrix(self.adjacency, fields), inputs, self.joint_axis)  # (..., V, C)
         itself = inputs
         if fields is not None:
             itself = propagate(submatrix(np.eye(len(self.adjacency)), fields), inputs, self.joint_axis)
-        weight = ops.full((inputs.shape[-1],), 1, inputs.dtype) + ops.cast(self.epsilon, inputs.dtype)
-        x = x + outer(ops.ones_like(itself[..., :1]), weight) * itself  # times 1 + epsilon, see channelwise
+        weight = 1 + ops.cast(self.epsilon, inputs.dtype)
+        if training:  # see channelwise
+            weight = outer(ops.ones_like(itself[..., :1]), weight * ops.ones((inputs.shape[-1],), inputs.dtype))
+        x = x + weight * itself
         x = self.activation(self.hidden(x))  # (..., V, hidden)
         return self.output_dense(x)  # (..., V, units)
 

@@ -53,8 +53,15 @@ def train_in_parts(model, parts):
     if has_batch_statistics(model):
         raise ValueError(f'batch_parts: expected 1 with batch statistics (normalization = "layer" and one stream are '
                          f"without), found {parts}")
-    model.train_step = functools.partial(_train_step, model, parts, model.jit_compile)
-    model.jit_compile = False  # the parts are compiled, not what puts them together
+    compiled, make = model.jit_compile, type(model).make_train_function
+
+    def make_train_function(force=False):
+        model.jit_compile = False  # the parts are compiled, not what puts them together
+        make(model, force)
+        model.jit_compile = compiled
+
+    model.train_step = functools.partial(_train_step, model, parts, compiled)
+    model.make_train_function = make_train_function
 
 
 def _train_step(model, parts, compiled, data):

@@ -136,7 +136,6 @@ def _finetune(store, train, validation, run, config, encoder, metrics, verbose, 
         num_classes=len(store.classes), class_names=list(store.classes), num_people=people,
         people=config.people_fusion, pooling=config.pooling, time_pooling=config.time_pooling,
         dropout_rate=config.dropout_rate, head_units=config.head_units, **trunk_options(store, config))
-    parts = config.batch_parts or suggest_batch_parts(model, config.batch_size)
     learned = [] if encoder is None else transfer_weights(encoder, model)
 
     def prepare(first, settings):
@@ -146,6 +145,7 @@ def _finetune(store, train, validation, run, config, encoder, metrics, verbose, 
                       weighted_metrics=["accuracy"],  # several devices fill a last batch up with rows of weight 0
                       loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing,
                                                                 reduction="mean_with_sample_weight"))
+        parts = config.batch_parts or (suggest_batch_parts(model, config.batch_size) if model.jit_compile else 1)
         if parts > 1:
             train_in_parts(model, parts)
 

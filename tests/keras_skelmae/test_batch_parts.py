@@ -33,6 +33,7 @@ def test_a_step_in_parts_is_that_of_the_whole_batch(count, weighted, jit):
         if parts > 1:
             train_in_parts(net, parts)
         history = net.fit(x, y, sample_weight=weight, batch_size=8, verbose=0, shuffle=False).history
+        assert net.jit_compile == jit  # still, for what is not cut
         ends.append([history["loss"][0], history["accuracy"][0], *net.get_weights()])
     for one, other in zip(*ends, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
