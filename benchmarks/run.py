@@ -37,6 +37,7 @@ OURS = {  # (task, name) -> arguments of steps.py
     ("finetune", "one step, not compiled"): ["finetune", "--jit", "off"],
     ("finetune", "4 steps, gradients accumulated"): ["finetune", "--accumulate", "4"],
     ("predict", "predict_on_batch"): ["predict", "--batch", "64"],
+    ("predict", "predict_on_batch, the batch whole"): ["predict", "--batch", "64", "--whole"],
     ("predict1", "predict_on_batch"): ["predict", "--batch", "1"],
 }
 ALL_BACKENDS = ("one step", "one mask a batch", "predict_on_batch")

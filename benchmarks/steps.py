@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from keras_skelmae.models import SkeletonMAE, STRLClassifier
-from keras_skelmae.training import suggest_batch_parts, train_in_parts
+from keras_skelmae.training import predict_in_parts, suggest_batch_parts, train_in_parts
 from skelmae_datasets.layouts import SkeletonLayout, get_layout
 
 CLASSES = 60
@@ -86,9 +86,10 @@ def finetuning(options, rng):
     model.compile(optimizer=optimizer, jit_compile=options.jit, steps_per_execution=options.per_execution,
                   loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.1))
     whole = options.whole or options.jit is False
-    parts = 1 if whole else suggest_batch_parts(model, options.batch // options.accumulate)
+    training = options.task == "finetune"
+    parts = 1 if whole else suggest_batch_parts(model, options.batch // options.accumulate, training)
     if parts > 1:
-        train_in_parts(model, parts)
+        (train_in_parts if training else predict_in_parts)(model, parts)
     shape = (options.batch // options.accumulate, options.people, options.frames, layout.num_joints, 2)
     return model, [(rng.normal(size=shape).astype("float32"),
                     np.eye(CLASSES, dtype="float32")[rng.integers(0, CLASSES, shape[0])]) for _ in range(2)], 1.0

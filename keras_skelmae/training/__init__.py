@@ -1,6 +1,6 @@
 """Training, evaluation and prediction on stores; what the command line calls."""
 
-from keras_skelmae.training.batch_parts import suggest_batch_parts, train_in_parts
+from keras_skelmae.training.batch_parts import predict_in_parts, suggest_batch_parts, train_in_parts
 from keras_skelmae.training.config import RECIPES, Config, ConfigError, resolve_config
 from keras_skelmae.training.evaluation import describe, evaluate_model, predict_files
 from keras_skelmae.training.features import embed
@@ -27,6 +27,7 @@ __all__ = [
     "finetune",
     "markdown_table",
     "predict_files",
+    "predict_in_parts",
     "pretrain",
     "resolve_config",
     "run_protocol",

@@ -1,4 +1,4 @@
-"""Training steps of TensorFlow that cut a batch into parts, each computed by one core within its caches."""
+"""Steps of TensorFlow that cut a batch into parts, each computed by one core within its caches."""
 
 import functools
 
@@ -12,17 +12,18 @@ def has_batch_statistics(model):
     return any(variable.name == "moving_mean" for variable in model.non_trainable_variables)
 
 
-def suggest_batch_parts(model, batch_size):
+def suggest_batch_parts(model, batch_size, training=True):
     """Parts into which a CPU had better cut a batch: 1 where the whole fits the caches, or cannot be cut.
 
     Args:
         model: STRLClassifier.
         batch_size: int.
+        training: bool; False for prediction, where batch statistics do not matter.
 
     Returns:
         int, a divisor of ``batch_size``.
     """
-    if keras.config.backend() != "tensorflow" or has_batch_statistics(model):
+    if keras.config.backend() != "tensorflow" or training and has_batch_statistics(model):
         return 1
     import tensorflow as tf
 
@@ -47,21 +48,63 @@ def train_in_parts(model, parts):
     Raises:
         ValueError: another backend, or a model with batch statistics, which would be those of a part.
     """
-    backend = keras.config.backend()
-    if backend != "tensorflow":
-        raise ValueError(f"batch_parts: expected 1 with the {backend} backend, found {parts}")
+    _check_backend(parts)
     if has_batch_statistics(model):
         raise ValueError(f'batch_parts: expected 1 with batch statistics (normalization = "layer" and one stream are '
                          f"without), found {parts}")
-    compiled, make = model.jit_compile, type(model).make_train_function
+    model.train_step = functools.partial(_train_step, model, parts, _uncompiled(model, "make_train_function"))
 
-    def make_train_function(force=False):
-        model.jit_compile = False  # the parts are compiled, not what puts them together
-        make(model, force)
+
+def predict_in_parts(model, parts):
+    """Let ``predict`` of a compiled model cut each batch into equal parts, as :func:`train_in_parts` does.
+
+    Args:
+        model: keras.Model of one input and one output; to be called after every ``compile``.
+        parts: int, above 1.
+
+    Raises:
+        ValueError: another backend.
+    """
+    _check_backend(parts)
+    model.predict_step = functools.partial(_predict_step, model, parts, _uncompiled(model, "make_predict_function"))
+
+
+def _check_backend(parts):
+    backend = keras.config.backend()
+    if backend != "tensorflow":
+        raise ValueError(f"batch_parts: expected 1 with the {backend} backend, found {parts}")
+
+
+def _uncompiled(model, name):
+    """Let a model's method that makes a function leave it uncompiled: the parts are, not what puts them together.
+
+    Returns:
+        What the parts are compiled by.
+    """
+    compiled, make = model.jit_compile, getattr(type(model), name)
+
+    def made(force=False):
+        model.jit_compile = False
+        result = make(model, force)
         model.jit_compile = compiled
+        return result
 
-    model.train_step = functools.partial(_train_step, model, parts, compiled)
-    model.make_train_function = make_train_function
+    setattr(model, name, made)
+    setattr(model, name.removeprefix("make_"), None)  # what an earlier call made
+    return compiled
+
+
+def _predict_step(model, parts, compiled, data):
+    import tensorflow as tf
+
+    x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+    predicted = tf.function(functools.partial(model, training=False), jit_compile=compiled)
+
+    def cut():
+        size = tf.shape(x)[0] // parts
+        return tf.concat([predicted(x[part * size:(part + 1) * size]) for part in range(parts)], 0)
+
+    return tf.cond(tf.equal(tf.shape(x)[0] % parts, 0), cut, lambda: predicted(x))
 
 
 def _train_step(model, parts, compiled, data):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_skelmae.models import STRLClassifier
-from keras_skelmae.training import suggest_batch_parts, train_in_parts
+from keras_skelmae.training import predict_in_parts, suggest_batch_parts, train_in_parts
 
 TENSORFLOW = keras.config.backend() == "tensorflow"
 
@@ -40,6 +40,17 @@ def test_a_step_in_parts_is_that_of_the_whole_batch(count, weighted, jit):
     assert any((a != b).any() for a, b in zip(before, ends[1][2:], strict=True))
 
 
+@pytest.mark.skipif(not TENSORFLOW, reason="other backends compute a batch whole")
+@pytest.mark.parametrize("jit", [True, False])
+def test_prediction_in_parts_is_that_of_the_whole_batch(jit):
+    net, x = classifier(mirror=True), clips(10)
+    net.compile(jit_compile=jit)
+    expected = net.predict(x, batch_size=8, verbose=0)
+    predict_in_parts(net, 4)
+    np.testing.assert_allclose(net.predict(x, batch_size=8, verbose=0), expected, rtol=1e-4, atol=1e-6)
+    assert net.jit_compile == jit
+
+
 def test_parts_that_would_change_the_result_are_refused():
     for options in ({}, {"normalization": "layer", "streams": ("joint", "motion")}):
         with pytest.raises(ValueError, match="batch_parts: expected 1 with .*, found 2"):
@@ -48,8 +59,9 @@ def test_parts_that_would_change_the_result_are_refused():
 
 @pytest.mark.skipif(TENSORFLOW, reason="TensorFlow can")
 def test_other_backends_refuse():
-    with pytest.raises(ValueError, match=f"expected 1 with the {keras.config.backend()} backend, found 2"):
-        train_in_parts(classifier(normalization="layer"), 2)
+    for cut in (train_in_parts, predict_in_parts):
+        with pytest.raises(ValueError, match=f"expected 1 with the {keras.config.backend()} backend, found 2"):
+            cut(classifier(normalization="layer"), 2)
 
 
 def test_parts_are_suggested_where_a_batch_outgrows_the_caches():
@@ -57,4 +69,6 @@ def test_parts_are_suggested_where_a_batch_outgrows_the_caches():
     assert suggest_batch_parts(large, 32) == (8 if TENSORFLOW else 1)
     assert suggest_batch_parts(large, 7) == (7 if TENSORFLOW else 1)
     assert suggest_batch_parts(small, 32) == 1
-    assert suggest_batch_parts(classifier(units=64, num_frames=64), 32) == 1  # batch statistics
+    statistics = classifier(units=64, num_frames=64)
+    assert suggest_batch_parts(statistics, 32) == 1
+    assert suggest_batch_parts(statistics, 32, training=False) == (8 if TENSORFLOW else 1)
