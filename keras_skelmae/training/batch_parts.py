@@ -94,6 +94,12 @@ def _uncompiled(model, name):
     return compiled
 
 
+def _cut(x, parts):
+    """Equal slices; unlike tf.split's they can be traced for a batch that does not divide, too."""
+    size = keras.ops.shape(x)[0] // parts
+    return [x[part * size:(part + 1) * size] for part in range(parts)]
+
+
 def _predict_step(model, parts, compiled, data):
     import tensorflow as tf
 
@@ -101,8 +107,7 @@ def _predict_step(model, parts, compiled, data):
     predicted = tf.function(functools.partial(model, training=False), jit_compile=compiled)
 
     def cut():
-        size = tf.shape(x)[0] // parts
-        return tf.concat([predicted(x[part * size:(part + 1) * size]) for part in range(parts)], 0)
+        return tf.concat([predicted(part) for part in _cut(x, parts)], 0)
 
     return tf.cond(tf.equal(tf.shape(x)[0] % parts, 0), cut, lambda: predicted(x))
 
@@ -125,9 +130,7 @@ def _train_step(model, parts, compiled, data):
         return gradients_of(x, y, sample_weight)
 
     def cut():
-        size = tf.shape(x)[0] // parts
-        results = [gradients_of(x[start:start + size], y[start:start + size], None)
-                   for start in (part * size for part in range(parts))]
+        results = [gradients_of(*part, None) for part in zip(_cut(x, parts), _cut(y, parts), strict=True)]
         losses, predictions, gradients = zip(*results, strict=True)
         return (tf.add_n(losses) / parts, tf.concat(predictions, 0),
                 [None if same[0] is None else tf.add_n(same) / parts for same in zip(*gradients, strict=True)])
