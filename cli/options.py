@@ -44,9 +44,11 @@ def settings(context: click.Context, parameter: click.Parameter, values: tuple[s
 
 
 def numbers(kind: type) -> Callable:
-    """Callback of an option: "0,1,2" as a tuple of `kind`."""
+    """Callback of an option: "0,1,2" as a tuple of `kind`; None where it is not given and has no default."""
 
-    def parse(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple:
+    def parse(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple | None:
+        if text is None:
+            return None
         try:
             return tuple(kind(part) for part in text.split(","))
         except ValueError:

@@ -32,6 +32,7 @@ __all__ = ["Sample", "SkeletonStore", "StoreWriter", "describe_store"]
 
 SELECTORS = ("subject", "camera", "setup")
 _BLOCK_ROWS = 1 << 14
+_INDEX_BYTES = 16 << 20  # HDF5 keeps 1 MiB of a file's index: too little for 100,000 sequences in any order
 _MAX_INFLATION = 4096  # gzip cannot exceed 1032:1, so a larger announced size is not backed by data
 
 
@@ -163,6 +164,9 @@ class SkeletonStore:
             try:
                 self._file, self._process = h5py.File(self.path, "r", locking=False), os.getpid()
                 self._keypoints = None
+                cache = self._file.id.get_mdc_config()
+                cache.set_initial_size, cache.initial_size = True, _INDEX_BYTES  # at most
+                self._file.id.set_mdc_config(cache)
             except OSError as error:
                 raise DataError(self.path, "", "an HDF5 store", error) from None
         return self._file

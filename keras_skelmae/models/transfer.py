@@ -51,8 +51,12 @@ def transfer_weights(source, classifier):
 
 def feature_model(model):
     """Functional model: raw keypoints (B, M, T, V, C) -> joint features (B, M, T', V, D) of any of our models."""
+    from keras_skelmae.models.fused_classifier import FusedClassifier
     from keras_skelmae.models.strl import STRLClassifier
 
+    if isinstance(model, FusedClassifier):
+        raise ValueError(f"{model.name}: expected a model of its own features, found {len(model.members)} fused ones; "
+                         "take one of them")
     if isinstance(model, WHOLE):
         config = {key: getattr(model, key) for key in TRUNK_KEYS}
         model = STRLClassifier(model.layout, num_classes=2, encoder=model, **config)

@@ -7,6 +7,7 @@ from keras_skelmae.training.features import embed
 from keras_skelmae.training.feeding import SkeletonBatches, batches
 from keras_skelmae.training.finetune import finetune
 from keras_skelmae.training.fitting import Interrupted, TrainingError
+from keras_skelmae.training.fusion import fuse
 from keras_skelmae.training.pretrain import pretrain
 from keras_skelmae.training.protocols import PROTOCOLS, markdown_table, run_protocol
 from keras_skelmae.training.studies import STUDIES, run_study, study_table
@@ -25,6 +26,7 @@ __all__ = [
     "embed",
     "evaluate_model",
     "finetune",
+    "fuse",
     "markdown_table",
     "predict_files",
     "predict_in_parts",

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_skelmae.models import STRLClassifier
+from keras_skelmae.models import FusedClassifier, STRLClassifier
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
 from keras_skelmae.training.runs import load_model, model_file, read_json, versions
 from skelmae_datasets import DataError, SkeletonStore
 
 SHOWN_SEEN = 3
+FUSION = "fusion.json"  # in the folder of a fused classifier: what it was made of
 
 
 def scores(probabilities, labels, names):
@@ -37,9 +38,9 @@ def scores(probabilities, labels, names):
 
 
 def load_classifier(path):
-    """A STRLClassifier from a run folder or file, or DataError."""
+    """A STRLClassifier or FusedClassifier from a run folder or file, or DataError."""
     model = load_model(path)
-    if not isinstance(model, STRLClassifier):
+    if not isinstance(model, (STRLClassifier, FusedClassifier)):
         raise DataError(model_file(path), "model", "a classifier", type(model).__name__)
     return model
 
@@ -177,6 +178,8 @@ def describe(path):
         return describe_store(path)
     if path.is_dir():
         files = sorted(item.name for item in path.iterdir() if item.is_file())
+        if FUSION in files:
+            return {"kind": "fused run", "files": files, **read_json(path / FUSION)}
         if "config.toml" not in files:
             raise DataError(path, "config.toml", "a run folder", "no such file")
         metrics = path / "metrics.json"
@@ -184,5 +187,8 @@ def describe(path):
                 "metrics": read_json(metrics) if metrics.exists() else None}
     model = load_model(path)
     config = {key: value for key, value in model.get_config().items() if key != "layout"}
+    if isinstance(model, FusedClassifier):
+        config["members"] = [{key: value for key, value in member.items() if key != "layout"}
+                             for member in config["members"]]
     return {"kind": type(model).__name__, "layout": model.layout.name, "parameters": int(model.count_params()),
             "config": config}

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 BACKENDS = ("tensorflow", "jax", "torch")
-CLASSES = ("ContrastiveEncoder", "STRLAutoencoder", "STRLClassifier", "STRLSiamese", "SkeletonEncoder", "SkeletonMAE")
+CLASSES = ("ContrastiveEncoder", "FusedClassifier", "STRLAutoencoder", "STRLClassifier", "STRLSiamese",
+           "SkeletonEncoder", "SkeletonMAE")
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
 
 

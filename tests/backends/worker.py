@@ -64,13 +64,16 @@ def make_models():
     small = {"num_frames": 8, "units": 8, "encoder_layers": 1, "streams": ("joint", "motion", "distance")}
     trunk = {**small, "num_layers": 1, "temporal": "body", "body_units": (8, 8), "temporal_strides": (2,),
              "joint_positions": True}
+    each = {"temporal": "each", "temporal_strides": (2,), "num_layers": 1, "class_names": list("abcd"), **small}
     made = {
         "ContrastiveEncoder": models.ContrastiveEncoder("coco17", backbone="gat", **small),
         "STRLAutoencoder": models.STRLAutoencoder("coco17", **trunk),
-        "STRLClassifier": models.STRLClassifier("coco17", 4, temporal="each", temporal_strides=(2,), num_layers=1,
-                                                class_names=list("abcd"), time_pooling="mean+max", **small),
+        "STRLClassifier": models.STRLClassifier("coco17", 4, time_pooling="mean+max", **each),
         "STRLSiamese": models.STRLSiamese("coco17", projection_units=8, **trunk),
         "SkeletonMAE": models.SkeletonMAE("coco17", **small),
+        "FusedClassifier": models.FusedClassifier(
+            [models.STRLClassifier("coco17", 4, **each),
+             models.STRLClassifier("coco17", 4, **{**each, "streams": ("bone",), "mirror": True})], (2, 1)),
     }
     for name, model in made.items():
         x, y = arguments(name)

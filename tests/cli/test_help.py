@@ -86,6 +86,7 @@ def test_version():
         "--batch-size --seed --recipe --devices --mixed-precision --jit --report --tensorboard --json --resume --force "
         "--checkpoint-minutes",
         "evaluate": "--split --clips --report --json --allow-overlap",
+        "fuse": "--output --weights --json",
         "study": "--train-split --test-split --output --seeds --fraction --source --source-split --config --set "
         "--pretrain-set --finetune-set --epochs --batch-size --recipe --json",
         "predict": "--stream --window --stride --smoothing --json",

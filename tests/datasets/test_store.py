@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter, describe_store
+from skelmae_datasets import DataError, Sample, SkeletonLayout, SkeletonStore, StoreWriter, describe_store
 
 
 def make_samples(count=5, dtype="float16"):
@@ -272,3 +272,22 @@ def test_other_files_are_refused(path, tmp_path):
             SkeletonStore(tmp_path / "x.h5")
     with pytest.raises(FileNotFoundError):
         SkeletonStore(tmp_path / "absent.h5")
+
+
+def test_the_index_of_many_chunks_stays_in_memory(tmp_path):
+    """Else reads in any order look for most chunks in the file: of its own HDF5 keeps 1 MiB."""
+    rng = np.random.default_rng(0)
+    layout = SkeletonLayout("point", ("a",), (), (), {"all": (0,)})
+    options = {"layout": layout, "classes": ["a"], "channels": ("x", "y"), "units": "pixels", "dtype": "float16"}
+    with StoreWriter(tmp_path / "s.h5", **options) as writer:
+        for number in range(150):  # 76,800 chunks
+            writer.append(Sample(str(number), rng.normal(size=(1, 64 * 512, 1, 2)).astype("float16"), 0))
+    with SkeletonStore(tmp_path / "s.h5") as store:
+        store.read(0)
+        file = store._open()
+        rows = rng.integers(0, len(file["keypoints"]), 20000)
+        for _ in range(2):
+            file.id.reset_mdc_hit_rate_stats()
+            for row in rows:
+                store._keypoints[row]
+        assert file.id.get_mdc_hit_rate() > 0.99
