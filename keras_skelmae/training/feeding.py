@@ -187,9 +187,10 @@ class SkeletonBatches(keras.utils.PyDataset):
         for row, (index, person) in enumerate(chosen):
             if row // share != process and self.training:
                 continue
-            sequence = self.source.read(index)[..., :self.channels]
+            sequence = self.source.read(index)
             sequence = sequence[:self.num_people] if person is None else sequence[person:person + 1]
-            x[row * clips:(row + 1) * clips, :len(sequence)] = sequence[:, frames[row]].swapaxes(0, 1)
+            drawn = sequence.take(frames[row], axis=1)[..., :self.channels]  # (M, clips, T, V, C)
+            x[row * clips:(row + 1) * clips, :len(sequence)] = drawn.swapaxes(0, 1)
         return self._augmented(x, rng) if self.training else x
 
     def _view(self, x, rng):
