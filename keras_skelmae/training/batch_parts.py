@@ -3,8 +3,12 @@
 import functools
 
 import keras
+import numpy as np
 
 PART_VALUES = 600_000  # of one tensor of features in a part; measured, see docs/speed.md
+# Of one tensor of features in all batches, from where on compiling (2 to 3 s) takes less than it spares: half of a batch
+# of the paper's network, a third of one of the recipe `small`
+MANY_VALUES = 160_000_000
 
 
 def has_batch_statistics(model):
@@ -16,22 +20,32 @@ def suggest_batch_parts(model, batch_size, training=True):
     """Parts into which a CPU had better cut a batch: 1 where the whole fits the caches, or cannot be cut.
 
     Args:
-        model: STRLClassifier.
+        model: STRLClassifier or FusedClassifier.
         batch_size: int.
         training: bool; False for prediction, where batch statistics do not matter.
 
     Returns:
         int, a divisor of ``batch_size``.
     """
-    if keras.config.backend() != "tensorflow" or training and has_batch_statistics(model):
+    if not _on_tensorflows_cpu() or training and has_batch_statistics(model):
         return 1
-    import tensorflow as tf
-
-    if tf.config.list_physical_devices("GPU"):
-        return 1
-    values = model.num_people * model.num_frames * model.layout.num_joints * model.units
+    values = _values(model)
     divisors = (count for count in range(1, batch_size + 1) if batch_size % count == 0)
     return next((count for count in divisors if batch_size // count * values <= PART_VALUES), batch_size)
+
+
+def _on_tensorflows_cpu():
+    if keras.config.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
+
+
+def _values(model):
+    """Of one tensor of features, a sequence."""
+    units = max(member.units for member in getattr(model, "members", [model]))
+    return model.num_people * model.num_frames * model.layout.num_joints * units
 
 
 def train_in_parts(model, parts):
@@ -67,6 +81,36 @@ def predict_in_parts(model, parts):
     """
     _check_backend(parts)
     model.predict_step = functools.partial(_predict_step, model, parts, _uncompiled(model, "make_predict_function"))
+
+
+def prediction_function(model, batch_size, num_batches):
+    """What gives the probabilities of so many batches soonest; the model stays as it is.
+
+    On a CPU with TensorFlow many batches are worth compiling for, and are cut into parts; few, or those of another
+    backend, are for ``predict_on_batch``.
+
+    Args:
+        model: STRLClassifier or FusedClassifier.
+        batch_size: int, clips in a batch; the last one may have fewer.
+        num_batches: int.
+
+    Returns:
+        Function of (B, M, T, V, C) that returns (B, num_classes) float32.
+    """
+    if not _on_tensorflows_cpu() or num_batches * batch_size * _values(model) < MANY_VALUES:
+        return lambda x: np.asarray(model.predict_on_batch(x))
+    import tensorflow as tf
+
+    parts = suggest_batch_parts(model, batch_size, training=False)
+    predicted = tf.function(functools.partial(model, training=False), jit_compile=True)
+    together = tf.function(lambda x: tf.concat([predicted(part) for part in _cut(x, parts)], 0))
+
+    def predict(x):
+        missing = batch_size - len(x)  # another size would be compiled anew
+        whole = np.concatenate([x, np.zeros((missing, *x.shape[1:]), x.dtype)]) if missing else x
+        return together(whole).numpy()[:len(x)]
+
+    return predict
 
 
 def _check_backend(parts):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_skelmae.models import FusedClassifier, STRLClassifier
+from keras_skelmae.training.batch_parts import prediction_function
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
 from keras_skelmae.training.runs import load_model, model_file, read_json, versions
 from skelmae_datasets import DataError, SkeletonStore
@@ -59,12 +60,13 @@ def predict_store(model, store, indices, num_clips=1, batch_size=64, progress=No
     data = SkeletonBatches(SequenceSource(store, 0), indices, batch_size=max(1, batch_size // num_clips),
                            num_frames=model.num_frames, num_people=model.num_people, use_score=model.use_score,
                            training=False, num_clips=num_clips)
-    parts = []
+    predict = prediction_function(model, data.batch_size * num_clips, len(data))
+    found = []
     for number in range(len(data)):
-        parts.append(np.asarray(model.predict_on_batch(data[number][0])))
+        found.append(predict(data[number][0]))
         if progress:
             progress(number + 1, len(data))
-    return np.concatenate(parts).reshape(len(indices), num_clips, -1).mean(axis=1)
+    return np.concatenate(found).reshape(len(indices), num_clips, -1).mean(axis=1)
 
 
 def check_unseen(model_path, store, split, indices):

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_skelmae.models import STRLClassifier
-from keras_skelmae.training import predict_in_parts, suggest_batch_parts, train_in_parts
+from keras_skelmae.models import FusedClassifier, STRLClassifier
+from keras_skelmae.training import batch_parts, predict_in_parts, suggest_batch_parts, train_in_parts
 
 TENSORFLOW = keras.config.backend() == "tensorflow"
 
@@ -49,6 +49,26 @@ def test_prediction_in_parts_is_that_of_the_whole_batch(jit):
     predict_in_parts(net, 4)
     np.testing.assert_allclose(net.predict(x, batch_size=8, verbose=0), expected, rtol=1e-4, atol=1e-6)
     assert net.jit_compile == jit
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_many_batches_are_predicted_as_few_are(fused, monkeypatch):
+    net, x = classifier(mirror=True), clips(8)
+    if fused:
+        net = FusedClassifier([net, classifier(streams=("bone",))])
+    expected = net.predict_on_batch(x)
+    assert np.ptp(expected, axis=0).max() > 1e-4  # else any order would do
+    few = batch_parts.prediction_function(net, 8, 1)
+    np.testing.assert_array_equal(few(x), expected)
+    values = 2 * 8 * 17 * 8
+    monkeypatch.setattr(batch_parts, "MANY_VALUES", 3 * 8 * values)
+    monkeypatch.setattr(batch_parts, "PART_VALUES", 2 * values)
+    many = batch_parts.prediction_function(net, 8, 3)
+    for count in (8, 5):  # the last batch may be smaller
+        found = many(x[:count])
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected[:count], rtol=1e-4, atol=1e-6)
+    assert not net.compiled
 
 
 def test_parts_that_would_change_the_result_are_refused():
