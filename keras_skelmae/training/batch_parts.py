@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 PART_VALUES = 600_000  # of one tensor of features in a part; measured, see docs/speed.md
-# Of one tensor of features in all batches, from where on compiling (2 to 3 s) takes less than it spares: half the time of
-# the paper's network, a third of that of the recipe `small`
+# Of one tensor of features in all batches, from where on compiling (2 to 3 s) takes less than it spares: half the time
+# of the paper's network, a third of that of the recipe `small`
 MANY_VALUES = 160_000_000
 
 
