@@ -1,6 +1,7 @@
 """Weights of a pre-trained model into a classifier, by layer name."""
 
 import keras
+import numpy as np
 
 from keras_skelmae.models.strl_autoencoder import TRUNK_KEYS, STRLAutoencoder
 from keras_skelmae.models.strl_siamese import STRLSiamese
@@ -9,14 +10,21 @@ ENCODER_AGREES = ("num_coordinates", "use_score", "units", "encoder_layers", "st
                   "joint_positions")
 EMBEDDING_LAYERS = ("stream_normalization", "joint_embedding", "joint_positions")
 WHOLE = (STRLAutoencoder, STRLSiamese)  # models that hold all of the STRL layers
+TRANSFERS = ("all", "kernels")
 ANY = ("normalize", "image_size")  # change the input, not the weights
 
 
-def transfer_weights(source, classifier):
+def transfer_weights(source, classifier, weights="all"):
     """Copy what ``source`` has learned into ``classifier``, in place.
 
     From a SkeletonMAE or SkeletonEncoder: the joint embedding, and the graph encoder into every STRL layer and
     person. From an STRLAutoencoder or STRLSiamese: the whole network below the pooling.
+
+    Args:
+        weights: "all", or "kernels": only what a network begins with at random (kernels, position embeddings), each
+            array scaled to the norm that it begins with; biases, slopes and normalisation begin anew. Learned biases
+            draw a layer's channels together (fewer directions vary), and training does not spread them again; where
+            labels are many that costs accuracy (docs/results.md).
 
     Returns:
         list of the layers that have learned weights now.
@@ -24,6 +32,8 @@ def transfer_weights(source, classifier):
     Raises:
         ValueError: naming the setting in which the two differ.
     """
+    if weights not in TRANSFERS:
+        raise ValueError(f"weights: expected one of {TRANSFERS}, found {weights!r}")
     trunk = isinstance(source, WHOLE)
     if source.layout.edges != classifier.layout.edges or source.layout.num_joints != classifier.layout.num_joints:
         raise ValueError(f"pre-trained encoder: expected layout {classifier.layout.name!r}, "
@@ -37,16 +47,24 @@ def transfer_weights(source, classifier):
         learned = [layer for layer in classifier.layers if layer.name in names]
     else:
         learned = [classifier.get_layer(name) for name in EMBEDDING_LAYERS if name in names]
-    for layer in learned:
-        layer.set_weights(source.get_layer(layer.name).get_weights())
-    if trunk:
-        return learned
-    weights = source.get_layer("encoder").get_weights()
-    for index in range(classifier.num_layers):
-        for encoder in classifier.get_layer(f"spatial_{index}").encoders:
-            encoder.set_weights(weights)
-            learned.append(encoder)
+    sources = [source.get_layer(layer.name) for layer in learned]
+    if not trunk:
+        for index in range(classifier.num_layers):
+            encoders = classifier.get_layer(f"spatial_{index}").encoders
+            learned += encoders
+            sources += [source.get_layer("encoder")] * len(encoders)
+    for layer, origin in zip(learned, sources, strict=True):
+        arrays = origin.get_weights()
+        layer.set_weights(arrays if weights == "all" else
+                          [_scaled_like(*pair) for pair in zip(arrays, layer.get_weights(), strict=True)])
     return learned
+
+
+def _scaled_like(array, initial):
+    """``array`` with the norm of ``initial``; ``initial`` where that is no random numbers."""
+    if np.ptp(initial) == 0:
+        return initial
+    return array * (np.linalg.norm(initial) / max(np.linalg.norm(array), 1e-12))
 
 
 def feature_model(model):

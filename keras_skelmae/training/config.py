@@ -70,6 +70,7 @@ class Config:
     head_units: int = 128
     label_smoothing: float = 0.1
     mirror: str = "off"  # off, auto: recognise mirrored clips too where the classes allow it, see mirroring
+    transfer: str = "all"  # of a pre-trained model: all, or kernels alone, see transfer_weights
     frozen_epochs: int = 0  # first epochs of a fine-tuning, in which pre-trained layers stay as they are
     pretrained_rate: float = 1.0  # factor on the learning rate of a fine-tuning from pre-trained weights, after these
     # augmentation, as shares of the clip's extent or radians; 0 = none
@@ -112,7 +113,7 @@ NATURALS = ("people", "num_masked", "mask_frames", "mask_sequences", "warmup_epo
             "batch_parts")
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 CHOICES = {
-    "time_pooling": ("mean", "mean+max"),
+    "time_pooling": ("mean", "mean+max"), "transfer": ("all", "kernels"),
     "sampling": ("uniform", "stretch"),
     "scope": ("encoder", "trunk"), "objective": ("masked", "contrastive", "vicreg"),
     "backbone": ("gin", "gcn", "gat"),

@@ -102,6 +102,8 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
     """
     if select not in SELECTIONS:
         raise ValueError(f"select: expected one of {SELECTIONS}, found {select!r}")
+    if config.transfer == "kernels" and config.frozen_epochs:  # frozen layers normalise by statistics of their own
+        raise ValueError(f"frozen_epochs: expected 0 with transfer = 'kernels', found {config.frozen_epochs}")
     encoder = None if pretrained is None else load_model(pretrained)
     train = store.select(train_split)
     if val_split is None:
@@ -136,7 +138,7 @@ def _finetune(store, train, validation, run, config, encoder, metrics, verbose, 
         num_classes=len(store.classes), class_names=list(store.classes), num_people=people,
         people=config.people_fusion, pooling=config.pooling, time_pooling=config.time_pooling,
         dropout_rate=config.dropout_rate, head_units=config.head_units, **trunk_options(store, config))
-    learned = [] if encoder is None else transfer_weights(encoder, model)
+    learned = [] if encoder is None else transfer_weights(encoder, model, config.transfer)
 
     def prepare(first, settings):
         for layer in learned:

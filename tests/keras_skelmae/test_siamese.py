@@ -87,6 +87,37 @@ def test_the_whole_trunk_goes_into_a_classifier():
     assert {layer.name for layer in target.layers if layer.weights} - shared == {"head", "classifier"}
 
 
+def test_kernels_alone_go_into_a_classifier():
+    source = STRLSiamese("coco17", **TRUNK)
+    source.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    source.fit(views(8), batch_size=8, epochs=1, verbose=0)
+    target = STRLClassifier("coco17", 3, **TRUNK)
+    before = {layer.name: layer.get_weights() for layer in target.layers}
+    learned = transfer_weights(source, target, "kernels")
+    kinds = set()
+    for layer in learned:
+        for variable, found, began, theirs in zip(layer.weights, layer.get_weights(), before[layer.name],
+                                                  source.get_layer(layer.name).get_weights(), strict=True):
+            kind = variable.path.rpartition("/")[2]
+            kinds.add(kind)
+            if kind in ("beta", "gamma", "bias", "alpha", "epsilon", "moving_mean", "moving_variance"):
+                np.testing.assert_array_equal(found, began)
+            else:
+                assert np.linalg.norm(found) == pytest.approx(np.linalg.norm(began), rel=1e-4)
+                cosine = (found * theirs).sum() / np.linalg.norm(found) / np.linalg.norm(theirs)
+                assert cosine == pytest.approx(1, abs=1e-5)
+    assert {"kernel", "beta", "gamma", "bias", "alpha", "moving_mean", "moving_variance"} <= kinds
+    with pytest.raises(ValueError, match="weights: expected one of .* found 'some'"):
+        transfer_weights(source, target, "some")
+
+
+def test_frozen_layers_keep_their_normalisation(store, tmp_path):
+    config = resolve_config("finetune", overrides=(*TINY, "transfer=kernels", "frozen_epochs=1"))
+    with pytest.raises(ValueError, match="frozen_epochs: expected 0 with transfer = 'kernels', found 1"):
+        finetune(store, "all", "all", tmp_path / "run", config)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_saved_model_is_the_same(tmp_path):
     model = STRLSiamese("coco17", loss="nt_xent", temperature=0.3, time_pooling="mean+max", **TRUNK)
     model.save(tmp_path / "model.keras")
