@@ -2,6 +2,7 @@
 
 from keras_skelmae.layers.body_embedding import BodyEmbedding
 from keras_skelmae.layers.channelwise import ChannelNormalization, ChannelPReLU
+from keras_skelmae.layers.decorrelation import Decorrelation
 from keras_skelmae.layers.gat_conv import GATConv
 from keras_skelmae.layers.gcn_conv import GCNConv
 from keras_skelmae.layers.gin_conv import GINConv
@@ -22,6 +23,7 @@ __all__ = [
     "BodyEmbedding",
     "ChannelNormalization",
     "ChannelPReLU",
+    "Decorrelation",
     "GATConv",
     "GCNConv",
     "GINConv",

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_skelmae.layers import BodyEmbedding, SkeletonStreams, TemporalConv
+from keras_skelmae.layers import BodyEmbedding, Decorrelation, SkeletonStreams, TemporalConv
 from keras_skelmae.layers.frames import thinned
 from keras_skelmae.layers.skeleton_streams import STREAMS
 
@@ -19,7 +19,7 @@ def small_weights():
 
 
 def body_layers(x, coordinates, visible, here, layout, *, num_people, num_coordinates, normalization, body_streams,
-                body_units, body_dropout, temporal_strides):
+                body_units, body_dropout, temporal_strides, decorrelation=0.0):
     """One vector of the whole body a frame, then temporal convolutions.
 
     Every stream has a stem: the joints side by side to ``body_units[0]`` channels, two temporal convolutions of half
@@ -29,6 +29,7 @@ def body_layers(x, coordinates, visible, here, layout, *, num_people, num_coordi
         x: (B, M, T, V, D) joint features. coordinates: (B, M, T, V, C), normalised.
         visible: (B, M, T, V), True = observed and not masked. here: (B, M, T), True = the person is there.
         body_streams: of BODY_STREAMS: "features" (x), "motion2" (motion over two frames), streams of SkeletonStreams.
+        decorrelation: weight of the correlations between what the stems give.
         Others as in STRLClassifier.
 
     Returns:
@@ -70,6 +71,8 @@ def body_layers(x, coordinates, visible, here, layout, *, num_people, num_coordi
         stem = TemporalConv(width // 2, 1, stride, name=f"body_{name}_pool", **options())(stem, presence=there)
         stems.append(stem)
     x, here = stems[0] if len(stems) == 1 else ops.concatenate(stems, axis=-1), half
+    if decorrelation:
+        x = Decorrelation(decorrelation, name="decorrelation_stems")(x, presence=here)
     for index, (width, stride) in enumerate(zip(convolutions, temporal_strides, strict=True)):
         x = TemporalConv(width, strides=stride, name=f"body_{index}", **options())(x, presence=padding(here))
         here = thinned(here, stride)

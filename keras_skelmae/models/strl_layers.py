@@ -2,7 +2,13 @@
 
 from keras import ops
 
-from keras_skelmae.layers import MultiScaleTemporalConv, PointwiseUpdate, PositionEmbedding, SpatialModeling
+from keras_skelmae.layers import (
+    Decorrelation,
+    MultiScaleTemporalConv,
+    PointwiseUpdate,
+    PositionEmbedding,
+    SpatialModeling,
+)
 from keras_skelmae.layers.frames import thinned
 from keras_skelmae.models.body_layers import STEM_STRIDE, body_layers
 
@@ -19,12 +25,13 @@ def total_stride(temporal, temporal_strides):
 
 def strl_layers(x, presence, coordinates, visible, layout, *, num_coordinates, units, encoder_layers, num_layers,
                 num_people, share_people, normalization, backbone, joint_positions, residual, readout, encoder_pool,
-                temporal, temporal_strides, body_streams, body_units, body_dropout):
+                temporal, temporal_strides, body_streams, body_units, body_dropout, decorrelation=0.0):
     """The M STRL layers on embedded joints, as part of a functional graph.
 
     Args:
         x: (B, M, T, V, D) joint features; presence: (B, M, T, V), True = observed.
         coordinates: (B, M, T, V, C), normalised; visible: (B, M, T, V), True = observed and not masked.
+        decorrelation: weight of the correlations between channels, see Decorrelation; 0 for no such loss.
         Others as in STRLClassifier.
 
     Returns:
@@ -60,7 +67,10 @@ def strl_layers(x, presence, coordinates, visible, layout, *, num_coordinates, u
     if temporal == "last":
         x = MultiScaleTemporalConv(units, normalization=normalization, name="temporal")(x, presence=padding())
     if temporal == "body":
-        return body_layers(x, coordinates, visible, here, layout, num_people=num_people,
-                           num_coordinates=num_coordinates, normalization=normalization, body_streams=body_streams,
-                           body_units=body_units, body_dropout=body_dropout, temporal_strides=strides)
+        x, here = body_layers(
+            x, coordinates, visible, here, layout, num_people=num_people, num_coordinates=num_coordinates,
+            normalization=normalization, body_streams=body_streams, body_units=body_units, body_dropout=body_dropout,
+            temporal_strides=strides, decorrelation=decorrelation)
+    if decorrelation:
+        x = Decorrelation(decorrelation, name="decorrelation")(x, presence=here)
     return x, here

@@ -26,6 +26,8 @@ class STRLSiamese(keras.Model):
         projection_units: int, width of both projecting layers.
         loss: "nt_xent" or "vicreg", see keras_skelmae.losses.
         temperature: float, see nt_xent.
+        decorrelation: float, weight of the correlations between the channels of the features and, with
+            ``temporal="body"``, of the stems, see Decorrelation; 0 for none.
         Others as in STRLClassifier.
 
     Input shape:
@@ -44,7 +46,8 @@ class STRLSiamese(keras.Model):
                  normalization="batch", backbone="gin", joint_positions=False, share_people=False, residual="concat",
                  readout="pooled", encoder_pool="sum", temporal="last", temporal_strides=(),
                  body_streams=("features",), body_units=(), body_dropout=0.0, time_pooling="mean",
-                 projection_units=256, loss="vicreg", temperature=0.2, name="strl_siamese", **kwargs):
+                 projection_units=256, loss="vicreg", temperature=0.2, decorrelation=0.0,
+                 name="strl_siamese", **kwargs):
         check_view_loss(loss, temperature)
         layout = as_layout(layout)
         shape = (num_people, num_frames, layout.num_joints, num_coordinates + bool(use_score))
@@ -61,7 +64,7 @@ class STRLSiamese(keras.Model):
             num_people=num_people, share_people=share_people, normalization=normalization, backbone=backbone,
             joint_positions=joint_positions, residual=residual, readout=readout, encoder_pool=encoder_pool,
             temporal=temporal, temporal_strides=temporal_strides, body_streams=body_streams, body_units=body_units,
-            body_dropout=body_dropout)
+            body_dropout=body_dropout, decorrelation=decorrelation)
         x = PresencePooling("mean", None, time_pooling, name="pooling")(x, here)  # (2B, a multiple of units)
         x = keras.layers.Dense(projection_units, use_bias=False, name="projection_hidden")(x)
         x = ops.relu(keras.layers.BatchNormalization(name="projection_norm")(x))
@@ -77,7 +80,8 @@ class STRLSiamese(keras.Model):
                       readout=readout, encoder_pool=encoder_pool, temporal=temporal, temporal_strides=temporal_strides,
                       body_streams=body_streams, body_units=body_units, body_dropout=body_dropout,
                       time_pooling=time_pooling,
-                      projection_units=projection_units, view_loss=loss, temperature=temperature)
+                      projection_units=projection_units, view_loss=loss, temperature=temperature,
+                      decorrelation=float(decorrelation))
         self.spread_tracker = keras.metrics.Mean(name="target_spread")
 
     @property
@@ -87,11 +91,12 @@ class STRLSiamese(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         clips = ops.transpose(y_pred, (1, 0, 2))  # (2, B, C)
         self.spread_tracker.update_state(target_spread(clips, ops.ones_like(clips[..., 0])))
-        return view_loss(self.view_loss, y_pred, self.temperature)
+        return sum(self.losses, view_loss(self.view_loss, y_pred, self.temperature))
 
     def get_config(self):
         return {"name": self.name, "layout": self.layout.to_dict(), "time_pooling": self.time_pooling,
                 "projection_units": self.projection_units, "loss": self.view_loss, "temperature": self.temperature,
+                "decorrelation": self.decorrelation,
                 **{key: getattr(self, key) for key in TRUNK_KEYS}}
 
     @classmethod

@@ -37,6 +37,7 @@ class Config:
     # pre-training
     objective: str = "masked"  # masked, or two views of a clip drawn together: contrastive (NT-Xent), vicreg
     temperature: float = 0.2  # contrastive
+    decorrelation: float = 0.0  # with scope = "trunk" and two views: weight of the correlations between channels
     node_drop: float = 0.2  # two views: share of the joints that each view is without
     part_drop: float = 0.0  # two views: how probable it is that a view is without one whole body part
     frame_drop: float = 0.0  # two views: each is without single frames, of a share drawn up to this

@@ -92,8 +92,8 @@ def _pretrain(store, split, run, config, verbose, callbacks, minutes):
     if trunk and masked:
         model = STRLAutoencoder(num_people=people, target=config.target, **trunk_options(store, config))
     elif trunk:
-        model = STRLSiamese(num_people=people, time_pooling=config.time_pooling, **two_views,
-                            **trunk_options(store, config))
+        model = STRLSiamese(num_people=people, time_pooling=config.time_pooling, decorrelation=config.decorrelation,
+                            **two_views, **trunk_options(store, config))
     elif not masked:
         model = ContrastiveEncoder(num_people=1, **two_views, **shared_model_options(store, config))
     else:

@@ -25,6 +25,7 @@ HERE = np.array([[[True] * 6, [False] * 6], [[True] * 6, [True] * 6]])
 CASES = {
     "ChannelNormalization": (lambda: layers.ChannelNormalization(epsilon=1e-5), (SEQUENCE,)),
     "ChannelPReLU": (lambda: layers.ChannelPReLU(), (SEQUENCE,)),
+    "Decorrelation": (lambda: layers.Decorrelation(0.5), (SEQUENCE, HERE)),
     "GATConv": (lambda: layers.GATConv(8, EDGES), (SEQUENCE,)),
     "GCNConv": (lambda: layers.GCNConv(5, EDGES), (SEQUENCE,)),
     "GINConv": (lambda: layers.GINConv(5, EDGES), (SEQUENCE,)),
@@ -242,6 +243,24 @@ def test_mean_of_the_encoder_is_the_sum_but_for_the_number_of_joints():
     meant.set_weights(summed.get_weights())
     meant.pooled_conv.kernel.assign(summed.pooled_conv.kernel * V)
     np.testing.assert_allclose(array(meant(SEQUENCE)), array(summed(SEQUENCE)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("absent", [False, True])
+def test_decorrelation_by_numpys_own_correlations(absent):
+    x = features(4, 2, 5, 3, 6) * [1, 10, 0.1, 1, 1, 1] + [0, 7, 0, 0, 3, 0]
+    x[..., 5] = 2 * x[..., 0] - x[..., 4]  # one channel that two others tell
+    here = np.ones((4, 2, 5), bool)
+    if absent:
+        here[1, 1] = here[2, 0, 3:] = False
+        x[~here] = 50  # whatever stands there
+    rows = x[here].reshape(-1, 6)
+    expected = 0.5 / 6 * (np.corrcoef(rows, rowvar=False)[~np.eye(6, dtype=bool)] ** 2).sum()
+    layer = layers.Decorrelation(0.5)
+    found = layer(x.astype("float32"), here if absent else None, training=True)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(found), x.astype("float32"))
+    assert float(layer.losses[0]) == pytest.approx(expected, rel=2e-2)  # a small number keeps it finite
+    layer(x.astype("float32"), training=False)
+    assert not layer.losses, "outside training there is nothing to learn from it"
 
 
 def test_strides_keep_every_second_frame():

@@ -73,6 +73,23 @@ def test_training_lowers_the_loss(loss):
     assert values[-1] < 0.8 * values[0]
 
 
+def test_decorrelation_adds_to_the_loss_and_lowers_the_correlations():
+    """As many steps with and without it: fewer of the channels' squared correlations are left."""
+    first, left = {}, {}
+    for weight in (0.0, 1.0):
+        keras.utils.set_random_seed(0)
+        model = STRLSiamese("coco17", projection_units=8, loss="nt_xent", decorrelation=weight, **TRUNK)
+        assert sum(type(layer).__name__ == "Decorrelation" for layer in model.layers) == 2 * bool(weight)
+        model.compile(keras.optimizers.Adam(3e-3), jit_compile=False)
+        x = views(8)
+        first[weight] = model.fit(x, batch_size=8, epochs=12, verbose=0, shuffle=False).history["loss"][0]
+        features = keras.Model(model.inputs, model.get_layer("pooling").input[0])
+        found = keras.ops.convert_to_numpy(features(x, training=True)).reshape(-1, 8)
+        left[weight] = (np.corrcoef(found, rowvar=False)[~np.eye(8, dtype=bool)] ** 2).mean()
+    assert first[1.0] > first[0.0] + 0.1  # the same views, the same weights
+    assert left[1.0] < 0.7 * left[0.0], left
+
+
 def test_the_whole_trunk_goes_into_a_classifier():
     source = STRLSiamese("coco17", **TRUNK)
     source.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
@@ -129,13 +146,14 @@ def test_a_saved_model_is_the_same(tmp_path):
 
 @pytest.mark.parametrize("objective", ["contrastive", "vicreg"])
 def test_pretraining_the_trunk_by_a_setting(store, tmp_path, objective):
-    settings = (f"objective={objective}", "part_drop=0.5", "gap=0.3", "frame_drop=0.3")
+    settings = (f"objective={objective}", "part_drop=0.5", "gap=0.3", "frame_drop=0.3", "decorrelation=0.1")
     config = resolve_config("pretrain", overrides=(*TINY, *settings))
     figures = pretrain(store, "all", tmp_path / "pre", config, verbose=False)
     assert np.isfinite(figures["loss"])
     model = load_model(tmp_path / "pre")
     assert type(model) is STRLSiamese
     assert model.view_loss == {"contrastive": "nt_xent", "vicreg": "vicreg"}[objective]
+    assert model.decorrelation == 0.1
     assert np.isfinite(embed(model, store, store.select("all"))).all()
     tuned = finetune(store, "all", "all", tmp_path / "run", resolve_config("finetune", overrides=TINY), verbose=False,
                      pretrained=tmp_path / "pre")
