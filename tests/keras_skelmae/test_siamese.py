@@ -155,10 +155,17 @@ def test_pretraining_the_trunk_by_a_setting(store, tmp_path, objective):
     assert model.view_loss == {"contrastive": "nt_xent", "vicreg": "vicreg"}[objective]
     assert model.decorrelation == 0.1
     assert np.isfinite(embed(model, store, store.select("all"))).all()
-    tuned = finetune(store, "all", "all", tmp_path / "run", resolve_config("finetune", overrides=TINY), verbose=False,
-                     pretrained=tmp_path / "pre")
+    transfer = {"contrastive": "all", "vicreg": "kernels"}[objective]
+    config = resolve_config("finetune", overrides=(*TINY, f"transfer={transfer}", "pretrained_rate=1e-9"))
+    tuned = finetune(store, "all", "all", tmp_path / "run", config, verbose=False, pretrained=tmp_path / "pre")
     assert np.isfinite(tuned["loss"])
-    assert all(getattr(load_model(tmp_path / "run"), key) == getattr(model, key) for key in TRUNK_KEYS)
+    net = load_model(tmp_path / "run")
+    assert all(getattr(net, key) == getattr(model, key) for key in TRUNK_KEYS)
+    (kernel, bias, *_), (theirs, other, *_) = (each.get_layer("body_0").get_weights() for each in (net, model))
+    cosine = (kernel * theirs).sum() / np.linalg.norm(kernel) / np.linalg.norm(theirs)
+    assert cosine == pytest.approx(1, abs=1e-5)  # hardly trained, and so what was handed on
+    assert np.abs(other).max() > 1e-5
+    np.testing.assert_allclose(bias, other if transfer == "all" else 0, atol=1e-6)
 
 
 def test_a_view_without_a_body_part_is_without_all_of_it(store):
