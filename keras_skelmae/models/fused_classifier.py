@@ -48,9 +48,8 @@ class FusedClassifier(keras.Model):
             raise ValueError(f"weights: expected {len(configs)} positive numbers, found {weights}")
         copies = []
         for index, config in enumerate(configs):
-            name_of = f"member_{index}"
-            with keras.name_scope(name_of):  # weights of one path are one to Keras's trainer for PyTorch
-                copies.append(STRLClassifier.from_config({**config, "name": name_of}))
+            with keras.name_scope(f"member_{index}"):  # weights of one path are one to Keras's trainer for PyTorch
+                copies.append(STRLClassifier.from_config({**config, "name": f"member_{index}"}))
         first = copies[0]
         for index, member in enumerate(copies[1:], 2):
             difference = find_difference(first, member)

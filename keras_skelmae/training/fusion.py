@@ -1,7 +1,6 @@
 """Trained classifiers of several streams as one."""
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,7 +8,16 @@ from pathlib import Path
 from keras_skelmae.models import FusedClassifier, STRLClassifier
 from keras_skelmae.models.fused_classifier import find_difference
 from keras_skelmae.training.evaluation import FUSION
-from keras_skelmae.training.runs import TEMPORARY, file_digest, load_model, model_file, versions
+from keras_skelmae.training.runs import (
+    TEMPORARY,
+    current_umask,
+    file_digest,
+    load_model,
+    model_file,
+    versions,
+    write_atomically,
+    write_text,
+)
 from skelmae_datasets import DataError
 
 IDS = "train_ids.txt"
@@ -18,8 +26,8 @@ IDS = "train_ids.txt"
 def fuse(sources, output, weights=None):
     """Write a FusedClassifier of trained classifiers to a new folder, which every command takes as a run folder.
 
-    The folder gets model.keras, train_ids.txt (what any of them was trained on; only where all of them say so) and
-    fusion.json. It is there whole or not at all.
+    The folder gets model.keras, train_ids.txt (what any of them says it was trained on) and fusion.json. It is there
+    whole or not at all.
 
     Args:
         sources: run folders or .keras files.
@@ -49,12 +57,10 @@ def fuse(sources, output, weights=None):
     output.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=output.parent, prefix=TEMPORARY))
     try:
-        model.save(folder / "model.keras")
-        ids = _trained_on(sources)
-        if ids is not None:
-            (folder / IDS).write_text("".join(f"{item}\n" for item in ids), "utf-8")
-        (folder / FUSION).write_text(json.dumps(description, indent=2) + "\n", "utf-8")
-        folder.chmod(0o777 & ~_umask())  # a temporary folder is for its owner alone
+        write_atomically(folder / "model.keras", model.save)
+        write_text(folder / IDS, "".join(f"{item}\n" for item in _trained_on(sources)))
+        write_text(folder / FUSION, json.dumps(description, indent=2) + "\n")
+        folder.chmod(0o777 & ~current_umask())  # a temporary folder is for its owner alone
         folder.rename(output)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -70,17 +76,7 @@ def _member(source):
 
 
 def _trained_on(sources):
-    """Ids of all sequences that one of the models was trained on; None where one of them does not say."""
-    ids = {}
-    for source in sources:
-        file = model_file(source).parent / IDS
-        if not file.is_file():
-            return None
-        ids.update(dict.fromkeys(file.read_text("utf-8").splitlines()))
-    return list(ids)
-
-
-def _umask():
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
+    """Ids of all sequences that one of the models says it was trained on."""
+    files = [model_file(source).parent / IDS for source in sources]
+    ids = [item for file in files if file.is_file() for item in file.read_text("utf-8").splitlines()]
+    return list(dict.fromkeys(ids))

@@ -26,6 +26,13 @@ TEMPORARY = ".part-"  # how the names of unfinished files begin
 LOCK = ".lock"
 
 
+def current_umask():
+    """Which permissions new files go without; it cannot be read but by setting it."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
 def write_atomically(path, write):
     """Call ``write(temporary path)``, then move the file to ``path``; nothing is left behind on failure.
 
@@ -38,9 +45,7 @@ def write_atomically(path, write):
     try:
         with naming(path):
             write(temporary)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)  # a temporary file is for its owner alone
+            os.chmod(temporary, 0o666 & ~current_umask())  # a temporary file is for its owner alone
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)

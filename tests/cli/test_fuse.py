@@ -40,6 +40,11 @@ def test_on_the_command_line(tmp_path):
     for joint, bone, both in zip(*each, strict=True):
         for key, value in both["probabilities"].items():
             assert value == pytest.approx((2 * joint["probabilities"][key] + bone["probabilities"][key]) / 3, abs=1e-5)
+    (tmp_path / "bone/model.keras").rename(tmp_path / "bone.keras")  # a file that does not say what it was trained on
+    run("fuse", tmp_path / "joint", tmp_path / "bone.keras", "--output", tmp_path / "half")
+    assert (tmp_path / "half/train_ids.txt").read_text() == (fused / "train_ids.txt").read_text()
+    assert oct((tmp_path / "half").stat().st_mode) == oct((tmp_path / "joint").stat().st_mode)
+    (tmp_path / "bone.keras").rename(tmp_path / "bone/model.keras")
     assert "takes two or more" in run("fuse", fused, "--output", tmp_path / "x", code=2)
     assert "already there" in run("fuse", tmp_path / "joint", tmp_path / "bone", "--output", fused, code=1)
     assert "fused ones" in run("embed", fused, store, tmp_path / "features.npz", code=1)
