@@ -9,7 +9,7 @@ EVERYWHERE := -q -m 'not slow' -k 'not fresh_process' $(CORE)
 # Each of these compiles a training step of its own, which takes JAX most of the time; tests/backends trains with it too.
 JAX_LEAVES := --deselect tests/keras_skelmae/test_models.py::test_pretraining_lowers_its_loss
 
-.PHONY: venv demo test test-backends test-robustness test-models test-rest test-jax test-torch fuzz bench lint docs clean
+.PHONY: venv demo test test-backends test-robustness test-trainings test-models test-rest test-jax test-torch fuzz bench lint docs clean
 
 venv: $(STAMP)
 
@@ -26,15 +26,21 @@ demo: $(PLAIN)
 	$(BIN)/skelmae demo
 
 PYTEST := $(BIN)/python -m pytest -q -m 'not slow'
+# About half the time of tests/keras_skelmae
+TRAININGS := $(addprefix tests/keras_skelmae/test_,training.py precision.py siamese.py)
 # Two at a time, the longest first; each prints when it is done.
 test: $(STAMP)
-	$(MAKE) --jobs=2 --output-sync=target test-models test-backends test-rest test-jax test-robustness test-torch
+	$(MAKE) --jobs=2 --output-sync=target test-trainings test-models test-backends test-rest test-jax test-robustness \
+		test-torch
 
 test-backends test-robustness: test-%: $(STAMP)
 	$(PYTEST) tests/$*
 
+test-trainings: $(STAMP)
+	$(PYTEST) $(TRAININGS)
+
 test-models: $(STAMP)
-	$(PYTEST) tests/keras_skelmae
+	$(PYTEST) tests/keras_skelmae $(addprefix --ignore=,$(TRAININGS))
 
 test-rest: $(STAMP)
 	$(PYTEST) --ignore=tests/backends --ignore=tests/robustness --ignore=tests/keras_skelmae
