@@ -22,6 +22,13 @@ CRC32 = "crc32"  # of each sample's rows, against damage; not part of the finger
 _CHUNK_ROWS, _BUFFER_BYTES = 64, 8 << 20
 
 
+def current_umask():
+    """Which permissions new files go without; it cannot be read but by setting it."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
 @dataclass
 class Sample:
     """One recording: keypoints (M, T, V, C) float16 or float32, absent joints zero; -1, (0, 0): unknown."""
@@ -184,9 +191,7 @@ class StoreWriter:
                 value = np.bytes_(value.encode())
             self._file.attrs[name] = value
         self._file.close()
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(self.temporary, 0o666 & ~umask)
+        os.chmod(self.temporary, 0o666 & ~current_umask())
         with open(self.temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(self.temporary, self.path)

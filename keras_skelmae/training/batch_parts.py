@@ -102,8 +102,8 @@ def prediction_function(model, batch_size, num_batches):
     import tensorflow as tf
 
     parts = suggest_batch_parts(model, batch_size, training=False)
-    predicted = tf.function(functools.partial(model, training=False), jit_compile=True)
-    together = tf.function(lambda x: tf.concat([predicted(part) for part in _cut(x, parts)], 0))
+    _, cut = _predicted(model, parts, True)
+    together = tf.function(cut)
 
     def predict(x):
         missing = batch_size - len(x)  # another size would be compiled anew
@@ -144,16 +144,20 @@ def _cut(x, parts):
     return [x[part * size:(part + 1) * size] for part in range(parts)]
 
 
+def _predicted(model, parts, compiled):
+    """Two functions of a batch that give its outputs: computed whole, and in parts."""
+    import tensorflow as tf
+
+    whole = tf.function(functools.partial(model, training=False), jit_compile=compiled)
+    return whole, lambda x: tf.concat([whole(part) for part in _cut(x, parts)], 0)
+
+
 def _predict_step(model, parts, compiled, data):
     import tensorflow as tf
 
     x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-    predicted = tf.function(functools.partial(model, training=False), jit_compile=compiled)
-
-    def cut():
-        return tf.concat([predicted(part) for part in _cut(x, parts)], 0)
-
-    return tf.cond(tf.equal(tf.shape(x)[0] % parts, 0), cut, lambda: predicted(x))
+    whole, cut = _predicted(model, parts, compiled)
+    return tf.cond(tf.equal(tf.shape(x)[0] % parts, 0), lambda: cut(x), lambda: whole(x))
 
 
 def _train_step(model, parts, compiled, data):

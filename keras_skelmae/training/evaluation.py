@@ -12,6 +12,7 @@ from keras_skelmae.training.runs import load_model, model_file, read_json, versi
 from skelmae_datasets import DataError, SkeletonStore
 
 SHOWN_SEEN = 3
+TRAIN_IDS = "train_ids.txt"
 FUSION = "fusion.json"  # in the folder of a fused classifier: what it was made of
 
 
@@ -69,13 +70,16 @@ def predict_store(model, store, indices, num_clips=1, batch_size=64, progress=No
     return np.concatenate(found).reshape(len(indices), num_clips, -1).mean(axis=1)
 
 
+def trained_ids(model_path):
+    """Ids of the samples that a model was trained on, going by the train_ids.txt beside it; none without one."""
+    path = Path(model_path)
+    file = (path if path.is_dir() else path.parent) / TRAIN_IDS
+    return file.read_text("utf-8").splitlines() if file.is_file() else []
+
+
 def check_unseen(model_path, store, split, indices):
     """DataError where a model was trained on one of these samples, going by the train_ids.txt beside it."""
-    path = Path(model_path)
-    file = (path if path.is_dir() else path.parent) / "train_ids.txt"
-    if not file.is_file():
-        return
-    trained = set(file.read_text("utf-8").splitlines())
+    trained = set(trained_ids(model_path))
     seen = [store.ids[index] for index in indices if store.ids[index] in trained]
     if seen:
         more = ", ..." if len(seen) > SHOWN_SEEN else ""

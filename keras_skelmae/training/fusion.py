@@ -7,10 +7,9 @@ from pathlib import Path
 
 from keras_skelmae.models import FusedClassifier, STRLClassifier
 from keras_skelmae.models.fused_classifier import find_difference
-from keras_skelmae.training.evaluation import FUSION
+from keras_skelmae.training.evaluation import FUSION, TRAIN_IDS, trained_ids
 from keras_skelmae.training.runs import (
     TEMPORARY,
-    current_umask,
     file_digest,
     load_model,
     model_file,
@@ -19,8 +18,7 @@ from keras_skelmae.training.runs import (
     write_text,
 )
 from skelmae_datasets import DataError
-
-IDS = "train_ids.txt"
+from skelmae_datasets.store_writer import current_umask
 
 
 def fuse(sources, output, weights=None):
@@ -58,7 +56,8 @@ def fuse(sources, output, weights=None):
     folder = Path(tempfile.mkdtemp(dir=output.parent, prefix=TEMPORARY))
     try:
         write_atomically(folder / "model.keras", model.save)
-        write_text(folder / IDS, "".join(f"{item}\n" for item in _trained_on(sources)))
+        ids = dict.fromkeys(item for source in sources for item in trained_ids(source))
+        write_text(folder / TRAIN_IDS, "".join(f"{item}\n" for item in ids))
         write_text(folder / FUSION, json.dumps(description, indent=2) + "\n")
         folder.chmod(0o777 & ~current_umask())  # a temporary folder is for its owner alone
         folder.rename(output)
@@ -73,10 +72,3 @@ def _member(source):
     if not isinstance(model, STRLClassifier):
         raise DataError(model_file(source), "model", "a classifier of one stream", type(model).__name__)
     return model
-
-
-def _trained_on(sources):
-    """Ids of all sequences that one of the models says it was trained on."""
-    files = [model_file(source).parent / IDS for source in sources]
-    ids = [item for file in files if file.is_file() for item in file.read_text("utf-8").splitlines()]
-    return list(dict.fromkeys(ids))

@@ -21,16 +21,10 @@ from keras_skelmae.training.model_files import check_model_file
 from keras_skelmae.version import __version__
 from skelmae_datasets import DataError
 from skelmae_datasets.errors import naming
+from skelmae_datasets.store_writer import current_umask
 
 TEMPORARY = ".part-"  # how the names of unfinished files begin
 LOCK = ".lock"
-
-
-def current_umask():
-    """Which permissions new files go without; it cannot be read but by setting it."""
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
 
 
 def write_atomically(path, write):
