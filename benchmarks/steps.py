@@ -18,6 +18,7 @@ import numpy as np
 
 from keras_skelmae.models import SkeletonMAE, STRLClassifier
 from keras_skelmae.training import predict_in_parts, suggest_batch_parts, train_in_parts
+from keras_skelmae.training.devices import kept_on_device
 from skelmae_datasets.layouts import SkeletonLayout, get_layout
 
 CLASSES = 60
@@ -68,7 +69,7 @@ def pretraining(options, rng):
         drawn = np.full(options.batch, part) if options.shared else rng.integers(0, len(masks), options.batch)
         inputs = {"keypoints": rng.normal(size=(*shape, 2)).astype("float32"),
                   "mask": np.repeat(masks[drawn][:, None, None], options.frames, axis=2)}
-        needed = model.needed_joints(masks[part]) if options.shared else None
+        needed = kept_on_device(model.needed_joints)(masks[part]) if options.shared else None
         if needed is not None:
             inputs["needed"] = needed
             used.append((sum(map(len, needed["encoder"][1:])) + len(needed["masked"])) / whole)

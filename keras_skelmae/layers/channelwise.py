@@ -4,8 +4,16 @@ On a CPU XLA sums a product over all rows, which the gradient of a slope or a sc
 slower than a choice, or a product of matrices, over the same rows; see docs/speed.md.
 """
 
+import functools
+
 import keras
 from keras import ops
+
+
+@functools.cache
+def sums_products_slowly():
+    """Whether this is XLA on a CPU; PyTorch, and XLA on an accelerator, fuse such a sum into one kernel."""
+    return keras.config.backend() != "torch" and keras.distribution.list_devices()[0].startswith("cpu")
 
 
 def outer(column, row):
@@ -72,7 +80,7 @@ class ChannelNormalization(keras.layers.LayerNormalization):
     """
 
     def call(self, inputs, training=None):
-        if not training or keras.config.backend() == "torch":  # PyTorch has a kernel of its own for it
+        if not training or not sums_products_slowly():
             return super().call(inputs)
         x = ops.cast(inputs, "float32") if self.compute_dtype in ("float16", "bfloat16") else inputs
         x = x - ops.mean(x, axis=-1, keepdims=True)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_skelmae.layers.channelwise import ChannelPReLU, outer
+from keras_skelmae.layers.channelwise import ChannelPReLU, outer, sums_products_slowly
 from keras_skelmae.layers.graph import adjacency_matrix, check_edges, check_joint_axis, propagate, submatrix
 
 
@@ -76,7 +76,7 @@ class GINConv(keras.layers.Layer):
         if fields is not None:
             itself = propagate(submatrix(np.eye(len(self.adjacency)), fields), inputs, self.joint_axis)
         weight = 1 + ops.cast(self.epsilon, inputs.dtype)
-        if training:  # see channelwise
+        if training and sums_products_slowly():
             weight = outer(ops.ones_like(itself[..., :1]), weight * ops.ones((inputs.shape[-1],), inputs.dtype))
         x = x + weight * itself
         x = self.activation(self.hidden(x))  # (..., V, hidden)

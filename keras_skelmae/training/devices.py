@@ -1,5 +1,6 @@
 """Several devices and several processes: every one computes on its rows of the same global batch."""
 
+import functools
 import os
 
 import keras
@@ -117,3 +118,18 @@ class ProcessBatches(keras.utils.PyDataset):
 def shared_batches(data):
     """``data`` itself on one device, else this process's part of it."""
     return data if device_count() == 1 else ProcessBatches(data)
+
+
+def kept_on_device(function):
+    """``function`` of a mask, what it gives kept on the device where `fit` takes it so: with JAX.
+
+    Of the joints a shared mask needs these are nine small copies a step.
+    """
+    if keras.config.backend() != "jax":
+        return function
+
+    @functools.lru_cache(maxsize=256)
+    def kept(mask):
+        return keras.tree.map_structure(keras.ops.convert_to_tensor, function(np.frombuffer(mask, bool)))
+
+    return lambda mask: kept(np.asarray(mask, bool).tobytes())

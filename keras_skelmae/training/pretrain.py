@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_skelmae.models import ContrastiveEncoder, SkeletonMAE, STRLAutoencoder, STRLSiamese
-from keras_skelmae.training.devices import device_count
+from keras_skelmae.training.devices import device_count, kept_on_device
 from keras_skelmae.training.feeding import AUGMENTATIONS, DEFAULT_MASK, DEFAULT_VIEW, SequenceSource, SkeletonBatches
 from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.optimization import compile_options, in_precision
@@ -102,7 +102,7 @@ def _pretrain(store, split, run, config, verbose, callbacks, minutes):
                             **shared_model_options(store, config))
 
     if masked and not trunk and device_count() == 1:
-        data.needed = model.needed_joints if model.normalization != "batch" else None
+        data.needed = kept_on_device(model.needed_joints) if model.normalization != "batch" else None
 
     varying = data.needed is not None and data.shares_mask and not config.mask_parts
 

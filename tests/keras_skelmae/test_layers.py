@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keras_skelmae import layers
+from keras_skelmae.layers import channelwise, gin_conv
 from keras_skelmae.layers.frames import pooled_frames
 
 EDGES = [(1, 0), (2, 1), (3, 1)]
@@ -332,11 +333,23 @@ def test_channelwise_layers_compute_and_learn_as_those_of_keras(ours, theirs):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("make", [lambda: layers.ChannelNormalization(epsilon=1e-3), lambda: layers.GINConv(8, EDGES)])
+def test_how_sums_are_spelled_changes_neither_values_nor_gradients(make, monkeypatch):
+    x, target, found = 3 + 5 * features(2, 2, 6, V, 8), features(2, 2, 6, V, 8), []
+    for slow in (True, False):
+        for module in (channelwise, gin_conv):
+            monkeypatch.setattr(module, "sums_products_slowly", lambda slow=slow: slow)
+        keras.utils.set_random_seed(0)
+        found.append(one_step(make(), x, target))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
 def test_normalization_in_half_precision_takes_its_mean_in_single():
     x = 100 + features(4, 64)
     half = layers.ChannelNormalization(epsilon=1e-5, dtype="mixed_bfloat16")
     rounded = keras.ops.cast(x, "bfloat16")  # few digits, before the mean is taken
     expected = array(layers.ChannelNormalization(epsilon=1e-5)(array(keras.ops.cast(rounded, "float32"))))
-    found = half(rounded, training=True)  # where it is not Keras's own
+    found = half(rounded, training=True)  # on a CPU not Keras's own
     assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
     np.testing.assert_allclose(array(keras.ops.cast(found, "float32")), expected, rtol=0.01, atol=0.01)

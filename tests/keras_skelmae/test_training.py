@@ -160,6 +160,14 @@ def test_a_shared_mask_trains_the_same_by_what_it_needs(data, tmp_path, monkeypa
     np.testing.assert_allclose(losses_of(tmp_path / "needed"), losses_of(tmp_path / "all"), rtol=1e-4)
 
 
+def test_what_a_mask_needs_is_asked_once_where_it_stays_on_the_device():
+    calls, masks = [], (np.arange(5) < 2, np.arange(5) > 3)
+    kept = devices.kept_on_device(lambda mask: calls.append(1) or {"masked": np.flatnonzero(mask)})
+    for mask in (*masks, *masks):
+        assert np.asarray(kept(mask)["masked"]).tolist() == np.flatnonzero(mask).tolist()
+    assert len(calls) == (2 if keras.config.backend() == "jax" else 4)
+
+
 def test_accumulated_gradients_are_those_of_the_whole_batch(data):
     model = STRLClassifier(data[0].layout, 3, num_coordinates=3, num_people=1, num_frames=8, units=8, encoder_layers=1,
                            num_layers=1, normalization="layer")
