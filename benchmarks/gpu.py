@@ -15,6 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
@@ -220,7 +221,8 @@ def main():
     parser.add_argument("--tasks", default="pretrain,finetune", type=lambda text: text.split(","))
     parser.add_argument("--batches", default="32,256", type=lambda text: [int(one) for one in text.split(",")])
     parser.add_argument("--precisions", default="float32,tf32,bfloat16", type=lambda text: text.split(","))
-    parser.add_argument("--cache", type=Path, default=Path("/tmp/skelmae-gpu-cache"), help="of compiled functions")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "skelmae-gpu-cache",
+                        help="of compiled functions")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="that compile at once")
     parser.add_argument("--output", type=Path, default=HERE)
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -230,10 +232,10 @@ def main():
         child(options)
         return
     found = []
+    todo = [(name, case) for case in sorted(cases(options), key=lambda case: -case[1])
+            for name in ("jax", "dense-compiled") if name == "jax" or case[2] != "bfloat16"]
     with ThreadPoolExecutor(options.processes) as pool:
-        for case in sorted(cases(options), key=lambda case: -case[1]):
-            for name in ("jax", "dense-compiled")[:1 if case[2] == "bfloat16" else 2]:
-                pool.submit(spawn, name, options, found, "--warm", chosen=case)
+        list(pool.map(lambda one: spawn(one[0], options, found, "--warm", chosen=one[1]), todo))
     for _ in range(options.rounds):
         for name in ("ceilings", "peers", "jax", "torch"):
             spawn(name, options, found)
