@@ -8,11 +8,10 @@ import numpy as np
 from keras_skelmae.models import FusedClassifier, STRLClassifier
 from keras_skelmae.training.batch_parts import prediction_function
 from keras_skelmae.training.feeding import SequenceSource, SkeletonBatches
-from keras_skelmae.training.runs import load_model, model_file, read_json, versions
+from keras_skelmae.training.runs import TRAIN_IDS, load_model, model_file, read_json, versions
 from skelmae_datasets import DataError, SkeletonStore
 
 SHOWN_SEEN = 3
-TRAIN_IDS = "train_ids.txt"
 FUSION = "fusion.json"  # in the folder of a fused classifier: what it was made of
 
 

@@ -14,7 +14,7 @@ from keras_skelmae.training.mirroring import classes_are_symmetric
 from keras_skelmae.training.optimization import compile_options, in_precision
 from keras_skelmae.training.pretrain import augmentation, people_count, trunk_options
 from keras_skelmae.training.progress import EpochLine
-from keras_skelmae.training.runs import Run, file_digest, ids_digest, load_model, model_file
+from keras_skelmae.training.runs import TRAIN_IDS, Run, file_digest, ids_digest, load_model, model_file
 
 SELECTIONS = ("last", "best")
 
@@ -118,7 +118,7 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
     with Run(output, config, identity, resume, force) as run:
         if run.finished:
             return run.finished
-        run.write("train_ids.txt", "".join(f"{store.ids[index]}\n" for index in train))
+        run.write(TRAIN_IDS, "".join(f"{store.ids[index]}\n" for index in train))
         metrics = {"stage": "finetune", "data": str(store.path), "fingerprint": store.fingerprint,
                    "train_split": train_split, "val_split": val_split, "num_sequences": len(train),
                    "num_validation": len(validation),

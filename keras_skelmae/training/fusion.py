@@ -7,9 +7,10 @@ from pathlib import Path
 
 from keras_skelmae.models import FusedClassifier, STRLClassifier
 from keras_skelmae.models.fused_classifier import find_difference
-from keras_skelmae.training.evaluation import FUSION, TRAIN_IDS, trained_ids
+from keras_skelmae.training.evaluation import FUSION, trained_ids
 from keras_skelmae.training.runs import (
     TEMPORARY,
+    TRAIN_IDS,
     file_digest,
     load_model,
     model_file,

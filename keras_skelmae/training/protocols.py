@@ -14,7 +14,15 @@ from keras_skelmae.training.evaluation import predict_store, scores
 from keras_skelmae.training.features import embed, linear_probe, nearest_neighbours, retrieval_precision
 from keras_skelmae.training.finetune import finetune
 from keras_skelmae.training.pretrain import people_count, shared_model_options, trunk_options
-from keras_skelmae.training.runs import file_digest, ids_digest, load_model, model_file, read_json, write_text
+from keras_skelmae.training.runs import (
+    TRAIN_IDS,
+    file_digest,
+    ids_digest,
+    load_model,
+    model_file,
+    read_json,
+    write_text,
+)
 from skelmae_datasets import DataError
 
 PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
@@ -85,7 +93,7 @@ def run_protocol(protocol, store, train_split, test_split, output, config, *, pr
                          "test": ids_digest(store, test), "neighbours": neighbours,
                          "pretrained": source and file_digest(model_file(source))}
             if not done.exists():
-                write_text(folder / "train_ids.txt", "".join(f"{store.ids[i]}\n" for i in subset))
+                write_text(folder / TRAIN_IDS, "".join(f"{store.ids[i]}\n" for i in subset))
                 result = _measure(protocol, store, subset, test, folder, settings, source, neighbours, test_split,
                                   verbose, resume)
                 write_text(done, json.dumps({**result, "made_from": made_from}, indent=2) + "\n")
@@ -112,7 +120,7 @@ def _measure(protocol, store, train, test, folder, config, source, neighbours, t
         run = folder / "run"
         if run.exists() and not resume:
             shutil.rmtree(run)
-        finetune(store, f"ids={folder / 'train_ids.txt'}", test_split, run, config, pretrained=source, verbose=verbose,
+        finetune(store, f"ids={folder / TRAIN_IDS}", test_split, run, config, pretrained=source, verbose=verbose,
                  resume=True)
         model = load_model(run)
         return scores(predict_store(model, store, test), labels[test], store.classes)

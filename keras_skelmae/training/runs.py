@@ -25,6 +25,7 @@ from skelmae_datasets.store_writer import current_umask
 
 TEMPORARY = ".part-"  # how the names of unfinished files begin
 LOCK = ".lock"
+TRAIN_IDS = "train_ids.txt"  # the samples that a model was trained on
 
 
 def write_atomically(path, write):
