@@ -292,7 +292,7 @@ def test_trained_models_load_as_the_readme_says(run):
 
 def test_pretrained_layers_stay_as_they_are_for_the_frozen_epochs(run, data, tmp_path):
     def trained(name, *overrides):
-        config = resolve_config("finetune", overrides=(*TINY, *overrides))
+        config = resolve_config("finetune", overrides=(*TINY, "temporal=last", "body_units=[]", *overrides))
         finetune(data[0], "xsub_train", "xsub_val", tmp_path / name, config, pretrained=run[0] / "pre", verbose=False)
         model = load_classifier(tmp_path / name)
         rows = (tmp_path / name / "history.csv").read_text().splitlines()
