@@ -27,6 +27,7 @@ HERE = Path(__file__).parent
 TASKS = {"pretrain": "Pre-training step", "finetune": "Fine-tuning step, two people"}
 PRECISIONS = {"float32": "float32", "tf32": "TF32 products", "bfloat16": "bfloat16"}
 PEERS = {"pyg": "PyTorch Geometric", "dense": "PyTorch, dense", "dense-compiled": "PyTorch, dense, compiled"}
+TORCH_PRODUCTS = {"float32": "highest", "tf32": "high", "bfloat16": "highest"}  # of what is left in float32
 OURS = {"jax": "ours, JAX", "torch": "ours, PyTorch"}
 PASSES = 5  # a layer reads and writes its features; back it reads them and a gradient and writes a gradient
 
@@ -37,6 +38,11 @@ def cases(options):
             for precision in options.precisions
             if (precision != "tf32" or batch == max(options.batches))
             and (precision != "float32" or batch == min(options.batches))]
+
+
+def worth(name, precision):
+    """Whether this is measured: the compiled peer is slower in bfloat16 than in float32, and long to compile."""
+    return name != "dense-compiled" or precision != "bfloat16"
 
 
 def seconds_a_step(run, budget):
@@ -62,7 +68,7 @@ def peer_runner(source, variant, task, batch, precision):
     from torch.nn import functional
 
     torch.set_default_device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.set_float32_matmul_precision(TORCH_PRODUCTS[precision])
     scope = {"__name__": "peer"}
     text = Path(source).read_text("utf-8").rsplit("main()", 1)[0]
     exec(compile(text, source, "exec"), scope)
@@ -110,7 +116,7 @@ def our_runner(task, batch, precision):
     else:
         import torch
 
-        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+        torch.set_float32_matmul_precision(TORCH_PRODUCTS[precision])
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     keras.utils.set_random_seed(0)
     options = argparse.Namespace(task=task, batch=batch, frames=64, people=1 if task == "pretrain" else 2, joints=17,
@@ -155,7 +161,7 @@ def ceilings():
         return min(times)
 
     for precision in PRECISIONS:
-        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+        torch.set_float32_matmul_precision(TORCH_PRODUCTS[precision])
         kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
         a, b = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
         found[precision] = 2 * size**3 / best(lambda a=a, b=b: a @ b) / 1e12
@@ -175,7 +181,7 @@ def child(options):
     names = list(PEERS) if options.child == "peers" else [options.child]
     for task, batch, precision in cases(options):
         for name in names:
-            if name == "dense-compiled" and precision == "bfloat16":  # slower than in float32, and long to compile
+            if not worth(name, precision):
                 continue
             try:
                 run, work = peer_runner(options.peers, name, task, batch, precision) if name in PEERS else \
@@ -233,7 +239,7 @@ def main():
         return
     found = []
     todo = [(name, case) for case in sorted(cases(options), key=lambda case: -case[1])
-            for name in ("jax", "dense-compiled") if name == "jax" or case[2] != "bfloat16"]
+            for name in ("jax", "dense-compiled") if worth(name, case[2])]
     with ThreadPoolExecutor(options.processes) as pool:
         list(pool.map(lambda one: spawn(one[0], options, found, "--warm", chosen=one[1]), todo))
     for _ in range(options.rounds):

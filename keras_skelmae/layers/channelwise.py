@@ -11,9 +11,14 @@ from keras import ops
 
 
 @functools.cache
+def on_cpu():
+    """Whether TensorFlow or JAX has no accelerator; Keras lists no devices of PyTorch's."""
+    return keras.distribution.list_devices()[0].startswith("cpu")
+
+
 def sums_products_slowly():
     """Whether this is XLA on a CPU; PyTorch, and XLA on an accelerator, fuse such a sum into one kernel."""
-    return keras.config.backend() != "torch" and keras.distribution.list_devices()[0].startswith("cpu")
+    return keras.config.backend() != "torch" and on_cpu()
 
 
 def outer(column, row):

@@ -5,6 +5,8 @@ import functools
 import keras
 import numpy as np
 
+from keras_skelmae.layers.channelwise import on_cpu
+
 PART_VALUES = 600_000  # of one tensor of features in a part; measured, see docs/speed.md
 # Of one tensor of features in all batches, from where on compiling (2 to 3 s) takes less than it spares: half the time
 # of the paper's network, a third of that of the recipe `small`
@@ -35,11 +37,7 @@ def suggest_batch_parts(model, batch_size, training=True):
 
 
 def _on_tensorflows_cpu():
-    if keras.config.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.config.list_physical_devices("GPU")
+    return keras.config.backend() == "tensorflow" and on_cpu()
 
 
 def _values(model):
