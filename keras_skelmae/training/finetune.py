@@ -144,7 +144,8 @@ def _finetune(store, train, validation, run, config, encoder, metrics, verbose, 
         for layer in learned:
             layer.trainable = first > 0 or not config.frozen_epochs
         model.compile(**compile_options(settings, data.num_batches_of_epoch),
-                      weighted_metrics=["accuracy"],  # several devices fill a last batch up with rows of weight 0
+                      # several devices fill a last batch up with rows of weight 0
+                      weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
                       loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing,
                                                                 reduction="mean_with_sample_weight"))
         parts = config.batch_parts or (suggest_batch_parts(model, config.batch_size) if model.jit_compile else 1)

@@ -153,7 +153,6 @@ class Checkpointing(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         if self.state is not None:
-            self.model.optimizer.build(self.model.trainable_variables)  # Keras waits for the first step with it
             self._assign("model", "optimizer")
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -223,6 +222,8 @@ def fit(model, data, run, phases, prepare, *, held=None, validated=None, callbac
                 if saver.place > (end, 0):
                     continue
                 prepare(first, settings)
+                # TensorFlow traces a step again when its first trace has made variables
+                model.optimizer.build(model.trainable_variables)
                 while True:
                     epoch, batch = saver.place
                     saver.hold = bool(batch)
