@@ -4,7 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-TINY = ("units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]", "temporal_strides=[]", "num_frames=8",
+TINY = ("units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]",
+        "body_streams=features,motion2", "temporal_strides=[]", "num_frames=8",
         "batch_size=8", "warmup_epochs=0", "validation_every=1", "epochs=3",
         # Adam would make the sign of a gradient of almost nothing count
         "optimizer=sgd", "learning_rate=0.01", "dropout_rate=0", "body_dropout=0")

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 BACKENDS = ("tensorflow", "jax", "torch")
-TINY = ("units=8", "encoder_layers=1", "body_units=[8,8]", "temporal_strides=[]", "num_frames=8", "batch_size=8",
+TINY = ("units=8", "encoder_layers=1", "body_units=[8,8]",
+        "body_streams=features,motion2", "temporal_strides=[]", "num_frames=8", "batch_size=8",
         "warmup_epochs=0", "validation_every=2", "epochs=2")
 AUGMENT = {"crop_min": 0.6, "rotate": 0.3, "joint_noise": 0.01, "flip": 0.5}
 

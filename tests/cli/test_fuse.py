@@ -22,7 +22,8 @@ def test_on_the_command_line(tmp_path):
     write_dataset(tmp_path / "raw", subjects=2, repetitions=2, actions=["wave", "squat"])
     store = tmp_path / "s.h5"
     convert_ntu(tmp_path / "raw", store)
-    tiny = [item for setting in ("epochs=2", "units=4", "encoder_layers=1", "body_units=[8,8]", "temporal_strides=[2]",
+    tiny = [item for setting in ("epochs=2", "units=4", "encoder_layers=1", "body_units=[8,8]",
+                                 "body_streams=features,motion2", "temporal_strides=[2]",
                                  "num_frames=8", "batch_size=8", "warmup_epochs=0") for item in ("--set", setting)]
     for name, streams in (("joint", ()), ("bone", ("--set", 'streams=["bone"]', "--set", 'body_streams=["bone"]'))):
         run("finetune", store, "--train-split", "subject=1", "--val-split", "subject=3", "--output", tmp_path / name,

@@ -81,7 +81,8 @@ def test_coordinates_are_normalised_in_float32(dtype):
 def test_training_in_it_ends_near_float32_and_saves_float32(name, tmp_path):
     write_dataset(tmp_path / "raw", subjects=4, repetitions=1, actions=["wave", "squat"], frames=(12, 16))
     convert_ntu(tmp_path / "raw", tmp_path / "s.h5")
-    settings = ("epochs=3", "units=8", "encoder_layers=1", "body_units=[8,8]", "temporal_strides=[]", "num_frames=8",
+    settings = ("epochs=3", "units=8", "encoder_layers=1", "body_units=[8,8]",
+                "body_streams=features,motion2", "temporal_strides=[]", "num_frames=8",
                 "batch_size=4", "warmup_epochs=0", "jit=off", "dropout_rate=0", "body_dropout=0", "joint_noise=0")
     losses = {}
     with SkeletonStore(tmp_path / "s.h5") as store:

@@ -11,7 +11,8 @@ from keras_skelmae.training.features import linear_probe, nearest_neighbours, po
 from keras_skelmae.training.protocols import stratified_fraction
 from skelmae_datasets import Sample, SkeletonStore, StoreWriter
 
-TINY = ("epochs=1", "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]", "temporal_strides=[]",
+TINY = ("epochs=1", "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]",
+        "body_streams=features,motion2", "temporal_strides=[]",
         "num_frames=8", "batch_size=8", "warmup_epochs=0", "jit=off")
 
 

@@ -20,7 +20,8 @@ from skelmae_datasets.synthetic import write_dataset
 
 DATA = Path(os.environ.get("SKELMAE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 PARTS = ("right_arm", "right_leg")
-TINY = ("epochs=2", "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]", "temporal_strides=[2]",
+TINY = ("epochs=2", "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]",
+        "body_streams=features,motion2", "temporal_strides=[2]",
         "num_frames=8", "batch_size=8", "warmup_epochs=0", "jit=off", "streams=joint")
 
 

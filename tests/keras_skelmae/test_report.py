@@ -22,7 +22,8 @@ from skelmae_datasets import DataError, Sample, SkeletonLayout, SkeletonStore, S
 from skelmae_datasets.synthetic import write_dataset
 
 SETTINGS = [f"--set={item}" for item in (
-    "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]", "temporal_strides=[]", "num_frames=8",
+    "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]",
+    "body_streams=features,motion2", "temporal_strides=[]", "num_frames=8",
     "warmup_epochs=0", "jit=off", "streams=joint", "validation_every=1")]  # fmt: skip
 SETTINGS += ["--epochs", "3", "--batch-size", "8"]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -16,7 +16,8 @@ from skelmae_datasets.synthetic import write_dataset
 
 TRUNK = {"num_frames": 8, "units": 4, "encoder_layers": 1, "num_layers": 1, "num_people": 1, "temporal": "body",
          "body_units": (8, 8), "temporal_strides": (2,), "streams": ("joint", "motion"), "share_people": True}
-TINY = ("epochs=1", "units=4", "encoder_layers=1", "num_layers=1", "body_units=[8,8]", "temporal_strides=[2]",
+TINY = ("epochs=1", "units=4", "encoder_layers=1", "num_layers=1", "body_units=[8,8]",
+        "body_streams=features,motion2", "temporal_strides=[2]",
         "num_frames=8", "batch_size=8", "warmup_epochs=0", "validation_every=1", "jit=off", "scope=trunk")
 
 

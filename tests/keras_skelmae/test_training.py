@@ -34,7 +34,8 @@ from skelmae_datasets import DataError, SkeletonStore, convert_ntu
 from skelmae_datasets.store import StoreWriter
 from skelmae_datasets.synthetic import write_dataset
 
-TINY = ("epochs=2", "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]", "temporal_strides=[]",
+TINY = ("epochs=2", "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]",
+        "body_streams=features,motion2", "temporal_strides=[]",
         "num_frames=8", "batch_size=8", "warmup_epochs=0", "jit=off")
 
 

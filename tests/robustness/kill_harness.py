@@ -29,7 +29,8 @@ import numpy as np
 from skelmae_datasets import SkeletonStore
 from skelmae_datasets.synthetic import write_dataset
 
-TINY = ("epochs=6", "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]", "temporal_strides=[]",
+TINY = ("epochs=6", "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]",
+        "body_streams=features,motion2", "temporal_strides=[]",
         "num_frames=8", "batch_size=8", "warmup_epochs=1", "jit=off", "ema=0.9")
 
 
