@@ -144,7 +144,8 @@ def _finetune(store, train, validation, run, config, encoder, metrics, verbose, 
         for layer in learned:
             layer.trainable = first > 0 or not config.frozen_epochs
         model.compile(**compile_options(settings, data.num_batches_of_epoch),
-                      # several devices fill a last batch up with rows of weight 0
+                      # Weighted: several devices fill a last batch up with rows of weight 0. Not by its name: Keras
+                      # would make its variables in the first step, see fit.
                       weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
                       loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing,
                                                                 reduction="mean_with_sample_weight"))
