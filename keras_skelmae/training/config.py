@@ -71,7 +71,8 @@ class Config:
     head_units: int = 128
     label_smoothing: float = 0.1
     mirror: str = "off"  # off, auto: recognise mirrored clips too where the classes allow it, see mirroring
-    transfer: str = "all"  # of a pre-trained model: all, or kernels alone, see transfer_weights
+    transfer: str = "all"  # of a pre-trained model: all, kernels alone (see transfer_weights) or none of the weights
+    probe_share: float = 0.0  # of the targets of a fine-tuning, from a probe of the start's features, see probe_targets
     frozen_epochs: int = 0  # first epochs of a fine-tuning, in which pre-trained layers stay as they are
     pretrained_rate: float = 1.0  # factor on the learning rate of a fine-tuning from pre-trained weights, after these
     # augmentation, as shares of the clip's extent or radians; 0 = none
@@ -114,7 +115,7 @@ NATURALS = ("people", "num_masked", "mask_frames", "mask_sequences", "warmup_epo
             "batch_parts")
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 CHOICES = {
-    "time_pooling": ("mean", "mean+max"), "transfer": ("all", "kernels"),
+    "time_pooling": ("mean", "mean+max"), "transfer": ("all", "kernels", "none"),
     "sampling": ("uniform", "stretch"),
     "scope": ("encoder", "trunk"), "objective": ("masked", "contrastive", "vicreg"),
     "backbone": ("gin", "gcn", "gat"),

@@ -56,6 +56,7 @@ class SkeletonBatches(keras.utils.PyDataset):
         training: bool.
         masked: None, or a dict with mask ("parts", "joints" or "motion"), mask_parts, num_masked, mask_frames,
             mask_sequences.
+        targets: None, or (N, K) in the order of ``indices``, given in place of the one-hot labels.
         contrast: None, or a dict with node_drop, the share of the joints that each person of a view is without, below
             1, part_drop, how probable it is that a person of a view is without one whole body part, and frame_drop
             and gap: each view is without single frames, of a share drawn up to the first, and without one stretch of
@@ -70,7 +71,7 @@ class SkeletonBatches(keras.utils.PyDataset):
 
     def __init__(self, source, indices, *, batch_size=32, num_frames=64, num_people=2, use_score=False,
                  training=True, masked=None, each_person=False, augment=None, num_clips=1, seed=0, first_epoch=0,
-                 sampling="uniform", contrast=None):
+                 sampling="uniform", contrast=None, targets=None):
         super().__init__()
         self.source = source if isinstance(source, SequenceSource) else SequenceSource(source)
         self.store = self.source.store
@@ -102,6 +103,10 @@ class SkeletonBatches(keras.utils.PyDataset):
         indices = np.asarray(indices, np.int64)
         if not len(indices):
             raise ValueError(f"{self.store.path}: expected at least one sequence, found an empty selection")
+        if targets is not None and (each_person or targets.shape != (len(indices), len(self.store.classes))):
+            raise ValueError(f"targets: expected ({len(indices)}, {len(self.store.classes)}) for whole sequences, "
+                             f"found {targets.shape}, each_person={each_person}")
+        self.targets = targets
         self.items = self._people(indices) if each_person else [(int(index), None) for index in indices]
         self._order()
 
@@ -138,8 +143,11 @@ class SkeletonBatches(keras.utils.PyDataset):
         """Ids of the sequences in batch ``number`` of the whole epoch."""
         return [self.store.ids[index] for index, _ in self._chosen(number)]
 
+    def _positions(self, number):
+        return self.order[number * self.batch_size:(number + 1) * self.batch_size]
+
     def _chosen(self, number):
-        return [self.items[i] for i in self.order[number * self.batch_size:(number + 1) * self.batch_size]]
+        return [self.items[i] for i in self._positions(number)]
 
     def on_epoch_end(self):
         self.epoch += 1
@@ -173,6 +181,8 @@ class SkeletonBatches(keras.utils.PyDataset):
             mask = self._mask(x, rng)
             needed = {"needed": self.needed(mask[0, 0, 0])} if self.needed and self.shares_mask else {}
             return ({"keypoints": x, "mask": mask, **needed},)
+        if self.targets is not None:
+            return x, np.repeat(self.targets[self._positions(number)], len(x) // len(chosen), axis=0)
         labels = np.repeat(self.store.labels[[index for index, _ in chosen]], len(x) // len(chosen))
         return x, (labels[:, None] == np.arange(len(self.store.classes))).astype(np.float32)  # without a label: zeros
 

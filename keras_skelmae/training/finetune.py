@@ -13,6 +13,7 @@ from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.mirroring import classes_are_symmetric
 from keras_skelmae.training.optimization import compile_options, in_precision
 from keras_skelmae.training.pretrain import augmentation, people_count, trunk_options
+from keras_skelmae.training.probe_targets import check_probe_share, targets_of
 from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import TRAIN_IDS, Run, file_digest, ids_digest, load_model, model_file
 
@@ -88,7 +89,9 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
             only with ``select="best"``.
         output: run folder, new.
         config: Config.
-        pretrained: None, a pre-training run folder, or a model.keras or encoder.keras file.
+        pretrained: None, a pre-training run folder, or a model.keras or encoder.keras file. What it gives: its
+            weights (``config.transfer``), and a share of the targets (``config.probe_share``); without one the
+            targets' share comes from the classifier's own random features.
         select: "last" or "best".
         verbose: one line an epoch, where the standard output is a terminal.
         callbacks: further Keras callbacks.
@@ -104,6 +107,10 @@ def finetune(store, train_split, val_split, output, config, pretrained=None, sel
         raise ValueError(f"select: expected one of {SELECTIONS}, found {select!r}")
     if config.transfer == "kernels" and config.frozen_epochs:  # frozen layers normalise by statistics of their own
         raise ValueError(f"frozen_epochs: expected 0 with transfer = 'kernels', found {config.frozen_epochs}")
+    check_probe_share(config.probe_share)
+    if pretrained is not None and config.transfer == "none" and not config.probe_share:
+        raise ValueError("transfer: expected all or kernels with probe_share = 0, found 'none': nothing of "
+                         f"{pretrained} would be used")
     encoder = None if pretrained is None else load_model(pretrained)
     train = store.select(train_split)
     if val_split is None:
@@ -132,13 +139,20 @@ def _finetune(store, train, validation, run, config, encoder, metrics, verbose, 
     source = SequenceSource(store)
     common = {"batch_size": config.batch_size, "num_frames": config.num_frames, "num_people": people,
               "use_score": config.use_score, "seed": config.seed}
-    data = SkeletonBatches(source, train, augment=augmentation(config), sampling=config.sampling, **common)
     held = SkeletonBatches(source, validation, training=False, **common)
     model = STRLClassifier(
         num_classes=len(store.classes), class_names=list(store.classes), num_people=people,
         people=config.people_fusion, pooling=config.pooling, time_pooling=config.time_pooling,
         dropout_rate=config.dropout_rate, head_units=config.head_units, **trunk_options(store, config))
-    learned = [] if encoder is None else transfer_weights(encoder, model, config.transfer)
+    targets = None
+    if config.probe_share:
+        targets = targets_of(model if encoder is None else encoder, store, train, config.probe_share, config.seed,
+                             metrics["pretrained"])
+    learned = []
+    if encoder is not None and config.transfer != "none":
+        learned = transfer_weights(encoder, model, config.transfer)
+    data = SkeletonBatches(source, train, augment=augmentation(config), sampling=config.sampling, targets=targets,
+                           **common)
 
     def prepare(first, settings):
         for layer in learned:

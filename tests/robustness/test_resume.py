@@ -63,8 +63,8 @@ def train(stage, store, trunk, folder, **options):
     if stage == "pretrain":
         return pretrain(store, "xsub_train", folder, config(stage), verbose=False, **options)
     return finetune(store, "xsub_train", "xsub_val", folder,
-                    config(stage, "scope=trunk", "frozen_epochs=1", "pretrained_rate=0.5"), pretrained=trunk,
-                    select="best", verbose=False, **options)
+                    config(stage, "scope=trunk", "frozen_epochs=1", "pretrained_rate=0.5", "probe_share=0.3"),
+                    pretrained=trunk, select="best", verbose=False, **options)
 
 
 def history(folder):
