@@ -15,12 +15,12 @@ for seed in 0 1 2; do
     "${settings[@]}" "${more[@]}"
 done
 measure() {
-  protocol=$1 name=$2
-  shift 2
+  protocol=$1
+  shift
   skelmae protocol "$protocol" "$data" --train-split "$train" --split "$test" --seeds 0,1,2 "${settings[@]}" \
-    --pretrained "$runs/pre-{seed}" --output "$runs/$name" "$@" "${more[@]}"
+    --pretrained "$runs/pre-{seed}" --output "$runs/$protocol" "$@" "${more[@]}"
 }
-measure linear linear --fraction 0.1,1
-measure semi semi --fraction 0.1 --epochs 120 --set frozen_epochs=20
-measure finetune finetune
-measure finetune targets --no-random --set transfer=none --set probe_share=0.3
+measure linear --fraction 0.1,1
+measure semi --fraction 0.1 --epochs 120 --set frozen_epochs=20
+measure finetune
+measure finetune --output "$runs/targets" --no-random --set transfer=none --set probe_share=0.3

@@ -148,9 +148,8 @@ def _finetune(store, train, validation, run, config, encoder, metrics, verbose, 
     if config.probe_share:
         targets = targets_of(model if encoder is None else encoder, store, train, config.probe_share, config.seed,
                              metrics["pretrained"])
-    learned = []
-    if encoder is not None and config.transfer != "none":
-        learned = transfer_weights(encoder, model, config.transfer)
+    hands_on = encoder is not None and config.transfer != "none"
+    learned = transfer_weights(encoder, model, config.transfer) if hands_on else []
     data = SkeletonBatches(source, train, augment=augmentation(config), sampling=config.sampling, targets=targets,
                            **common)
 

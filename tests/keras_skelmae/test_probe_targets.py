@@ -14,22 +14,12 @@ from keras_skelmae.training import devices, finetune, pretrain, resolve_config
 from keras_skelmae.training.feeding import SkeletonBatches
 from keras_skelmae.training.probe_targets import check_probe_share, probe_targets, targets_of
 from keras_skelmae.training.runs import load_model
-from skelmae_datasets import DataError, SkeletonStore, convert_ntu
-from skelmae_datasets.synthetic import write_dataset
+from skelmae_datasets import DataError
 
 TINY = ("epochs=1", "units=4", "encoder_layers=1", "num_layers=1", "body_units=[8,8]",
         "body_streams=features,motion2", "temporal_strides=[2]",
         "num_frames=8", "batch_size=8", "warmup_epochs=0", "validation_every=1", "jit=off", "scope=trunk",
         "body_dropout=0")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("probe")
-    write_dataset(folder / "raw", subjects=2, repetitions=3, actions=["wave", "squat"])
-    convert_ntu(folder / "raw", folder / "s.h5")
-    with SkeletonStore(folder / "s.h5") as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

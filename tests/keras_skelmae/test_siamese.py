@@ -11,8 +11,6 @@ from keras_skelmae.training import finetune, pretrain, resolve_config
 from keras_skelmae.training.features import embed
 from keras_skelmae.training.feeding import batches
 from keras_skelmae.training.runs import load_model
-from skelmae_datasets import SkeletonStore, convert_ntu
-from skelmae_datasets.synthetic import write_dataset
 
 TRUNK = {"num_frames": 8, "units": 4, "encoder_layers": 1, "num_layers": 1, "num_people": 1, "temporal": "body",
          "body_units": (8, 8), "temporal_strides": (2,), "streams": ("joint", "motion"), "share_people": True}
@@ -25,15 +23,6 @@ def views(count=3):
     rng = np.random.default_rng(0)
     x = rng.normal(300, 50, (count, 1, 8, 17, 2)).astype("float32")
     return {"keypoints": x, "other": x + rng.normal(0, 5, x.shape).astype("float32")}
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("siamese")
-    write_dataset(folder / "raw", subjects=2, repetitions=2, actions=["wave", "squat"])
-    convert_ntu(folder / "raw", folder / "s.h5")
-    with SkeletonStore(folder / "s.h5") as opened:
-        yield opened
 
 
 def test_vicreg_by_numpys_own_covariance():
