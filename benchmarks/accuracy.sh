@@ -11,16 +11,15 @@ shift 4
 more=("$@")
 settings=(--config "$(dirname "${BASH_SOURCE[0]}")/contrastive.toml")
 for seed in 0 1 2; do
-  skelmae pretrain "$data" --split "$train" --output "$runs/pre-$seed" --seed $seed --resume --no-report \
+  skelmae pretrain "$data" --train-split "$train" --output "$runs/pre-$seed" --seed $seed --resume --no-report \
     "${settings[@]}" "${more[@]}"
 done
 measure() {
   protocol=$1
   shift
-  skelmae protocol "$protocol" "$data" --train-split "$train" --split "$test" --seeds 0,1,2 "${settings[@]}" \
+  skelmae protocol "$protocol" "$data" --train-split "$train" --test-split "$test" --seeds 0,1,2 "${settings[@]}" \
     --pretrained "$runs/pre-{seed}" --output "$runs/$protocol" "$@" "${more[@]}"
 }
 measure linear --fraction 0.1,1
 measure semi --fraction 0.1 --epochs 120 --set frozen_epochs=20
 measure finetune
-measure finetune --output "$runs/targets" --no-random --set transfer=none --set probe_share=0.3

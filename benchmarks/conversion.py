@@ -53,11 +53,13 @@ def copies(source, folder, count):
 
 def convert_alone(folder, output, workers):
     """(seconds of the conversion, seconds with process start, peak RSS in MB of the largest process)."""
-    code = ("import json, resource, sys, time\nfrom skelmae_datasets import convert_ntu\n"
-            "if __name__ == '__main__':\n"
-            "    t = time.perf_counter()\n    convert_ntu(sys.argv[1], sys.argv[2], workers=int(sys.argv[3]))\n"
-            "    rss = [resource.getrusage(who).ru_maxrss // 1024 for who in (resource.RUSAGE_SELF, "
-            "resource.RUSAGE_CHILDREN)]\n    print(json.dumps([time.perf_counter() - t, *rss]))\n")  # fmt: skip
+    code = (
+        "import json, resource, sys, time\nfrom skelmae_datasets import convert_ntu\n"
+        "if __name__ == '__main__':\n"
+        "    t = time.perf_counter()\n    convert_ntu(sys.argv[1], sys.argv[2], workers=int(sys.argv[3]))\n"
+        "    rss = [resource.getrusage(who).ru_maxrss // 1024 for who in (resource.RUSAGE_SELF, "
+        "resource.RUSAGE_CHILDREN)]\n    print(json.dumps([time.perf_counter() - t, *rss]))\n"
+    )
     script = output.with_suffix(".py")
     script.write_text(code)
     started = time.perf_counter()
@@ -116,21 +118,28 @@ def main(arguments=None):
 
     base = statistics.median(rates["reference"])
     figures = {
-        "files": len(files), "files_per_s": {name: round(statistics.median(r), 1) for name, r in rates.items()},
-        "read_skeleton_over_reference": ratio("read_skeleton"), "convert_over_reference": ratio("convert_ntu"),
+        "files": len(files),
+        "files_per_s": {name: round(statistics.median(r), 1) for name, r in rates.items()},
+        "read_skeleton_over_reference": ratio("read_skeleton"),
+        "convert_over_reference": ratio("convert_ntu"),
         "read_skeleton_over_bare_pass": ratio("read_skeleton", "bare float pass"),
         "convert_over_bare_pass": ratio("convert_ntu", "bare float pass"),
         f"{options.files}_files": {
             "one_process_files_per_s": round(options.files / one[0], 1),
             "two_processes_files_per_s": round(options.files / two[0], 1),
             "two_processes_over_reference": round(options.files / two[0] / base, 2),
-            "peak_rss_MB": one[2][0], "peak_rss_MB_two": {"main": two[2][0], "worker": two[2][1]}, "same_store": same,
-            "store_bytes": size, "padded_float32_bytes": padded, "padded_over_store": round(padded / size, 2),
-            "epoch_reading_s": round(seconds, 2), "reading_ms_a_sample": round(1e3 * seconds / len(store), 3),
+            "peak_rss_MB": one[2][0],
+            "peak_rss_MB_two": {"main": two[2][0], "worker": two[2][1]},
+            "same_store": same,
+            "store_bytes": size,
+            "padded_float32_bytes": padded,
+            "padded_over_store": round(padded / size, 2),
+            "epoch_reading_s": round(seconds, 2),
+            "reading_ms_a_sample": round(1e3 * seconds / len(store), 3),
             "reading_cpu_ms_a_sample": round(1e3 * cpu / len(store), 3),
             "reader_rss_MB": held,
         },
-    }  # fmt: skip
+    }
     if options.compute_ms:
         figures["reading_share_of_compute"] = round(1e3 * seconds / len(store) / options.compute_ms, 4)
     print(json.dumps(figures))

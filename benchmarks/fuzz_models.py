@@ -19,15 +19,21 @@ import h5py
 import numpy as np
 from fuzz_readers import mutate, mutate_object
 
-from keras_skelmae.training import Config, ConfigError
+from keras_skelmae.models.model_files import check_model_file
 from keras_skelmae.training.checkpoints import Checkpoints
-from keras_skelmae.training.config import read_config
-from keras_skelmae.training.model_files import check_model_file
-from keras_skelmae.training.runs import read_json
 from skelmae_datasets import DataError
+from skelmae_datasets.files import read_json
+from skelmae_datasets.runs.settings import SettingsError, read_settings, resolve_settings
 
-CONFIG = {"module": "keras_skelmae.models.strl", "class_name": "STRLClassifier", "registered_name":
-          "keras_skelmae>STRLClassifier", "config": {"units": 8, "streams": ["joint"], "layout": {"edges": [[0, 1]]}}}
+
+def record(kind, **config):
+    """A model or a part of one as Keras writes it."""
+    name = {"class_name": kind, "registered_name": f"keras_skelmae>{kind}"}
+    return {"module": "keras_skelmae.models", **name, "config": config, "build_config": {"input_shape": None}}
+
+
+ENCODER = {"units": 8, "streams": ["joint"], "preprocessor": {"layout": {"edges": [[0, 1]]}, "num_frames": 8}}
+CONFIG = record("STRLClassifier", backbone=record("STRLBackbone", encoder=ENCODER, num_layers=1), num_classes=3)
 
 
 def weights():
@@ -60,8 +66,8 @@ def run_one(kind, rng, folder):
             (folder / "m.keras").write_bytes(mutate(data, rng) if kind == "keras" else data)
             check_model_file(folder / "m.keras")
         elif kind == "toml":
-            (folder / "config.toml").write_bytes(mutate(Config().to_toml().encode(), rng))
-            read_config(folder / "config.toml")
+            (folder / "config.toml").write_bytes(mutate(TOML, rng))
+            read_settings(folder / "config.toml", "finetune")
         elif kind == "json":
             (folder / "run.json").write_bytes(mutate(json.dumps(CONFIG).encode(), rng))
             read_json(folder / "run.json")
@@ -74,12 +80,13 @@ def run_one(kind, rng, folder):
                     path.write_bytes(mutate(path.read_bytes(), rng))
             files.load()
         return "read"
-    except (DataError, ConfigError) as error:
+    except (DataError, SettingsError) as error:
         assert str(error) and "\n" not in str(error), "an error in one line"
         return "refused"
 
 
 WEIGHTS = weights()
+TOML = resolve_settings("finetune").to_toml().encode()
 
 
 def main():
@@ -102,9 +109,17 @@ def main():
                 if options.only is not None or len(failures) > 100:
                     raise
             slowest = max(slowest, time.process_time() - begun)
-    print(json.dumps({"inputs": sum(results.values()), "seconds": round(time.perf_counter() - started, 1),
-                      "failures": failures, "slowest_cpu_ms": round(1e3 * slowest, 1),
-                      **{f"{kind} {result}": count for (kind, result), count in sorted(results.items())}}))
+    print(
+        json.dumps(
+            {
+                "inputs": sum(results.values()),
+                "seconds": round(time.perf_counter() - started, 1),
+                "failures": failures,
+                "slowest_cpu_ms": round(1e3 * slowest, 1),
+                **{f"{kind} {result}": count for (kind, result), count in sorted(results.items())},
+            }
+        )
+    )
     sys.exit(bool(failures))
 
 

@@ -34,10 +34,14 @@ PASSES = 5  # a layer reads and writes its features; back it reads them and a gr
 
 def cases(options):
     """(task, batch, precision) of every measurement: exact products for the smallest batch, TF32 for the largest."""
-    return [(task, batch, precision) for task in options.tasks for batch in options.batches
-            for precision in options.precisions
-            if (precision != "tf32" or batch == max(options.batches))
-            and (precision != "float32" or batch == min(options.batches))]
+    return [
+        (task, batch, precision)
+        for task in options.tasks
+        for batch in options.batches
+        for precision in options.precisions
+        if (precision != "tf32" or batch == max(options.batches))
+        and (precision != "float32" or batch == min(options.batches))
+    ]
 
 
 def worth(name, precision):
@@ -45,8 +49,8 @@ def worth(name, precision):
     return name != "dense-compiled" or precision != "bfloat16"
 
 
-def seconds_a_step(run, budget):
-    """Seconds a step of ``run(count)``, which waits for the last of ``count`` steps: the median of three slopes."""
+def seconds_per_step(run, budget):
+    """Seconds per step of ``run(count)``, which waits for the last of ``count`` steps: the median of three slopes."""
     run(12)  # six masks, each twice
     started = time.perf_counter()
     run(6)
@@ -90,8 +94,9 @@ def peer_runner(source, variant, task, batch, precision):
 
     def run(count):
         for number in range(count):
-            with torch.autocast(str(torch.get_default_device()).split(":")[0], torch.bfloat16,
-                                enabled=precision == "bfloat16"):
+            with torch.autocast(
+                str(torch.get_default_device()).split(":")[0], torch.bfloat16, enabled=precision == "bfloat16"
+            ):
                 if task == "pretrain":
                     loss = network(batches[number % 2], parts[torch.randint(0, 6, (batch,))][:, None])
                 else:
@@ -119,9 +124,21 @@ def our_runner(task, batch, precision):
         torch.set_float32_matmul_precision(TORCH_PRODUCTS[precision])
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     keras.utils.set_random_seed(0)
-    options = argparse.Namespace(task=task, batch=batch, frames=64, people=1 if task == "pretrain" else 2, joints=17,
-                                 units=64, layers=3, jit="auto", normalization="layer", shared=True, accumulate=1,
-                                 whole=False, per_execution=1)
+    options = argparse.Namespace(
+        task=task,
+        batch=batch,
+        frames=64,
+        people=1 if task == "pretrain" else 2,
+        joints=17,
+        units=64,
+        layers=3,
+        jit="auto",
+        normalization="layer",
+        shared=True,
+        accumulate=1,
+        whole=False,
+        per_execution=1,
+    )
     make = steps.pretraining if task == "pretrain" else steps.finetuning
     model, made, share = make(options, np.random.default_rng(0))
     work = {"flops": 3 * steps.forward_flops(options, share), "share": share}
@@ -184,12 +201,15 @@ def child(options):
             if not worth(name, precision):
                 continue
             try:
-                run, work = peer_runner(options.peers, name, task, batch, precision) if name in PEERS else \
-                    our_runner(task, batch, precision)
+                run, work = (
+                    peer_runner(options.peers, name, task, batch, precision)
+                    if name in PEERS
+                    else our_runner(task, batch, precision)
+                )
                 if options.warm:
                     run(12)
                 else:
-                    work["step_s"] = seconds_a_step(run, options.seconds)
+                    work["step_s"] = seconds_per_step(run, options.seconds)
                 found = work
             except Exception as error:  # another case may fit the card's memory
                 found = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
@@ -200,20 +220,46 @@ def child(options):
 
 def spawn(name, options, found, *more, chosen=None):
     """Run a child and keep its lines."""
-    environment = {**os.environ, "KERAS_BACKEND": "torch" if name == "torch" else "jax", "TF_CPP_MIN_LOG_LEVEL": "3",
-                   "JAX_COMPILATION_CACHE_DIR": str(options.cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-                   "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "torch" if name == "torch" else "jax",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "JAX_COMPILATION_CACHE_DIR": str(options.cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
     if "--warm" in more:
         environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
-    task, batch, precision = chosen or (",".join(options.tasks), ",".join(map(str, options.batches)),
-                                        ",".join(options.precisions))
-    command = [sys.executable, __file__, "--child", name, "--peers", options.peers, "--tasks", task, "--batches",
-               str(batch), "--precisions", precision, "--seconds", str(options.seconds), *more]
+    task, batch, precision = chosen or (
+        ",".join(options.tasks),
+        ",".join(map(str, options.batches)),
+        ",".join(options.precisions),
+    )
+    command = [
+        sys.executable,
+        __file__,
+        "--child",
+        name,
+        "--peers",
+        options.peers,
+        "--tasks",
+        task,
+        "--batches",
+        str(batch),
+        "--precisions",
+        precision,
+        "--seconds",
+        str(options.seconds),
+        *more,
+    ]
     started = time.perf_counter()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    print(f"{name} {chosen or ''} {' '.join(more)}: {time.perf_counter() - started:.0f} s, "
-          f"{[line['error'] for line in lines if 'error' in line] or 'well'}", flush=True)
+    print(
+        f"{name} {chosen or ''} {' '.join(more)}: {time.perf_counter() - started:.0f} s, "
+        f"{[line['error'] for line in lines if 'error' in line] or 'well'}",
+        flush=True,
+    )
     if done.returncode:
         print(done.stderr[-1500:], flush=True)
     found += [] if "--warm" in more else lines
@@ -227,8 +273,9 @@ def main():
     parser.add_argument("--tasks", default="pretrain,finetune", type=lambda text: text.split(","))
     parser.add_argument("--batches", default="32,256", type=lambda text: [int(one) for one in text.split(",")])
     parser.add_argument("--precisions", default="float32,tf32,bfloat16", type=lambda text: text.split(","))
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "skelmae-gpu-cache",
-                        help="of compiled functions")
+    parser.add_argument(
+        "--cache", type=Path, default=Path(tempfile.gettempdir()) / "skelmae-gpu-cache", help="of compiled functions"
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="that compile at once")
     parser.add_argument("--output", type=Path, default=HERE)
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -238,8 +285,12 @@ def main():
         child(options)
         return
     found = []
-    todo = [(name, case) for case in sorted(cases(options), key=lambda case: -case[1])
-            for name in ("jax", "dense-compiled") if worth(name, case[2])]
+    todo = [
+        (name, case)
+        for case in sorted(cases(options), key=lambda case: -case[1])
+        for name in ("jax", "dense-compiled")
+        if worth(name, case[2])
+    ]
     with ThreadPoolExecutor(options.processes) as pool:
         list(pool.map(lambda one: spawn(one[0], options, found, "--warm", chosen=one[1]), todo))
     for _ in range(options.rounds):
@@ -261,18 +312,27 @@ def table(found):
             if "flops" in one:
                 work[key] = one
     named = ", ".join(f"{name} {version}" for name, version in tops[0]["versions"].items())
-    lines = ["# Speed on a GPU", "", f"Written by `python benchmarks/gpu.py`. {tops[0]['card']}, {named}. A product of "
-             "two 8192 x 8192 matrices runs at "
-             + ", ".join(f"{top[key]:.0f} TFLOP/s ({name})" for key, name in PRECISIONS.items())
-             + f", a copy at {top['GB_s']:.0f} GB/s read and written. Thousands of sequences a second; in brackets how "
-             "many times as many as PyTorch Geometric in the same precision. The floor is the larger of two times: the "
-             "products at the rate above, and the features of every layer read and written once, and twice read and "
-             "once written on the way back, at the rate of the copy.", ""]
+    lines = [
+        "# Speed on a GPU",
+        "",
+        f"Written by `python benchmarks/gpu.py`. {tops[0]['card']}, {named}. A product of "
+        "two 8192 x 8192 matrices runs at "
+        + ", ".join(f"{top[key]:.0f} TFLOP/s ({name})" for key, name in PRECISIONS.items())
+        + f", a copy at {top['GB_s']:.0f} GB/s read and written. Thousands of sequences per second; in brackets how "
+        "many times as many as PyTorch Geometric in the same precision. The floor is the larger of two times: the "
+        "products at the rate above, and the features of every layer read and written once, and twice read and "
+        "once written on the way back, at the rate of the copy.",
+        "",
+    ]
     ours = [name for name in OURS if any(name in taken for taken in steps.values())]
     columns = [*PEERS, *ours]
     for task, title in TASKS.items():
-        lines += [f"## {title}", "", "| batch | precision | " + " | ".join((PEERS | OURS)[name] for name in columns)
-                  + " | share of the floor |", "|" + "---|" * (3 + len(columns))]
+        lines += [
+            f"## {title}",
+            "",
+            "| batch | precision | " + " | ".join((PEERS | OURS)[name] for name in columns) + " | share of the floor |",
+            "|" + "---|" * (3 + len(columns)),
+        ]
         for (kind, batch, precision), times in steps.items():
             if kind != task:
                 continue
@@ -282,8 +342,9 @@ def table(found):
                 against = f" ({step['pyg'] / step[name]:.1f})" if name in step and "pyg" in step else ""
                 cells.append(f"{batch / step[name] / 1e3:.1f}{against}" if name in step else "")
             one = work.get((kind, batch, precision))
-            cells.append(f"{100 * floor(one, top) / min(step[name] for name in ours if name in step):.0f} %" if one
-                         else "")
+            cells.append(
+                f"{100 * floor(one, top) / min(step[name] for name in ours if name in step):.0f} %" if one else ""
+            )
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)

@@ -3,7 +3,7 @@
     python benchmarks/memory.py 1000
     python benchmarks/memory.py 100000
 
-A store of COUNT sequences of 64 frames is written to a temporary folder and streamed through SkeletonBatches. Blocks of
+A store of COUNT sequences of 64 frames is written to a temporary folder and streamed through MaskedBatches. Blocks of
 steps on batches that are made beside the step, as in every training, alternate with blocks on the same batches made
 before: what a step waits for its input is the median, over these pairs, of how much longer it takes.
 """
@@ -19,10 +19,10 @@ import keras
 import numpy as np
 from steps import Batches, Clock
 
-from keras_skelmae.models import SkeletonMAE
-from keras_skelmae.training.feeding import SequenceSource, batches
-from skelmae_datasets import SkeletonStore
-from skelmae_datasets.store_writer import Sample, StoreWriter
+from keras_skelmae.data import SequenceSource, masked
+from keras_skelmae.fast.networks.trimmed_mae import TrimmedMAE
+from keras_skelmae.models import SkeletonEncoder, SkeletonMAE, SkeletonPreprocessor
+from skelmae_datasets import Sample, SkeletonStore, StoreWriter
 
 BLOCK = 40  # batches
 ADVANCE = 10  # as many at both ends of a block are left out, since batches are made and fetched in advance
@@ -32,10 +32,11 @@ AUGMENTATION = {"rotate": 0.3, "scale": 0.1, "joint_noise": 0.01, "crop_min": 0.
 def write(path, count):
     rng = np.random.default_rng(0)
     walk = rng.normal(size=(1, 200, 17, 2)).cumsum(axis=1).astype("float16")
-    with StoreWriter(path, layout="coco17", classes=["a"], channels=("x", "y"), units="pixels",
-                     dtype="float16") as writer:
+    with StoreWriter(
+        path, layout="coco17", classes=["a"], channels=("x", "y"), units="pixels", dtype="float16"
+    ) as writer:
         for number in range(count):
-            writer.append(Sample(f"s{number}", walk[:, number % 130:][:, :64], 0))
+            writer.append(Sample(f"s{number}", walk[:, number % 130 :][:, :64], 0))
         writer.set_splits({"train": [f"s{number}" for number in range(count)]})
 
 
@@ -73,14 +74,13 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / "s.h5", options.count)
         with SkeletonStore(Path(folder) / "s.h5") as store:
-            model = SkeletonMAE("coco17", num_people=1, normalization="layer")
+            encoder = SkeletonEncoder(SkeletonPreprocessor("coco17", num_people=1), normalization="layer")
+            model = TrimmedMAE(SkeletonMAE(encoder))
             model.compile(optimizer=keras.optimizers.Adam(1.5e-4), jit_compile=True)
-            settings = {"masked": {"mask_sequences": 0, "num_masked": 1}, "num_people": 1, "batch_size": options.batch,
-                        "augment": AUGMENTATION}
-            data = batches(store, "train", **settings)
-            before = batches(store, "train", **settings)
+            masking = {"mask_sequences": 0, "num_masked": 1}
+            settings = {"masking": masking, "batch_size": options.batch, "augment": AUGMENTATION, "trim": model.trim}
+            data, before = (masked(store, "train", encoder, **settings) for _ in range(2))
             before.source = SequenceSource(store, cache_bytes=0)  # what was made before is not in the memory of data
-            data.needed = before.needed = model.needed_joints
             if len(data) <= BLOCK:
                 [data[number] for number in range(len(data))]  # as from the second epoch on
             started, count = time.perf_counter(), min(len(data), 64)
@@ -94,10 +94,20 @@ def main():
                 found += pairs(model, Turns(data, numbers, {number: before[number] for number in numbers}))
             ready, made = np.transpose(found)
             waiting = 1 - 1 / float(np.median(made / ready))
-            print(json.dumps({"sequences": options.count, "steps": len(found), "step_ms": 1e3 * np.median(made),
-                              "ready_ms": 1e3 * np.median(ready), "making_ms": 1e3 * making, "waiting": waiting,
-                              "quartiles": [1 - 1 / float(np.quantile(made / ready, part)) for part in (0.25, 0.75)],
-                              "peak_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+            print(
+                json.dumps(
+                    {
+                        "sequences": options.count,
+                        "steps": len(found),
+                        "step_ms": 1e3 * np.median(made),
+                        "ready_ms": 1e3 * np.median(ready),
+                        "making_ms": 1e3 * making,
+                        "waiting": waiting,
+                        "quartiles": [1 - 1 / float(np.quantile(made / ready, part)) for part in (0.25, 0.75)],
+                        "peak_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                    }
+                )
+            )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from pathlib import Path
 from conversion import load_reference
 from memory import AUGMENTATION, write
 
-from keras_skelmae.training.feeding import batches
+from keras_skelmae.data import labelled
+from keras_skelmae.models import SkeletonPreprocessor
 from skelmae_datasets import SkeletonStore, convert_ntu
 from skelmae_datasets.synthetic import write_dataset
 
@@ -45,14 +46,14 @@ def conversion(folder, rounds, reference):
 
 
 def epoch(folder, count, rounds):
-    """Sequences a second of one thread: (from the file, from memory)."""
+    """Sequences per second of one thread: (from the file, from memory)."""
     write(folder / "epoch.h5", count)
     rates = []
     for _ in range(rounds):
         with SkeletonStore(folder / "epoch.h5") as store:
-            data = batches(store, "train", num_people=1, augment=AUGMENTATION)
-            rates.append([len(data) * data.batch_size / seconds(lambda data=data: [data[i] for i in range(len(data))])
-                          for _ in range(2)])
+            data = labelled(store, "train", SkeletonPreprocessor("coco17", num_people=1), augment=AUGMENTATION)
+            count = len(data) * data.batch_size
+            rates.append([count / seconds(lambda data=data: [data[i] for i in range(len(data))]) for _ in range(2)])
     return [statistics.median(rate) for rate in zip(*rates, strict=True)]
 
 
@@ -64,8 +65,15 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         read, again = epoch(Path(temporary), options.count, options.rounds)
-        print(json.dumps({**conversion(Path(temporary), options.rounds, options.reference), "epoch_from_file": read,
-                          "epoch_from_memory": again}))
+        print(
+            json.dumps(
+                {
+                    **conversion(Path(temporary), options.rounds, options.reference),
+                    "epoch_from_file": read,
+                    "epoch_from_memory": again,
+                }
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -23,24 +23,28 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-TASKS = {"pretrain": "pre-training step, batch 32", "finetune": "fine-tuning step, batch 32, two people",
-         "predict": "inference, batch 64, two people", "predict1": "inference, batch 1, two people"}
+TASKS = {
+    "pretrain": "pre-training step, batch 32",
+    "finetune": "fine-tuning step, batch 32, two people",
+    "predict": "inference, batch 64, two people",
+    "predict1": "inference, batch 1, two people",
+}
 REST = "## Input, memory, start"
 PEERS = ("pyg", "dense", "dense-compiled")
 OURS = {  # (task, name) -> arguments of steps.py
-    ("pretrain", "one mask a batch"): ["pretrain", "--shared"],
-    ("pretrain", "one mask a batch, not compiled"): ["pretrain", "--shared", "--jit", "off"],
-    ("pretrain", "a mask a sequence"): ["pretrain"],
-    ("pretrain", "a mask a sequence, batch statistics"): ["pretrain", "--normalization", "batch"],
+    ("pretrain", "one mask per batch"): ["pretrain", "--shared"],
+    ("pretrain", "one mask per batch, not compiled"): ["pretrain", "--shared", "--jit", "off"],
+    ("pretrain", "a mask per sequence"): ["pretrain"],
+    ("pretrain", "a mask per sequence, batch statistics"): ["pretrain", "--normalization", "batch"],
     ("finetune", "one step"): ["finetune"],
     ("finetune", "one step, the batch whole"): ["finetune", "--whole"],
     ("finetune", "one step, not compiled"): ["finetune", "--jit", "off"],
     ("finetune", "4 steps, gradients accumulated"): ["finetune", "--accumulate", "4"],
-    ("predict", "predict_on_batch"): ["predict", "--batch", "64"],
-    ("predict", "predict_on_batch, the batch whole"): ["predict", "--batch", "64", "--whole"],
-    ("predict1", "predict_on_batch"): ["predict", "--batch", "1"],
+    ("predict", "prediction_function"): ["predict", "--batch", "64"],
+    ("predict", "predict_on_batch"): ["predict", "--batch", "64", "--whole"],
+    ("predict1", "prediction_function"): ["predict", "--batch", "1"],
 }
-ALL_BACKENDS = ("one step", "one mask a batch", "predict_on_batch")
+ALL_BACKENDS = ("one step", "one mask per batch", "prediction_function")
 PREDICTION = """
 import json, sys, time, torch
 source, variant, batch, steps = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -63,8 +67,9 @@ print(json.dumps({"step_s": times[len(times) // 2], "seq_per_s": batch / times[l
 def call(command, backend="tensorflow"):
     """The JSON object that a command prints last."""
     environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run([sys.executable, *map(str, command)], env=environment, capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(map(str, command[:3]))}: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
@@ -100,8 +105,13 @@ def growth(short):
     """Seconds and memory of a fine-tuning step where one measure doubles: rows of (measure, value, ms, MB)."""
     plain = {"batch": 16, "frames": 64, "joints": 17, "people": 2, "units": 64}
     rows = []
-    for key, values in {"batch": (8, 16, 32, 64), "frames": (32, 64, 128), "joints": (17, 34, 68), "people": (1, 2, 4),
-                        "units": (16, 32, 64, 128)}.items():
+    for key, values in {
+        "batch": (8, 16, 32, 64),
+        "frames": (32, 64, 128),
+        "joints": (17, 34, 68),
+        "people": (1, 2, 4),
+        "units": (16, 32, 64, 128),
+    }.items():
         for value in values[:2] if short else values:
             options = [part for name, size in {**plain, key: value}.items() for part in (f"--{name}", size)]
             found = call([HERE / "steps.py", "finetune", "--jit", "on", "--steps", "8", *options])
@@ -134,11 +144,30 @@ def plot_growth(path, rows):
 
 
 def handed_over(options):
-    """Milliseconds a step of a small network where 1 or 16 steps are handed over at once, by backend that can."""
-    small = ["pretrain", "--shared", "--batch", "8", "--frames", "16", "--units", "16", "--layers", "1", "--jit", "on",
-             "--steps", "4" if options.short else "20"]
-    return {backend: [1e3 * call([HERE / "steps.py", *small, "--per-execution", count], backend)["step_s"]
-                      for count in (1, 16)] for backend in options.backends if backend != "torch"}
+    """Milliseconds per step of a small network where 1 or 16 steps are handed over at once, by backend that can."""
+    small = [
+        "pretrain",
+        "--shared",
+        "--batch",
+        "8",
+        "--frames",
+        "16",
+        "--units",
+        "16",
+        "--layers",
+        "1",
+        "--jit",
+        "on",
+        "--steps",
+        "4" if options.short else "20",
+    ]
+    return {
+        backend: [
+            1e3 * call([HERE / "steps.py", *small, "--per-execution", count], backend)["step_s"] for count in (1, 16)
+        ]
+        for backend in options.backends
+        if backend != "torch"
+    }
 
 
 def measure(options):
@@ -210,14 +239,23 @@ def tables(results, tops):
         except metadata.PackageNotFoundError:
             continue
     named = ", ".join(f"{name} {version}" for name, version in versions.items())
-    lines = ["# Speed", "", f"Written by `python benchmarks/run.py`. {platform.machine()}, {os.cpu_count()} cores, "
-             f"Python {platform.python_version()}, {named}. TensorFlow and JAX compile, PyTorch does not.",
-             f"A product of two 3000 x 3000 matrices runs at {top['gflops']:.0f} GFLOP/s, a copy at {top['GB_s']:.1f} "
-             "GB/s. Medians over the rounds; ratios are taken within a round. Above 1 ours is faster.", ""]
+    lines = [
+        "# Speed",
+        "",
+        f"Written by `python benchmarks/run.py`. {platform.machine()}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, {named}. TensorFlow and JAX compile, PyTorch does not.",
+        f"A product of two 3000 x 3000 matrices runs at {top['gflops']:.0f} GFLOP/s, a copy at {top['GB_s']:.1f} "
+        "GB/s. Medians over the rounds; ratios are taken within a round. Above 1 ours is faster.",
+        "",
+    ]
     data = {"machine": {"cores": os.cpu_count(), "ceiling": top}, "versions": versions, "steps": []}
     for task, title in TASKS.items():
-        lines += [f"## {title[0].upper()}{title[1:]}", "", "| what | backend | ms | sequences/s | against PyG | dense "
-                  "| compiled | share of the matrix ceiling |", "|---|---|---|---|---|---|---|---|"]
+        lines += [
+            f"## {title[0].upper()}{title[1:]}",
+            "",
+            "| what | backend | ms | sequences/s | against PyG | dense | compiled | share of the matrix ceiling |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
         for (kind, name, backend), found in results.items():
             if kind != task:
                 continue
@@ -227,16 +265,31 @@ def tables(results, tops):
             for peer in PEERS:
                 theirs = results.get((task, peer, "pytorch"))
                 if theirs:
-                    ratios[peer] = statistics.median(t["step_s"] / o["step_s"]
-                                                     for t, o in zip(theirs, found, strict=True))
+                    ratios[peer] = statistics.median(
+                        t["step_s"] / o["step_s"] for t, o in zip(theirs, found, strict=True)
+                    )
             share = found[0]["flops"] / step / 1e9 / top["gflops"] if "flops" in found[0] else None
-            cells = [name, backend, f"{1e3 * step:.1f}", f"{rate:.0f}",
-                     *(f"{ratios[peer]:.2f}" if peer in ratios else "" for peer in PEERS),
-                     "" if share is None else f"{100 * share:.0f} %"]
+            cells = [
+                name,
+                backend,
+                f"{1e3 * step:.1f}",
+                f"{rate:.0f}",
+                *(f"{ratios[peer]:.2f}" if peer in ratios else "" for peer in PEERS),
+                "" if share is None else f"{100 * share:.0f} %",
+            ]
             lines.append(f"| {' | '.join(cells)} |")
-            data["steps"].append({"task": task, "what": name, "backend": backend, "step_s": step,
-                                  "sequences_per_s": rate, "ratios": ratios, "ceiling_share": share,
-                                  "rounds": [item["step_s"] for item in found]})
+            data["steps"].append(
+                {
+                    "task": task,
+                    "what": name,
+                    "backend": backend,
+                    "step_s": step,
+                    "sequences_per_s": rate,
+                    "ratios": ratios,
+                    "ceiling_share": share,
+                    "rounds": [item["step_s"] for item in found],
+                }
+            )
         lines.append("")
     return "\n".join(lines) + "\n", data
 
@@ -245,24 +298,42 @@ def the_rest(started, memory, reading, rows, together):
     """RESULTS.md from the input on, and the figures in it."""
     small, large = memory
     beside = f", {reading['ratio']:.2f} times the line-by-line reader" if "ratio" in reading else ""
-    lines = [REST, "", f"- `skelmae --help`: {started:.2f} s.",
-             f"- Conversion of `.skeleton` text in one process: {reading['convert_files_per_s']:.0f} files/s, "
-             f"{reading['MB_per_s']:.1f} MB/s{beside}.",
-             f"- A training epoch of augmented batches, one thread: {reading['epoch_from_file']:.0f} sequences/s from "
-             f"the file, {reading['epoch_from_memory']:.0f} from memory.",
-             f"- Pre-training streamed from a store of {small['sequences']} sequences of 64 frames: "
-             f"{small['step_ms']:.1f} ms a step, {100 * small['waiting']:.1f} % of it waiting for input, peak memory "
-             f"{small['peak_MB']:.0f} MB. From {large['sequences']}: {large['step_ms']:.1f} ms, "
-             f"{100 * large['waiting']:.1f} %, {large['peak_MB']:.0f} MB, {large['peak_MB'] / small['peak_MB']:.2f} "
-             f"times as much. Making a batch takes {large['making_ms']:.1f} ms of another thread.",
-             *(f"- {backend}, a step of a small network (batch 8, 16 frames, 16 units): {one:.2f} ms, {many:.2f} ms "
-               "where 16 are handed over at once." for backend, (one, many) in together.items()), "",
-             "## Growth of a fine-tuning step", "", "![Growth](growth.svg)", "",
-             "Batch 16, 64 frames, 17 joints, two people, 64 units, but for:", "",
-             "| measure | value | ms | peak MB |", "|---|---|---|---|",
-             *(f"| {key} | {value} | {ms:.0f} | {mb:.0f} |" for key, value, ms, mb in rows)]
-    return "\n".join(lines) + "\n", {"help_s": started, "memory": memory, "reading": reading, "growth": rows,
-                                     "steps_per_execution": together}
+    lines = [
+        REST,
+        "",
+        f"- `skelmae --help`: {started:.2f} s.",
+        f"- Conversion of `.skeleton` text in one process: {reading['convert_files_per_s']:.0f} files/s, "
+        f"{reading['MB_per_s']:.1f} MB/s{beside}.",
+        f"- A training epoch of augmented batches, one thread: {reading['epoch_from_file']:.0f} sequences/s from "
+        f"the file, {reading['epoch_from_memory']:.0f} from memory.",
+        f"- Pre-training streamed from a store of {small['sequences']} sequences of 64 frames: "
+        f"{small['step_ms']:.1f} ms per step, {100 * small['waiting']:.1f} % of it waiting for input, peak memory "
+        f"{small['peak_MB']:.0f} MB. From {large['sequences']}: {large['step_ms']:.1f} ms, "
+        f"{100 * large['waiting']:.1f} %, {large['peak_MB']:.0f} MB, {large['peak_MB'] / small['peak_MB']:.2f} "
+        f"times as much. Making a batch takes {large['making_ms']:.1f} ms of another thread.",
+        *(
+            f"- {backend}, a step of a small network (batch 8, 16 frames, 16 units): {one:.2f} ms, {many:.2f} ms "
+            "where 16 are handed over at once."
+            for backend, (one, many) in together.items()
+        ),
+        "",
+        "## Growth of a fine-tuning step",
+        "",
+        "![Growth](growth.svg)",
+        "",
+        "Batch 16, 64 frames, 17 joints, two people, 64 units, but for:",
+        "",
+        "| measure | value | ms | peak MB |",
+        "|---|---|---|---|",
+        *(f"| {key} | {value} | {ms:.0f} | {mb:.0f} |" for key, value, ms, mb in rows),
+    ]
+    return "\n".join(lines) + "\n", {
+        "help_s": started,
+        "memory": memory,
+        "reading": reading,
+        "growth": rows,
+        "steps_per_execution": together,
+    }
 
 
 if __name__ == "__main__":

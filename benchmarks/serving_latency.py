@@ -4,8 +4,6 @@ Each runtime gets the same raw clip, batch 1, on one thread where it can be told
 and the 95th percentile of the calls are printed. Exports go to a temporary folder.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import tempfile
@@ -28,16 +26,18 @@ def timed(call, repeats):
 
 
 def runtimes(model_path, folder, frames):
-    """{name: call} for one clip; each call computes it anew."""
+    """{name: call} for one clip; each call computes it again."""
     import onnxruntime
     import tensorflow as tf
     from ai_edge_litert.interpreter import Interpreter
 
+    from keras_skelmae.evaluation import load_classifier
     from keras_skelmae.export import export_model, serving_model
-    from keras_skelmae.training.evaluation import load_classifier
 
-    files = {kind: folder / name for kind, name in
-             (("saved-model", "model"), ("onnx", "model.onnx"), ("litert", "model.tflite"))}
+    files = {
+        kind: folder / name
+        for kind, name in (("saved-model", "model"), ("onnx", "model.onnx"), ("litert", "model.tflite"))
+    }
     for kind, file in files.items():
         export_model(model_path, kind, file)
     serving = serving_model(load_classifier(model_path))
@@ -48,7 +48,7 @@ def runtimes(model_path, folder, frames):
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(files["onnx"]), options)
     interpreter = Interpreter(str(files["litert"]), num_threads=1)
-    entry, = interpreter.get_input_details()
+    (entry,) = interpreter.get_input_details()
     interpreter.resize_tensor_input(entry["index"], clip.shape)
     interpreter.allocate_tensors()
 
@@ -56,9 +56,12 @@ def runtimes(model_path, folder, frames):
         interpreter.set_tensor(entry["index"], clip)
         interpreter.invoke()
 
-    return {"Keras predict_on_batch": lambda: serving.predict_on_batch(clip),
-            "TensorFlow SavedModel": lambda: served(keypoints=tf.constant(clip)),
-            "ONNX Runtime": lambda: session.run(None, {"keypoints": clip}), "LiteRT": litert}
+    return {
+        "Keras predict_on_batch": lambda: serving.predict_on_batch(clip),
+        "TensorFlow SavedModel": lambda: served(keypoints=tf.constant(clip)),
+        "ONNX Runtime": lambda: session.run(None, {"keypoints": clip}),
+        "LiteRT": litert,
+    }
 
 
 def main():

@@ -16,21 +16,27 @@ import time
 import keras
 import numpy as np
 
-from keras_skelmae.models import SkeletonMAE, STRLClassifier
-from keras_skelmae.training import predict_in_parts, suggest_batch_parts, train_in_parts
-from keras_skelmae.training.devices import kept_on_device
-from skelmae_datasets.layouts import SkeletonLayout, get_layout
+from keras_skelmae.fast.networks.batch_slices import prediction_function, suggest_slices, train_in_slices
+from keras_skelmae.fast.networks.devices import kept_on_device
+from keras_skelmae.fast.networks.trimmed_mae import TrimmedMAE, can_trim
+from keras_skelmae.models import SkeletonEncoder, SkeletonMAE, SkeletonPreprocessor, STRLBackbone, STRLClassifier
+from skelmae_datasets import SkeletonLayout, get_layout
 
 CLASSES = 60
+MANY = 1_000_000  # batches, for which compiling a prediction is worth while
 
 
 def skeleton(joints):
     """COCO's for 17 joints, else a binary tree of two parts."""
     if joints == 17:
         return get_layout("coco17")
-    return SkeletonLayout(f"tree{joints}", tuple(f"j{joint}" for joint in range(joints)),
-                          tuple((joint, (joint - 1) // 2) for joint in range(1, joints)), (),
-                          {"first": tuple(range(joints // 2)), "second": tuple(range(joints // 2, joints))})
+    return SkeletonLayout(
+        f"tree{joints}",
+        tuple(f"j{joint}" for joint in range(joints)),
+        tuple((joint, (joint - 1) // 2) for joint in range(1, joints)),
+        (),
+        {"first": tuple(range(joints // 2)), "second": tuple(range(joints // 2, joints))},
+    )
 
 
 class Batches(keras.utils.PyDataset):
@@ -50,50 +56,61 @@ class Clock(keras.callbacks.Callback):
         super().__init__()
         self.times = []
 
-    def on_train_batch_end(self, batch, logs=None):  # of several steps an execution the last one
+    def on_train_batch_end(self, batch, logs=None):  # of several steps per execution the last one
         self.times.append(time.perf_counter())
+
+
+def encoder_of(options, people):
+    """The graph encoder for clips of so many people."""
+    layout, sizes = skeleton(options.joints), {"num_frames": options.frames, "num_people": people}
+    preprocessor = SkeletonPreprocessor(layout, normalize="none", **sizes)
+    return SkeletonEncoder(preprocessor, options.units, options.layers, normalization=options.normalization)
 
 
 def pretraining(options, rng):
     """(model, six batches, one for each body part, share of the joints' layers that are computed)."""
-    layout = skeleton(options.joints)
-    model = SkeletonMAE(layout, num_people=1, units=options.units, encoder_layers=options.layers, normalize="none",
-                        num_frames=options.frames, normalization=options.normalization, remedy="stop_gradient",
-                        loss_function="sce")
-    model.compile(optimizer=keras.optimizers.Adam(1.5e-4), jit_compile=options.jit,
-                  steps_per_execution=options.per_execution)
-    shape, made = (options.batch, 1, options.frames, layout.num_joints), []
-    masks, whole = np.asarray(layout.part_masks, bool), layout.num_joints * (model.encoder_layers + 1)
-    used = []
+    model = SkeletonMAE(encoder_of(options, 1), remedy="stop_gradient", loss_function="sce")
+    layout, trim, used, made = model.preprocessor.layout, None, [], []
+    if options.shared and can_trim(model):
+        model = TrimmedMAE(model)
+        trim = kept_on_device(model.trim)
+    optimizer, together = keras.optimizers.Adam(1.5e-4), options.per_execution
+    model.compile(optimizer=optimizer, jit_compile=options.jit, steps_per_execution=together)
+    shape = (options.batch, 1, options.frames, layout.num_joints)
+    masks, whole = np.asarray(layout.part_masks, bool), layout.num_joints * (options.layers + 1)
     for part in range(len(masks)):
         drawn = np.full(options.batch, part) if options.shared else rng.integers(0, len(masks), options.batch)
-        inputs = {"keypoints": rng.normal(size=(*shape, 2)).astype("float32"),
-                  "mask": np.repeat(masks[drawn][:, None, None], options.frames, axis=2)}
-        needed = kept_on_device(model.needed_joints)(masks[part]) if options.shared else None
-        if needed is not None:
-            inputs["needed"] = needed
-            used.append((sum(map(len, needed["encoder"][1:])) + len(needed["masked"])) / whole)
+        inputs = {
+            "keypoints": rng.normal(size=(*shape, 2)).astype("float32"),
+            "mask": np.repeat(masks[drawn][:, None, None], options.frames, axis=2),
+        }
+        if trim:
+            inputs["trim"] = trim(masks[part])
+            joints = [*inputs["trim"]["encoder"][1:], inputs["trim"]["masked"]]
+            used.append(sum(map(len, joints)) / whole)
         made.append((inputs,))
     return model, made, statistics.mean(used) if used else 1.0
 
 
 def finetuning(options, rng):
-    layout = skeleton(options.joints)
-    model = STRLClassifier(layout, CLASSES, num_people=options.people, num_frames=options.frames, normalize="none",
-                           units=options.units, encoder_layers=options.layers, num_layers=options.layers,
-                           normalization=options.normalization, people="concat")
-    optimizer = keras.optimizers.SGD(0.1, momentum=0.9,
-                                     gradient_accumulation_steps=options.accumulate if options.accumulate > 1 else None)
-    model.compile(optimizer=optimizer, jit_compile=options.jit, steps_per_execution=options.per_execution,
-                  loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.1))
+    """(model, two batches, 1)."""
+    backbone = STRLBackbone(encoder_of(options, options.people), options.layers)
+    model = STRLClassifier(backbone, CLASSES)
+    steps = options.accumulate
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9, gradient_accumulation_steps=steps if steps > 1 else None)
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)
+    together = options.per_execution
+    model.compile(optimizer=optimizer, jit_compile=options.jit, steps_per_execution=together, loss=loss)
     whole = options.whole or options.jit is False
-    training = options.task == "finetune"
-    parts = 1 if whole else suggest_batch_parts(model, options.batch // options.accumulate, training)
-    if parts > 1:
-        (train_in_parts if training else predict_in_parts)(model, parts)
-    shape = (options.batch // options.accumulate, options.people, options.frames, layout.num_joints, 2)
-    return model, [(rng.normal(size=shape).astype("float32"),
-                    np.eye(CLASSES, dtype="float32")[rng.integers(0, CLASSES, shape[0])]) for _ in range(2)], 1.0
+    slices = 1 if whole or options.task == "predict" else suggest_slices(model, options.batch // steps)
+    if slices > 1:
+        train_in_slices(model, slices)
+    shape = (options.batch // steps, *model.preprocessor.clip_shape)
+    made = []
+    for _ in range(2):
+        x = rng.normal(size=shape).astype("float32")
+        made.append((x, np.eye(CLASSES, dtype="float32")[rng.integers(0, CLASSES, shape[0])]))
+    return model, made, 1.0
 
 
 def forward_flops(options, share):
@@ -120,33 +137,44 @@ def main():
     parser.add_argument("--layers", type=int, default=3, help="L_D and M")
     parser.add_argument("--jit", choices=["auto", "on", "off"], default="auto")
     parser.add_argument("--normalization", default="layer")
-    parser.add_argument("--shared", action="store_true", help="one mask a batch")
+    parser.add_argument("--shared", action="store_true", help="one mask per batch")
     parser.add_argument("--accumulate", type=int, default=1, help="parts of the batch, one after the other")
-    parser.add_argument("--whole", action="store_true", help="do not cut a batch into parts")
+    parser.add_argument("--whole", action="store_true", help="do not cut a batch into slices")
     parser.add_argument("--per-execution", type=int, default=1, help="steps that are handed over at once")
     options = parser.parse_args()
     options.jit = {"auto": "auto", "on": True, "off": False}[options.jit]
     keras.utils.set_random_seed(0)
     model, made, share = (pretraining if options.task == "pretrain" else finetuning)(options, np.random.default_rng(0))
     if options.task == "predict":
+        whole, x = options.whole or options.jit is False, made[0][0]
+        predict = model.predict_on_batch if whole else prediction_function(model, options.batch, MANY)
         for _ in range(3):
-            model.predict_on_batch(made[0][0])
+            predict(x)
         times = []
         for _ in range(options.steps):
             started = time.perf_counter()
-            model.predict_on_batch(made[0][0])
+            predict(x)
             times.append(time.perf_counter() - started)
     else:
         clock, parts, together = Clock(), options.accumulate, options.per_execution
         warm = 2 * len(made)  # every shape has been compiled
-        model.fit(Batches(made, (warm + options.steps) * parts * together), verbose=0, shuffle=False,
-                  callbacks=[clock])
-        times = np.diff(clock.times[parts - 1::parts])[warm - 1:] / together
+        model.fit(Batches(made, (warm + options.steps) * parts * together), verbose=0, shuffle=False, callbacks=[clock])
+        times = np.diff(clock.times[parts - 1 :: parts])[warm - 1 :] / together
     step = float(np.median(times))
-    print(json.dumps({"task": options.task, "backend": keras.config.backend(), "step_s": step,
-                      "sequences_per_s": options.batch / step, "parameters": model.count_params(), "share": share,
-                      "flops": forward_flops(options, share) * (1 if options.task == "predict" else 3),
-                      "peak_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    print(
+        json.dumps(
+            {
+                "task": options.task,
+                "backend": keras.config.backend(),
+                "step_s": step,
+                "sequences_per_s": options.batch / step,
+                "parameters": model.count_params(),
+                "share": share,
+                "flops": forward_flops(options, share) * (1 if options.task == "predict" else 3),
+                "peak_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

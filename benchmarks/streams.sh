@@ -11,7 +11,7 @@ more=("$@")
 measure() {
   stream=$1
   shift
-  skelmae protocol finetune "$data" --train-split "$train" --split "$test" --seeds 0,1,2 --output "$runs/$stream" "$@" \
+  skelmae protocol finetune "$data" --train-split "$train" --test-split "$test" --seeds 0,1,2 --output "$runs/$stream" "$@" \
     "${more[@]}"
 }
 measure joint
@@ -21,5 +21,5 @@ for seed in 0 1 2; do
   run=random/finetune-1-$seed/run
   [ -d "$runs/fused-$seed" ] || skelmae fuse "$runs/joint/$run" "$runs/bone/$run" "$runs/motion/$run" --weights 2,2,1 \
     --output "$runs/fused-$seed"
-  skelmae evaluate "$runs/fused-$seed" "$data" --split "$test" --json "$runs/fused-$seed.json"
+  skelmae evaluate "$runs/fused-$seed" "$data" --test-split "$test" --output "$runs/fused-$seed.json"
 done

@@ -1,1 +1,1 @@
-"""Command line of keras-skelmae: one command a file, heavy imports inside the commands."""
+"""Command line of keras-skelmae: one command per file, heavy imports inside the commands."""

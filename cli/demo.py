@@ -1,28 +1,24 @@
 """`skelmae demo`: the whole path on synthetic recordings, pre-trained against random initialisation."""
 
-from __future__ import annotations
-
 import shutil
 import time
-from pathlib import Path
 
 import click
 
-from .errors import expected_errors
-from .options import echo_json, json_flag, progress, table
+from . import options
+from .printing import echo, progress, table
 
-SUBJECTS = 6
-REPETITIONS = 3
-SEED = 0
+SUBJECTS, REPETITIONS, SEED = 6, 3, 0
 SIZES = ("num_frames=16", "units=32")
 PRETRAIN_SETTINGS = (*SIZES, "epochs=30")
 FINETUNE_SETTINGS = (*SIZES, "epochs=40", "validation_every=40")
 TRAIN_SPLIT, HELD_OUT_SPLIT = "xsub_train", "xsub_val"
+STARTS = {"pretrained": "pre-trained", "random": "random"}
 MARKER = ".skelmae_demo"
 
 
-def _fresh_folder(folder: Path) -> Path:
-    """An empty folder; replaces what an earlier demo left there, and nothing else.
+def fresh_folder(folder):
+    """Make an empty folder; replaces what an earlier demo left there, and nothing else.
 
     Raises:
         ValueError: the folder holds something that no demo wrote.
@@ -33,15 +29,11 @@ def _fresh_folder(folder: Path) -> Path:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARKER).touch()
-    return folder
 
 
-def run_demo(folder: Path, say=click.echo) -> dict:
-    """Every step in turn, each into its own file or folder below `folder`; returns the figures as a dict."""
-    started = time.perf_counter()
-    _fresh_folder(folder)
-
-    from skelmae_datasets import SkeletonStore, convert_ntu
+def convert(folder, say):
+    """Write recordings and read them into demo.h5; returns how many."""
+    from skelmae_datasets import convert_ntu
     from skelmae_datasets.synthetic import write_dataset
 
     say(f"1/6  writing synthetic recordings to {folder / 'recordings'}")
@@ -49,68 +41,72 @@ def run_demo(folder: Path, say=click.echo) -> dict:
     say(f"2/6  reading {len(files)} .skeleton files into {folder / 'demo.h5'}")
     with progress("     Reading") as callback:
         convert_ntu(folder / "recordings", folder / "demo.h5", progress=callback)
+    return len(files)
 
+
+def train(folder, store, say):
+    """Pre-train once, fine-tune twice; returns the figures of each start by its name."""
+    from keras_skelmae.evaluation import evaluate_model
+    from keras_skelmae.training import finetune, pretrain
+    from skelmae_datasets.runs.settings import resolve_settings
+
+    before = resolve_settings("pretrain", overrides=PRETRAIN_SETTINGS, seed=SEED)
+    after = resolve_settings("finetune", overrides=FINETUNE_SETTINGS, seed=SEED)
+    say(f"3/6  pre-training on {len(store.select(TRAIN_SPLIT))} sequences, without their labels")
+    seconds = pretrain(store, TRAIN_SPLIT, folder / "pretrain", before, verbose=False)["seconds"]
+    say("4/6  fine-tuning twice: from the pre-trained encoder, from random initialisation")
+    results = {}
+    for name in STARTS:
+        run, source = folder / f"finetune_{name}", folder / "pretrain" if name == "pretrained" else None
+        made = finetune(store, TRAIN_SPLIT, HELD_OUT_SPLIT, run, after, pretrained=source, verbose=False)
+        measured = evaluate_model(run, store, HELD_OUT_SPLIT).result
+        spent = made["seconds"] + (seconds if source else 0)
+        results[name] = {"top1": measured["top1"], "mean_class": measured["mean_class"], "seconds": spent}
+    return results
+
+
+def run_demo(folder, say=click.echo):
+    """Every step in turn, each into its own file or folder below `folder`; returns the figures as a dict."""
+    started = time.perf_counter()
+    fresh_folder(folder)
+    count = convert(folder, say)
+
+    from keras_skelmae.evaluation import predict_files
     from keras_skelmae.export import export_model
-    from keras_skelmae.training import evaluate_model, finetune, predict_files, pretrain
-    from keras_skelmae.training.config import resolve_config
+    from skelmae_datasets import SkeletonStore
 
-    before = resolve_config("pretrain", overrides=PRETRAIN_SETTINGS, seed=SEED)
-    after = resolve_config("finetune", overrides=FINETUNE_SETTINGS, seed=SEED)
-    starts = {"pretrained": folder / "pretrain", "random": None}
-    results, seconds = {}, {}
     with SkeletonStore(folder / "demo.h5") as store:
-        held_out = store.select(HELD_OUT_SPLIT)
-        say(f"3/6  pre-training on {len(store.select(TRAIN_SPLIT))} sequences, without their labels")
-        clock = time.perf_counter()
-        pretrain(store, TRAIN_SPLIT, folder / "pretrain", before, verbose=False)
-        seconds["pretrain"] = time.perf_counter() - clock
-        say("4/6  fine-tuning twice: from the pre-trained encoder, from random initialisation")
-        for name, encoder in starts.items():
-            clock = time.perf_counter()
-            finetune(
-                store,
-                TRAIN_SPLIT,
-                HELD_OUT_SPLIT,
-                folder / f"finetune_{name}",
-                after,
-                pretrained=encoder,
-                verbose=False,
-            )
-            seconds[f"finetune_{name}"] = time.perf_counter() - clock
-            results[name] = evaluate_model(folder / f"finetune_{name}", store, HELD_OUT_SPLIT)
-        example = store.ids[int(held_out[0])]
-    model = folder / "finetune_pretrained"
-    recording = next(path for path in map(Path, files) if path.stem == Path(example).stem)
+        held_out = [store.ids[index] for index in store.select(HELD_OUT_SPLIT)]
+        starts = train(folder, store, say)
+    model, recording = folder / "finetune_pretrained", folder / "recordings" / f"{held_out[0]}.skeleton"
     prediction = predict_files(model, [recording])[0]
     say(f"5/6  {recording.name}: {prediction['label']} ({100 * prediction['probability']:.0f} %)")
-    exported = export_model(model, format="saved-model", output=folder / "saved_model")
-    say(
-        f"6/6  exported {exported['path']}, "
-        f"greatest difference from the Keras model {exported['max_abs_difference']:.2g}"
-    )
+    exported = export_model(model, output=folder / "saved_model")
+    difference = f"greatest difference from the Keras model {exported['max_abs_difference']:.2g}"
+    say(f"6/6  exported {exported['path']}, {difference}")
     return {
-        "sequences": len(files),
+        "sequences": count,
         "held_out": len(held_out),
-        "top1": {name: float(result["top1"]) for name, result in results.items()},
-        "mean_class": {name: float(result["mean_class"]) for name, result in results.items()},
+        "starts": starts,
         "prediction": {key: prediction[key] for key in ("sample", "label", "probability")},
-        "export": str(exported["path"]),
-        "seconds": {**seconds, "total": time.perf_counter() - started},
+        "export": exported["path"],
+        "seconds": time.perf_counter() - started,
     }
 
 
-@click.command("demo")
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default="skelmae_demo",
-    show_default=True,
-    metavar="DIR",
-    help="Folder for everything the demo writes.",
-)
-@json_flag
-@expected_errors
-def command(output: Path, as_json: bool):
+def _summary(figures, output):
+    rows = [("start", "top-1 %", "mean class %", "training s")]
+    for name, text in STARTS.items():
+        top1, mean_class, seconds = figures["starts"][name].values()
+        rows.append((text, f"{100 * top1:.1f}", f"{100 * mean_class:.1f}", f"{seconds:.0f}"))
+    title = f"\nHeld-out subjects ({HELD_OUT_SPLIT}, {figures['held_out']} sequences), synthetic data:"
+    return "\n".join([title, table(rows), f"Everything is in {output}; {figures['seconds']:.0f} s in all."])
+
+
+@options.command("demo")
+@options.output_folder("Folder for everything the demo writes.", default="skelmae_demo", metavar="DIR")
+@options.json_flag
+def command(output, as_json):
     """Run every step on synthetic recordings: no download, no licence, a few minutes on two cores.
 
     \b
@@ -118,22 +114,4 @@ def command(output: Path, as_json: bool):
       skelmae demo --output first_steps
     """
     figures = run_demo(output, say=(lambda _: None) if as_json else click.echo)
-    if as_json:
-        echo_json(figures)
-        return
-    rows = [("start", "top-1 %", "mean class %", "training s")]
-    for name, text, spent in (
-        ("pretrained", "pre-trained", ("pretrain", "finetune_pretrained")),
-        ("random", "random", ("finetune_random",)),
-    ):
-        rows.append(
-            (
-                text,
-                f"{100 * figures['top1'][name]:.1f}",
-                f"{100 * figures['mean_class'][name]:.1f}",
-                f"{sum(figures['seconds'][step] for step in spent):.0f}",
-            )
-        )
-    click.echo(f"\nHeld-out subjects ({HELD_OUT_SPLIT}, {figures['held_out']} sequences), synthetic data:")
-    click.echo(table(rows))
-    click.echo(f"Everything is in {output}; {figures['seconds']['total']:.0f} s in all.")
+    echo(figures, as_json, lambda: _summary(figures, output))

@@ -1,106 +1,69 @@
 """`skelmae evaluate`: accuracy of a classifier on a split."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import click
 
-from .errors import expected_errors
-from .options import existing_path, json_file, open_data, progress, report_flag, require, table, to_json
+from . import options
+from .printing import echo, progress, table, to_json
 
 CONFUSED = 5
 
 
-def _summary(result: dict) -> str:
+def _summary(result):
     """Accuracies as aligned text, then the most frequent confusions."""
     rows = [("sequences", result["num_samples"]), ("clips", result["num_clips"])]
     for key, text in (("top1", "top-1 %"), ("top5", "top-5 %"), ("mean_class", "mean class %")):
         rows.append((text, f"{100 * result[key]:.2f}"))
     lines = [f"{result['model']} on {result['data']} ({result['split']})", table(rows)]
     names, matrix = list(result["per_class"]), result["confusion"]
-    wrong = sorted(
-        (
-            (count, true, guess)
-            for true, row in enumerate(matrix)
-            for guess, count in enumerate(row)
-            if count and true != guess
-        ),
-        key=lambda entry: (-entry[0], entry[1], entry[2]),
-    )
+    counts = [(count, true, guess) for true, row in enumerate(matrix) for guess, count in enumerate(row)]
+    wrong = [entry for entry in counts if entry[0] and entry[1] != entry[2]]
     if wrong and len(names) == len(matrix):
-        lines.append("  most often confused:")
-        lines.append(
-            table(
-                [
-                    (int(count), names[true], "taken for", names[guess])
-                    for count, true, guess in wrong[:CONFUSED]
-                ],
-                indent="    ",
-            )
-        )
+        worst = sorted(wrong, key=lambda entry: (-entry[0], entry[1], entry[2]))[:CONFUSED]
+        rows = [(int(count), names[true], "taken for", names[guess]) for count, true, guess in worst]
+        lines += ["  most often confused:", table(rows, indent="    ")]
     return "\n".join(lines)
 
 
-@click.command("evaluate")
-@click.argument("model", type=existing_path)
-@click.argument("data", type=existing_path, nargs=-1, required=True, metavar="DATA.h5...")
+@options.command("evaluate")
+@click.argument("model", type=options.PATH)
+@options.stores_argument
+@options.split_option("test", 'A split of the store, all, or made on the spot: "subject=217", "camera=1", "ids=FILE".')
 @click.option(
-    "--split",
-    required=True,
-    metavar="NAME",
-    help='A split of the store, all, or made on the spot: "subject=217", "camera=1", "ids=FILE".',
+    "--clips", type=click.IntRange(1), default=1, help="Clips sampled from a sequence, their probabilities averaged."
 )
-@click.option(
-    "--clips",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Clips sampled from a sequence, their probabilities averaged.",
-)
-@click.option(
-    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Clips in a batch."
-)
+@click.option("--batch-size", type=click.IntRange(1), default=64, help="Clips in a batch.")
 @click.option(
     "--allow-overlap", is_flag=True, help="Also measure sequences that the model was trained on, which flatters it."
 )
-@report_flag
-@json_file
-@expected_errors
-def command(
-    model: Path, data: tuple[Path, ...], split: str, clips: int, batch_size: int, allow_overlap: bool, report: bool,
-    json_path: str | None,
-):  # fmt: skip
+@options.output_file("Write all figures to this file as JSON.", metavar="OUT.json")
+@options.report_flag
+@options.json_flag
+def command(model, data, test_split, clips, batch_size, allow_overlap, output, report, as_json):
     """Measure MODEL (a run folder or .keras file) on a split of DATA.h5: top-1, top-5, mean-class accuracy.
 
-    A run folder's report.html is written anew with these figures.
+    A run folder's report.html is written again with these figures.
 
     \b
     Example:
-      skelmae evaluate runs/fine ntu60.h5 --split xsub_val --clips 10 --json result.json
+      skelmae evaluate runs/fine ntu60.h5 --test-split xsub_val --clips 10 --output result.json
     """
-    require(model, "any")
-    for path in data:
-        require(path, "any")
-    if json_path not in (None, "-"):
-        require(Path(json_path).absolute().parent, "folder")
+    if output is not None:
+        options.FOLDER.check(output.absolute().parent)
 
-    from keras_skelmae.training import evaluate_model
+    from keras_skelmae.evaluation import evaluate_model
+    from skelmae_datasets.files import write_text
+    from skelmae_datasets.runs.run_folder import METRICS
 
-    with open_data(data) as store, progress("Evaluating") as callback:
-        result = evaluate_model(
-            model, store, split, num_clips=clips, batch_size=batch_size, progress=callback,
-            allow_overlap=allow_overlap,
-        )  # fmt: skip
-        if report and (model / "metrics.json").is_file():  # a run folder, not a .keras file alone
+    with options.open_data(data) as store, progress("Evaluating") as callback:
+        measured = evaluate_model(
+            model, store, test_split, clips, batch_size, progress=callback, allow_overlap=allow_overlap
+        )
+        if report and (model / METRICS).is_file():  # a run folder, not a .keras file alone
             from keras_skelmae.report.evidence import measure_evaluated
             from keras_skelmae.report.page import write_report
 
-            measure_evaluated(model, store, split, result)
+            measure_evaluated(model, store, measured)
             write_report([model])
-    if json_path == "-":
-        click.echo(to_json(result))
-        return
-    click.echo(_summary(result))
-    if json_path is not None:
-        Path(json_path).write_text(to_json(result) + "\n", encoding="utf-8")
+    if output is not None:
+        write_text(output, to_json(measured.result) + "\n")
+    echo(measured.result, as_json, lambda: _summary(measured.result))

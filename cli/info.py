@@ -1,19 +1,14 @@
 """`skelmae info`: what is in a store, a run folder or a .keras file."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import click
 
-from .errors import expected_errors
-from .options import echo_json, existing_path, json_flag, require
+from . import options
+from .printing import echo
 
-STORE_SUFFIXES = {".h5", ".hdf5"}
 LISTED = 8
 
 
-def _short(value) -> str:
+def _short(value):
     if isinstance(value, (list, tuple)):
         texts = [_short(entry) for entry in value[:LISTED]]
         return ", ".join(texts) + (f", ... ({len(value)})" if len(value) > LISTED else "")
@@ -22,21 +17,37 @@ def _short(value) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _echo(description: dict, indent: str = "") -> None:
+def _lines(description, indent=""):
     width = max((len(str(key)) for key in description), default=0)
     for key, value in description.items():
         if isinstance(value, dict) and value:
-            click.echo(f"{indent}{key}")
-            _echo(value, indent + "  ")
+            yield f"{indent}{key}"
+            yield from _lines(value, indent + "  ")
+        elif isinstance(value, str) and "\n" in value:
+            yield f"{indent}{key}"
+            yield from (f"{indent}  {line}".rstrip() for line in value.splitlines())
         else:
-            click.echo(f"{indent}{str(key).ljust(width)}  {_short(value)}".rstrip())
+            yield f"{indent}{str(key).ljust(width)}  {_short(value)}".rstrip()
 
 
-@click.command("info")
-@click.argument("path", type=existing_path)
-@json_flag
-@expected_errors
-def command(path: Path, as_json: bool):
+def _describe(path):
+    """The description; only a .keras file takes Keras."""
+    from skelmae_datasets import describe_store
+    from skelmae_datasets.runs.run_folder import describe_run
+
+    if path.is_dir():
+        return describe_run(path)
+    if path.suffix.lower() != ".keras":
+        return describe_store(path)
+    from keras_skelmae.evaluation import describe
+
+    return describe(path)
+
+
+@options.command("info")
+@click.argument("path", type=options.PATH)
+@options.json_flag
+def command(path, as_json):
     """Describe PATH: a store (.h5), a run folder or a saved model (.keras).
 
     \b
@@ -44,13 +55,5 @@ def command(path: Path, as_json: bool):
       skelmae info ntu60.h5
       skelmae info runs/fine/model.keras --json
     """
-    require(path, "any")
-    if path.suffix.lower() in STORE_SUFFIXES:
-        from skelmae_datasets import describe_store as describe
-    else:
-        from keras_skelmae.training import describe
-    description = describe(path)
-    if as_json:
-        echo_json(description)
-    else:
-        _echo(description)
+    description = _describe(path)
+    echo(description, as_json, lambda: "\n".join(_lines(description)))

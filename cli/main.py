@@ -1,9 +1,9 @@
 """The `skelmae` command: a group that imports a command's module only when that command is asked for."""
 
-from __future__ import annotations
-
+import difflib
 import importlib
 import importlib.util
+import logging
 import os
 
 import click
@@ -12,10 +12,11 @@ COMMANDS = {
     "convert-ntu": ("convert_ntu", "Raw NTU RGB+D .skeleton files to one store."),
     "convert-pyskl": ("convert_pyskl", "A PYSKL annotation pickle to one store."),
     "convert-arrays": ("convert_arrays", "CTR-GCN .npz or st-gcn .npy arrays to one store."),
-    "convert-csv": ("convert_csv", "A table of joints, one a line, to one store."),
+    "convert-csv": ("convert_csv", "A table of joints, one per line, to one store."),
     "validate": ("validate", "Every problem of a recording, an annotation file, arrays or a store."),
     "show": ("show", "A sequence as a strip or an animation."),
     "info": ("info", "What is in a store, a run folder or a .keras file."),
+    "settings": ("settings", "What --set and --config can change."),
     "pretrain": ("pretrain", "Train a SkeletonMAE to reconstruct masked joints."),
     "finetune": ("finetune", "Train an action classifier, from a pre-trained encoder or not."),
     "evaluate": ("evaluate", "Accuracy and confusion of a classifier on a split."),
@@ -31,68 +32,45 @@ COMMANDS = {
 }
 """Command name -> (module in this package, help line): `skelmae --help` imports none of the modules."""
 
-BACKENDS = ("tensorflow", "jax", "torch")
-
 
 class LazyGroup(click.Group):
     """A click.Group whose commands come from COMMANDS; each module holds one command named `command`."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx):
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx, cmd_name):
         if cmd_name not in COMMANDS:
             return None
         return importlib.import_module(f"skelmae_cli.{COMMANDS[cmd_name][0]}").command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]):
+    def resolve_command(self, ctx, args):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
-
             close = difflib.get_close_matches(args[0], COMMANDS, n=1)
             ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {close[0]!r}?" if close else ""))
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx, formatter):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    if not value or ctx.resilient_parsing:
-        return
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        click.echo(f"skelmae {version('keras-skelmae')}")
-    except PackageNotFoundError:
-        click.echo("skelmae (not installed)")
-    ctx.exit()
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option(
     "--backend",
-    type=click.Choice(BACKENDS),
+    type=click.Choice(["tensorflow", "jax", "torch"]),
     help="What Keras computes with (default: KERAS_BACKEND, ~/.keras/keras.json, then tensorflow).",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show the version and exit.",
-)
-def cli(backend: str | None, debug: bool) -> None:
+@click.version_option(package_name="keras-skelmae", prog_name="skelmae", message="%(prog)s %(version)s")
+def cli(backend, debug):
     """SkeletonMAE for Keras: pre-train on skeleton sequences by masking body parts, then recognise actions.
 
     \b
     Example:
       skelmae demo
       skelmae convert-ntu nturgb+d_skeletons ntu60.h5
-      skelmae --backend jax pretrain ntu60.h5 --split xsub_train --output runs/pre
+      skelmae --backend jax pretrain ntu60.h5 --train-split xsub_train --output runs/pre
     """
     if backend:
         if importlib.util.find_spec(backend) is None:
@@ -102,3 +80,4 @@ def cli(backend: str | None, debug: bool) -> None:
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
     if not debug:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of every new model that it compiles

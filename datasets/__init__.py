@@ -1,14 +1,13 @@
 """Files to arrays: skeleton layouts, readers of recordings, and the store they are converted to."""
 
-from .arrays import convert_arrays
-from .csv_table import convert_csv
 from .errors import DataError
 from .layouts import SkeletonLayout, get_layout, layout_names
-from .ntu import convert_ntu, read_skeleton
-from .pyskl import convert_pyskl
-from .sequences import Sequence, read_sequence
-from .store import Sample, SkeletonStore, StoreWriter, describe_store
-from .store_set import StoreSet
+from .readers.arrays import convert_arrays
+from .readers.csv_table import convert_csv
+from .readers.ntu import convert_ntu, read_skeleton
+from .readers.pyskl import convert_pyskl
+from .readers.recordings import Sequence, open_recordings, read_sequence
+from .store import Sample, SkeletonStore, StoreSet, StoreWriter, describe_store
 from .validation import validate
 
 __all__ = [
@@ -26,6 +25,7 @@ __all__ = [
     "describe_store",
     "get_layout",
     "layout_names",
+    "open_recordings",
     "read_sequence",
     "read_skeleton",
     "validate",

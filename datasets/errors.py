@@ -17,9 +17,7 @@ class DataError(ValueError):
 
     def __str__(self):
         source, key, expected, found = self.args
-        tail = ", ".join(
-            part for part in (expected and f"expected {expected}", found and f"found {found}") if part
-        )
+        tail = ", ".join(part for part in (expected and f"expected {expected}", found and f"found {found}") if part)
         return ": ".join(part for part in (source, key, tail) if part).replace("\n", " ")
 
     def __reduce__(self):  # crosses process borders unchanged

@@ -15,6 +15,7 @@ from .errors import DataError
 # COCO joint i is NTU joint NTU25_TO_COCO17[i] (0-based); nose, eyes and ears all become the head.
 NTU25_TO_COCO17 = (3, 3, 3, 3, 3, 4, 8, 5, 9, 6, 10, 12, 16, 13, 17, 14, 18)
 _DEFAULTS = {17: "coco17", 25: "ntu25", 20: "kinect20", 18: "openpose18", 33: "mediapipe33", 21: "hand21"}
+_quote = functools.partial(json.dumps, ensure_ascii=False)
 _KEYS = ("name", "joints", "edges", "mirror", "parts", "root", "spine", "shoulders", "bones")
 
 
@@ -31,7 +32,7 @@ class SkeletonLayout:
         root: the centre joint.
         spine: (lower, upper) joints that give the vertical of a 3D skeleton, or None.
         shoulders: (left, right) joints, or None.
-        bones: one (joint, reference) pair a joint; left empty it follows the edges (root: itself).
+        bones: one (joint, reference) pair per joint; by default those of the edges, and the root with itself.
     """
 
     name: str
@@ -95,9 +96,9 @@ class SkeletonLayout:
         names = self.joints
 
         def pairs(items):
-            return json.dumps([[names[a], names[b]] for a, b in items], ensure_ascii=False)
+            return _quote([[names[a], names[b]] for a, b in items])
 
-        lines = [f"name = {_quote(self.name)}", f"joints = {json.dumps(list(names), ensure_ascii=False)}"]
+        lines = [f"name = {_quote(self.name)}", f"joints = {_quote(names)}"]
         lines += [f"edges = {pairs(self.edges)}", f"mirror = {pairs(self.mirror_pairs)}"]
         lines += [f"root = {_quote(names[self.root])}"]
         for key in ("spine", "shoulders"):
@@ -105,7 +106,7 @@ class SkeletonLayout:
             lines += [f"{key} = {pairs([pair])[1:-1]}"] if pair else []
         lines += [f"bones = {pairs(self.bones)}", "", "[parts]"]
         for part, members in self.parts.items():
-            lines.append(f"{_quote(part)} = {json.dumps([names[j] for j in members], ensure_ascii=False)}")
+            lines.append(f"{_quote(part)} = {_quote([names[j] for j in members])}")
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -140,9 +141,7 @@ def get_layout(layout):
 def default_layout(num_joints):
     """The usual layout for V joints. Raises DataError where none is usual."""
     if num_joints not in _DEFAULTS:
-        raise DataError(
-            "layout", "", f"a layout name or file for {num_joints} joints (no built-in has so many)"
-        )
+        raise DataError("layout", "", f"a layout name or file for {num_joints} joints (no built-in has so many)")
     return get_layout(_DEFAULTS[num_joints])
 
 
@@ -151,10 +150,6 @@ def _builtin():
     text = resources.files(__package__).joinpath("data/layouts.toml").read_text("utf-8")
     tables = tomllib.loads(text)
     return {name: SkeletonLayout.from_dict({"name": name} | table, name) for name, table in tables.items()}
-
-
-def _quote(text):
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _parse(cls, values, source):
@@ -186,9 +181,7 @@ def _parse(cls, values, source):
 
     def sequence(value, key, length=None):
         if not isinstance(value, list | tuple) or (length is not None and len(value) != length):
-            raise DataError(
-                source, key, "a list" if length is None else f"a list of {length}", repr(value)[:80]
-            )
+            raise DataError(source, key, "a list" if length is None else f"a list of {length}", repr(value)[:80])
         return tuple(joint(item, f"{key}[{i}]") for i, item in enumerate(value))
 
     def pairs(key):
@@ -205,7 +198,7 @@ def _parse(cls, values, source):
         seen.add(frozenset((child, parent)))
     paired = [j for pair in mirror for j in pair]
     if len(set(paired)) != len(paired):
-        raise DataError(source, "mirror", "each joint in one pair at most", "a joint twice")
+        raise DataError(source, "mirror", "each joint in one pair at most", "a repeated joint")
     if not isinstance(values["parts"], dict):
         raise DataError(source, "parts", "a table of joint lists", type(values["parts"]).__name__)
     parts = {str(name): sequence(members, f"parts.{name}") for name, members in values["parts"].items()}

@@ -1,25 +1,25 @@
 """Every problem of an input or a store, sample by sample, instead of the first one only; and a repaired copy."""
 
+import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from . import pyskl
-from .arrays import convert_arrays
 from .benchmarks import match_name
-from .csv_table import convert_csv
 from .errors import DataError
-from .layouts import SkeletonLayout, default_layout
-from .ntu import convert_ntu, read_people
-from .skeleton_text import parse_skeleton
+from .layouts import SkeletonLayout
+from .readers.ntu import read_people
+from .readers.pyskl import AnnotationFile
+from .readers.recordings import convert_recordings, kind_of
+from .readers.skeleton_text import parse_skeleton
 from .store import SkeletonStore, StoreWriter
 
 
 @dataclass
 class Problem:
-    """One fault: the sample's name ("": the whole file), the key, what was expected and found, what --fix does.
+    """One fault: the sample's name ("": the whole file), the key, what was expected and found, what a repair does.
 
     error: True where the sample or file cannot be used as it is, False where it can but one should know.
     """
@@ -49,20 +49,16 @@ def validate(path, fix=None):
     Raises: OSError where the path cannot be read; DataError where nothing is left to write.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(2, "no such file or folder", str(path))
-    arrays = path.is_dir() and any(path.glob("*.npy"))
-    kind = "arrays" if arrays else "folder" if path.is_dir() else path.suffix.lower()
-    check, repair = _KINDS.get(kind, (None, None))
-    if check is None:
-        raise DataError(path, "suffix", f"a folder or {', '.join(k for k in _KINDS if k[0] == '.')}", kind or "none")
-    problems = list(check(path))
+    path.stat()  # an OSError where there is nothing
+    kind = kind_of(path)
+    checks = {"skeletons": _skeletons, "annotations": _annotations, "store": _store, "layout": _layout}
+    problems = list(checks.get(kind, _converted)(path))
     if fix is not None:
-        if repair is None:
-            raise DataError(path, "--fix", "a data file", kind)
+        if kind == "layout":
+            raise DataError(path, "output", "a data file", "a layout")
         if Path(fix).resolve() == path.resolve():
-            raise DataError(fix, "--fix", "another file than the one validated")
-        repair(path, fix)
+            raise DataError(fix, "output", "another file than the one validated")
+        (_salvage if kind == "store" else convert_recordings)(path, fix)
     return problems
 
 
@@ -74,7 +70,7 @@ def _problem(error, sample="", fix="left out"):
     return Problem(sample or source, key, expected, found, fix)
 
 
-def _skeleton_folder(path):
+def _skeletons(path):
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*.skeleton") if p.is_file())
     if not files:
         yield Problem("", "", ".skeleton files", "none", "")
@@ -83,7 +79,7 @@ def _skeleton_folder(path):
         if match_name(file.stem) is None:
             yield Problem(file.name, "name", "the form SsssCcccPpppRrrrAaaa", file.stem, error=path.is_dir())
         if file.stem in seen:
-            yield Problem(file.name, "name", "a name once", "a second file of this name")
+            yield Problem(file.name, "name", "unique names", "a second file of this name")
         seen.add(file.stem)
         try:
             _, verdicts = read_people(file)
@@ -103,25 +99,21 @@ def _skeleton_folder(path):
 
 def _annotations(path):
     try:
-        content = pyskl.restricted_load(path)
-        annotations, splits, _ = pyskl._parts(content, path.name)
-        skeleton, scored, _ = pyskl._survey(annotations, None, path.name)
+        file = AnnotationFile(path)
     except DataError as error:
         yield _problem(error)
         return
-    channels = ("x", "y", "z") if skeleton[1] == 3 else ("x", "y", "score") if scored else ("x", "y")
-    key, ids = "filename" if "filename" in annotations[0] else "frame_dir", Counter()
-    for number, annotation in enumerate(annotations):
-        name = pyskl._name(annotation.get(key)) if isinstance(annotation, dict) else ""
-        name = name or f"annotations[{number}]"
+    ids = Counter()
+    for number, annotation in enumerate(file.annotations):
+        name = file.name(number) or f"annotations[{number}]"
         try:
-            sample = pyskl._sample(annotation, key, channels, skeleton[0], path.name, number)
+            sample = file.sample(number)
         except DataError as error:
             yield _problem(error, name)
             continue
         ids[name] += 1
         if ids[name] > 1:
-            yield Problem(name, key, "a name once", f"{ids[name]} times")
+            yield Problem(name, file.key, "unique names", f"{ids[name]} times")
         elif sample.label < 0:
             yield Problem(name, "label", "a label", "none", "kept without", False)
         bad = int((~np.isfinite(annotation["keypoint"])).any(-1).sum())
@@ -129,14 +121,14 @@ def _annotations(path):
             yield Problem(name, "keypoint", "finite values", f"{bad} joints that are not", "set to zero", False)
         if not sample.keypoints[..., :2].any():
             yield Problem(name, "keypoint", "a joint in one frame or more", "zeros", "kept", False)
-        if skeleton[1] == 2 and sample.image_size == (0, 0):
+        if "z" not in file.channels and sample.image_size == (0, 0):
             yield Problem(name, "img_shape", "(height, width)", "none", "kept as unknown", False)
-    for name, members in splits.items():
+    for name, members in file.splits.items():
         for member, times in Counter(members).items():
             if not ids[member]:
                 yield Problem(member, f"split[{name!r}]", "an id among the annotations", "none", "left out of it")
             elif times > 1:
-                yield Problem(member, f"split[{name!r}]", "an id once", f"{times} times", "kept", False)
+                yield Problem(member, f"split[{name!r}]", "unique ids", f"{times} times", "kept", False)
 
 
 def _store(path):
@@ -151,7 +143,7 @@ def _store(path):
                 if not np.isfinite(rows).all():
                     yield Problem(name, "keypoints", "finite values", f"{int((~np.isfinite(rows)).sum())} that are not")
             for name in (name for name, times in Counter(store.ids).items() if times > 1):
-                yield Problem(name, "samples/id", "a name once", "several")
+                yield Problem(name, "samples/id", "unique names", "a repeated name")
             try:
                 store.verify()
             except DataError as error:
@@ -160,16 +152,11 @@ def _store(path):
         yield _problem(error)
 
 
-def _table(path):
-    yield from _arrays(path, convert_csv)
-
-
-def _arrays(path, convert=convert_arrays):
-    import tempfile
-
+def _converted(path):
+    """The problems that a conversion of array files or a table meets."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            report = convert(path, Path(folder) / "check.h5")
+            report = convert_recordings(path, Path(folder) / path.name)
         except DataError as error:
             yield _problem(error)
             return
@@ -202,25 +189,3 @@ def _salvage(path, output):
                 except DataError:
                     continue
             writer.set_splits({name: [store.ids[i] for i in members] for name, members in store.splits.items()})
-
-
-def _one_skeleton(path, output):
-    sample, _ = read_people(path)
-    sample.label = 0
-    with StoreWriter(output, layout=default_layout(25), classes=[path.stem], channels=("x", "y", "z"), units="metres",
-                     provenance={"reader": "ntu", "source": path.name}) as writer:  # fmt: skip
-        writer.append(sample)
-
-
-_KINDS = {
-    "folder": (_skeleton_folder, convert_ntu),
-    "arrays": (_arrays, convert_arrays),
-    ".skeleton": (_skeleton_folder, _one_skeleton),
-    ".pkl": (_annotations, pyskl.convert_pyskl),
-    ".npz": (_arrays, convert_arrays),
-    ".npy": (_arrays, convert_arrays),
-    ".csv": (_table, convert_csv),
-    ".h5": (_store, _salvage),
-    ".hdf5": (_store, _salvage),
-    ".toml": (_layout, None),
-}

@@ -5,8 +5,19 @@ import sys
 
 from skelmae_datasets.synthetic import generate_motion
 
-JOINTS = {"head": 3, "neck": 2, "pelvis": 0, "left_elbow": 5, "left_hand": 7, "right_elbow": 9, "right_hand": 11,
-          "left_knee": 13, "left_foot": 15, "right_knee": 17, "right_foot": 19}  # fmt: skip
+JOINTS = {
+    "head": 3,
+    "neck": 2,
+    "pelvis": 0,
+    "left_elbow": 5,
+    "left_hand": 7,
+    "right_elbow": 9,
+    "right_hand": 11,
+    "left_knee": 13,
+    "left_foot": 15,
+    "right_knee": 17,
+    "right_foot": 19,
+}
 
 
 def main(output):

@@ -18,9 +18,15 @@ def annotations(store, rng):
         seen = points.any(axis=-1)
         score = np.where(seen, rng.uniform(0.35, 1.0, points.shape[:3]), 0)
         points = points + rng.normal(0, 3, points.shape) * seen[..., None]
-        yield {"frame_dir": name, "label": int(store.labels[index]), "img_shape": (1080, 1920),
-               "original_shape": (1080, 1920), "total_frames": points.shape[1],
-               "keypoint": points.astype("float16"), "keypoint_score": score.astype("float16")}  # fmt: skip
+        yield {
+            "frame_dir": name,
+            "label": int(store.labels[index]),
+            "img_shape": (1080, 1920),
+            "original_shape": (1080, 1920),
+            "total_frames": points.shape[1],
+            "keypoint": points.astype("float16"),
+            "keypoint_score": score.astype("float16"),
+        }
 
 
 def main(output, classes):
@@ -31,8 +37,10 @@ def main(output, classes):
             found = list(annotations(store, np.random.default_rng(0)))
             subjects = store.subject.tolist()
             names = store.classes
-    split = {"train": [a["frame_dir"] for a, s in zip(found, subjects, strict=True) if s % 3],
-             "test": [a["frame_dir"] for a, s in zip(found, subjects, strict=True) if not s % 3]}  # fmt: skip
+    split = {
+        "train": [a["frame_dir"] for a, s in zip(found, subjects, strict=True) if s % 3],
+        "test": [a["frame_dir"] for a, s in zip(found, subjects, strict=True) if not s % 3],
+    }
     Path(output).write_bytes(pickle.dumps({"split": split, "annotations": found}))
     Path(classes).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 

@@ -24,8 +24,12 @@ def run_page(page, folder, python=False):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(HERE, folder / "docs", dirs_exist_ok=True,
-                    ignore=lambda *_: [path.name for path in HERE.iterdir() if path.suffix != ".py"])  # fmt: skip
+    shutil.copytree(
+        HERE,
+        folder / "docs",
+        dirs_exist_ok=True,
+        ignore=lambda *_: [path.name for path in HERE.iterdir() if path.suffix != ".py"],
+    )
     for text in blocks(page, "toml"):
         name = re.search(r'^name = "(\w+)"', text, re.MULTILINE)[1]
         (folder / f"{name}.toml").write_text(text, encoding="utf-8")
@@ -33,7 +37,14 @@ def run_page(page, folder, python=False):
     for command in [["sh", "-e", "-c", text] for text in blocks(page, "sh")] + [
         [sys.executable, "-c", text] for text in blocks(page, "python") if python
     ]:
-        done = subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}, text=True, check=False,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, "PATH": path},
+            text=True,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         if done.returncode:
             raise subprocess.CalledProcessError(done.returncode, command, done.stdout)

@@ -1,4 +1,4 @@
-"""Reconstruction losses over masked joints, and two that draw the two views of a clip together."""
+"""Reconstruction losses over masked joints, and one that draws the two views of a clip together."""
 
 import keras
 from keras import ops
@@ -74,40 +74,6 @@ def nt_xent(projections, temperature=0.2):
     logits = ops.where(itself, -1e9, ops.matmul(z, ops.transpose(z)) / temperature)
     positive = ops.logical_and(other, ops.logical_not(itself))
     return ops.mean(ops.logsumexp(logits, axis=-1) - ops.sum(ops.where(positive, logits, 0.0), axis=-1))
-
-
-@keras.saving.register_keras_serializable(package="keras_skelmae")
-def vicreg(projections, invariance=25.0, variance=25.0, covariance=1.0):
-    """Variance-invariance-covariance regularisation (VICReg) of two views of the same clips.
-
-    ``invariance`` times the mean squared difference of the views, plus ``variance`` times how far each channel's
-    standard deviation over the clips stays below 1 (the mean of the two views), plus ``covariance`` times the sum of
-    the squared covariances between channels, divided by C (the sum of the two views). No clip is pushed away from
-    another, so two clips of one class do no harm (Bardes et al., ICLR 2022).
-
-    Args:
-        projections: (B, 2, C), the two views of each clip, B >= 2.
-        invariance, variance, covariance: floats, the weights of the three.
-
-    Returns:
-        A scalar; 0 when the views agree and the channels have a standard deviation of at least 1 and no correlation.
-    """
-    z = ops.transpose(ops.cast(projections, "float32"), (1, 0, 2))  # (2, B, C)
-    centred = z - ops.mean(z, axis=1, keepdims=True)
-    count = ops.cast(ops.maximum(ops.shape(z)[1] - 1, 1), "float32")
-    matrix = ops.matmul(ops.transpose(centred, (0, 2, 1)), centred) / count  # (2, C, C)
-    spread = ops.sum(ops.square(centred), axis=1) / count  # (2, C)
-    hinge = ops.mean(ops.relu(1 - ops.sqrt(spread + 1e-4)))
-    beside = (ops.sum(ops.square(matrix)) - ops.sum(ops.square(spread))) / z.shape[-1]
-    return invariance * ops.mean(ops.square(z[0] - z[1])) + variance * hinge + covariance * beside
-
-
-VIEW_LOSSES = ("nt_xent", "vicreg")
-
-
-def view_loss(name, projections, temperature):
-    """The loss called ``name``, one of VIEW_LOSSES, of projections (B, 2, C); VICReg has no temperature."""
-    return nt_xent(projections, temperature) if name == "nt_xent" else vicreg(projections)
 
 
 def target_spread(target, weight):

@@ -11,6 +11,7 @@ import pytest
 
 from skelmae_cli.main import COMMANDS, cli
 from skelmae_datasets import get_layout
+from skelmae_datasets.runs.settings import parse_override
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -40,16 +41,25 @@ def test_every_command_exists_with_its_options(page):
     for words in commands(page):
         with click.Context(cli) as context:
             if words[0] in ("--backend", "--debug"):
-                words = words[2 if words[0] == "--backend" else 1:]
+                words = words[2 if words[0] == "--backend" else 1 :]
             name, command, rest = cli.resolve_command(context, words)
             command.make_context(name, rest, parent=context)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_setting_on_a_page_exists_with_its_value(page):
+    text = page.read_text("utf-8").replace("\n", " ")
+    for key, value in re.findall(r"--(?:pretrain-|finetune-)?set '?([a-z_]+)=([^\s`']+)", text):
+        if (key, value) != ("key", "value") and value != "N":
+            parse_override(f"{key}={value.rstrip('.,;:)')}")
 
 
 def test_every_command_is_documented():
     shown = {word for page in PAGES for words in commands(page) for word in words}
     text = "".join(page.read_text("utf-8") for page in PAGES)
-    assert not [name for name in COMMANDS if name not in shown and f"`{name}`" not in text
-                and f"skelmae {name}" not in text]  # fmt: skip
+    assert not [
+        name for name in COMMANDS if name not in shown and f"`{name}`" not in text and f"skelmae {name}" not in text
+    ]
 
 
 def test_pages_are_in_the_navigation_and_links_lead_somewhere():
@@ -63,7 +73,7 @@ def test_pages_are_in_the_navigation_and_links_lead_somewhere():
 
 
 def test_the_layout_of_the_page_is_sound(tmp_path):
-    text, = run_blocks.blocks(ROOT / "docs" / "own-data.md", "toml")
+    (text,) = run_blocks.blocks(ROOT / "docs" / "own-data.md", "toml")
     (tmp_path / "own.toml").write_text(text)
     layout = get_layout(tmp_path / "own.toml")
     assert layout.num_joints == 11 and layout.spine and len(layout.parts) == 6
@@ -73,7 +83,7 @@ def test_the_table_of_the_page_becomes_a_store(tmp_path):
     from skelmae_datasets import SkeletonStore, convert_csv
 
     load("example_csv").main(tmp_path / "joints.csv")
-    text, = run_blocks.blocks(ROOT / "docs" / "own-data.md", "toml")
+    (text,) = run_blocks.blocks(ROOT / "docs" / "own-data.md", "toml")
     (tmp_path / "own.toml").write_text(text)
     report = convert_csv(tmp_path / "joints.csv", tmp_path / "own.h5", layout=str(tmp_path / "own.toml"))
     assert report["samples"] == 72 and not report["skipped"] and report["splits"] == {"train": 48, "test": 24}

@@ -4,24 +4,21 @@ from pathlib import Path
 
 import keras
 
-from keras_skelmae.export.serving import INPUT, OUTPUT, greatest_difference, metadata, serving_model, write_metadata
+from keras_skelmae.export.serving import INPUT, OUTPUT, metadata, serving_model
+from skelmae_datasets.files import write_json
 
 
 def write_saved_model(model, folder):
-    """Write the folder; return the greatest difference of what TensorFlow serves from the Keras model."""
+    """Write the folder; return a function that has TensorFlow serve a batch."""
     import tensorflow as tf
 
-    serving = serving_model(model)
-    names = tf.constant(metadata(model)["classes"])
+    serving, names = serving_model(model), tf.constant(model.names)
     archive = keras.export.ExportArchive()
     archive.track(serving)
-    shape = (None, *serving.input_shape[1:])
-    archive.add_endpoint("serve", lambda keypoints: {OUTPUT: serving(keypoints, training=False)},
-                         [tf.TensorSpec(shape, tf.float32, INPUT)])
+    taken = tf.TensorSpec((None, *serving.input_shape[1:]), tf.float32, INPUT)
+    archive.add_endpoint("serve", lambda keypoints: {OUTPUT: serving(keypoints, training=False)}, [taken])
     archive.add_endpoint("class_names", lambda: {"class_names": names}, [])
     archive.write_out(str(folder), verbose=False)
-    extra = Path(folder) / "assets.extra"
-    extra.mkdir(exist_ok=True)
-    write_metadata(model, extra / "metadata.json")
+    write_json(Path(folder) / "assets.extra" / "metadata.json", metadata(model))
     served = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    return greatest_difference(lambda case: served(keypoints=tf.constant(case))[OUTPUT].numpy(), model)
+    return lambda case: served(keypoints=tf.constant(case))[OUTPUT].numpy()

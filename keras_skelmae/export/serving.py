@@ -1,8 +1,5 @@
 """What all formats share: the network from raw coordinates on, what its users must know, what to check it with."""
 
-import json
-from pathlib import Path
-
 import keras
 import numpy as np
 
@@ -13,21 +10,31 @@ INPUT, OUTPUT = "keypoints", "probabilities"
 
 def serving_model(model):
     """Raw coordinates of any length -> class probabilities, as one functional model."""
-    _, people, _, joints, channels = model.input_shape
+    people, frames, joints, channels = model.preprocessor.clip_shape
     inputs = keras.Input((people, None, joints, channels), name=INPUT)
-    return keras.Model(inputs, model(ResampleFrames(model.num_frames)(inputs)), name="serving")
+    return keras.Model(inputs, model(ResampleFrames(frames)(inputs)), name="serving")
+
+
+def signature(serving):
+    """What the network takes, for ``export``: any batch, any number of frames."""
+    return [keras.InputSpec(shape=(None, *serving.input_shape[1:]), dtype="float32", name=INPUT)]
 
 
 def metadata(model):
     """What a user of the exported model needs to know, JSON-able."""
-    return {"classes": model.class_names or [str(k) for k in range(model.num_classes)],
-            "layout": model.layout.to_dict(), "num_people": model.num_people, "num_frames": model.num_frames,
-            "channels": model.input_shape[-1], "input": "(B, M, T, V, C) in the units of the recording, T >= 1"}
-
-
-def write_metadata(model, path, **more):
-    """The same as a JSON file, and what else a format has to say."""
-    Path(path).write_text(json.dumps({**metadata(model), **more}, indent=2) + "\n", "utf-8")
+    preprocessor = model.preprocessor
+    size = {"image_size": preprocessor.image_size} if preprocessor.units == "pixels" else {}  # (height, width)
+    return {
+        "classes": model.names,
+        "layout": preprocessor.layout.to_dict(),
+        "num_people": preprocessor.num_people,
+        "num_frames": preprocessor.num_frames,
+        "channels": preprocessor.channels,
+        "units": preprocessor.units,
+        "normalize": preprocessor.normalize,
+        **size,
+        "input": "(B, M, T, V, C) in the units of the recording, T >= 1",
+    }
 
 
 def sample_inputs(model, seed=0):
@@ -37,10 +44,10 @@ def sample_inputs(model, seed=0):
     model is certain of one class, and probabilities of 1 and 0 hide what differs.
     """
     rng = np.random.default_rng(seed)
-    _, people, frames, joints, channels = model.input_shape
+    people, frames, joints, channels = model.preprocessor.clip_shape
     chain = np.eye(joints)  # (V, V), 1 where bone v lies between joint u and the root
     for _ in range(joints):
-        for child, parent in model.layout.edges:
+        for child, parent in model.preprocessor.layout.edges:
             chain[child] = np.maximum(chain[parent], np.eye(joints)[child])
     cases = []
     for batch, length in ((1, frames), (3, 2 * frames + 1), (2, 5)):
@@ -54,6 +61,11 @@ def sample_inputs(model, seed=0):
 
 def greatest_difference(run, model):
     """Largest absolute difference between ``run(batch)`` and the Keras model over :func:`sample_inputs`."""
+    expected = answers(model)
+    return max(float(np.abs(run(case) - expected(case)).max()) for case in sample_inputs(model))
+
+
+def answers(model):
+    """A function from batches of any length to the probabilities of a Keras model, both NumPy."""
     serving = serving_model(model)
-    return max(float(np.abs(run(case) - keras.ops.convert_to_numpy(serving(case, training=False))).max())
-               for case in sample_inputs(model))
+    return lambda case: keras.ops.convert_to_numpy(serving(case, training=False))

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_skelmae.layers.config import config_of
 from keras_skelmae.layers.pointwise_update import PointwiseUpdate
 
 
@@ -40,8 +41,15 @@ class BodyEmbedding(keras.layers.Layer):
         network begins with one vector a frame.
     """
 
-    def __init__(self, units, normalization="batch", dropout_rate=0.0, activation="relu",
-                 kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(
+        self,
+        units,
+        normalization="batch",
+        dropout_rate=0.0,
+        activation="relu",
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.units = units
         self.normalization = normalization
@@ -51,10 +59,17 @@ class BodyEmbedding(keras.layers.Layer):
 
     def build(self, input_shape):
         self.width = input_shape[-2] * input_shape[-1]
-        self.dropout = keras.layers.Dropout(self.dropout_rate, noise_shape=(None, None, 1, 1, None), name="dropout",
-                                            dtype=self.dtype_policy)
-        self.update = PointwiseUpdate(self.units, self.normalization, self.activation,
-                                      self.kernel_initializer.clone(), name="update", dtype=self.dtype_policy)
+        self.dropout = keras.layers.Dropout(
+            self.dropout_rate, noise_shape=(None, None, 1, 1, None), name="dropout", dtype=self.dtype_policy
+        )
+        self.update = PointwiseUpdate(
+            self.units,
+            self.normalization,
+            self.activation,
+            self.kernel_initializer.clone(),
+            name="update",
+            dtype=self.dtype_policy,
+        )
         self.update.build((*input_shape[:3], 1, self.width))
         self.built = True
 
@@ -66,6 +81,7 @@ class BodyEmbedding(keras.layers.Layer):
         return (*input_shape[:3], 1, self.units)
 
     def get_config(self):
-        return {**super().get_config(), "units": self.units, "normalization": self.normalization,
-                "dropout_rate": self.dropout_rate, "activation": keras.activations.serialize(self.activation),
-                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}
+        return {
+            **super().get_config(),
+            **config_of(self, "units", "normalization", "dropout_rate", "activation", "kernel_initializer"),
+        }

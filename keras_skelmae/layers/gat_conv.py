@@ -4,7 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_skelmae.layers.graph import adjacency_matrix, check_edges, submatrix
+from keras_skelmae.layers.config import config_of
+from keras_skelmae.layers.graph import adjacency_matrix, check_edges
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -23,7 +24,6 @@ class GATConv(keras.layers.Layer):
 
     Call arguments:
         inputs: ``(..., V, C)``.
-        fields: None, or the joints ``inputs`` holds and those wanted, see GINConv.
 
     Input shape:
         ``(..., V, C)``, any number of leading axes (at least the batch).
@@ -53,10 +53,14 @@ class GATConv(keras.layers.Layer):
 
     def build(self, input_shape):
         joints = input_shape[-2]
-        closed = adjacency_matrix(self.edges, joints) + np.eye(joints, dtype="float32")
-        self.closed = closed  # (V, V), 1 = attended to
-        self.dense = keras.layers.Dense(self.units, use_bias=False, name="dense", dtype=self.dtype_policy,
-                                        kernel_initializer=self.kernel_initializer.clone())
+        self.attended = (adjacency_matrix(self.edges, joints) + np.eye(joints, dtype="float32")) > 0  # (V, V)
+        self.dense = keras.layers.Dense(
+            self.units,
+            use_bias=False,
+            name="dense",
+            dtype=self.dtype_policy,
+            kernel_initializer=self.kernel_initializer.clone(),
+        )
         self.dense.build(input_shape)
         shape = (self.units // self.num_heads, self.num_heads)
         self.receiver = self.add_weight(shape=shape, initializer=self.kernel_initializer.clone(), name="receiver")
@@ -64,28 +68,26 @@ class GATConv(keras.layers.Layer):
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
         self.built = True
 
-    def call(self, inputs, fields=None):
+    def call(self, inputs):
         x = self.dense(inputs)  # (..., V, units)
         shape = ops.shape(x)
         # one leading axis: TensorFlow's softmax takes at most five in all on some processors
         x = ops.reshape(x, (-1, shape[-2], self.units // self.num_heads, self.num_heads))  # (N, V, F, H)
         receiver = ops.sum(x * ops.cast(self.receiver, x.dtype), axis=-2)  # (N, V, H)
-        if fields is not None:
-            receiver = ops.matmul(ops.cast(submatrix(np.eye(len(self.closed)), fields), x.dtype), receiver)
         sender = ops.sum(x * ops.cast(self.sender, x.dtype), axis=-2)  # (N, V, H)
         score = ops.expand_dims(receiver, -2) + ops.expand_dims(sender, -3)  # (N, V, V, H)
         score = ops.leaky_relu(score, self.negative_slope)
         # -1e4 is -inf for a softmax and still a float16
-        seen = ops.cast(submatrix(self.closed, fields), "bool")[..., None]
-        score = ops.where(seen, score, ops.cast(-1e4, score.dtype))
+        score = ops.where(self.attended[..., None], score, ops.cast(-1e4, score.dtype))
         weight = ops.softmax(score, axis=-2)  # (N, V, V, H)
         x = ops.einsum("nijh,njfh->nifh", weight, x)  # (N, V, F, H)
-        return ops.reshape(x, (*shape[:-2], ops.shape(x)[1], self.units)) + ops.cast(self.bias, x.dtype)
+        return ops.reshape(x, shape) + ops.cast(self.bias, x.dtype)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
 
     def get_config(self):
-        return {**super().get_config(), "units": self.units, "edges": self.edges, "num_heads": self.num_heads,
-                "negative_slope": self.negative_slope,
-                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}
+        return {
+            **super().get_config(),
+            **config_of(self, "units", "edges", "num_heads", "negative_slope", "kernel_initializer"),
+        }

@@ -3,7 +3,9 @@
 import keras
 import numpy as np
 
-from keras_skelmae.layers.graph import adjacency_matrix, check_edges, check_joint_axis, propagate, submatrix
+from keras_skelmae.fast.ops.channels import neighbour_sum
+from keras_skelmae.layers.config import config_of
+from keras_skelmae.layers.graph import adjacency_matrix, check_edges, check_joint_axis
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -21,7 +23,6 @@ class GCNConv(keras.layers.Layer):
 
     Call arguments:
         inputs: ``(..., V, C)``.
-        fields: None, or the joints ``inputs`` holds and those wanted, see GINConv.
 
     Input shape:
         ``(..., V, C)``, any number of leading axes (at least the batch).
@@ -51,19 +52,17 @@ class GCNConv(keras.layers.Layer):
         closed = adjacency_matrix(self.edges, joints) + np.eye(joints, dtype="float32")
         degree = closed.sum(axis=1)
         self.propagation = closed / np.sqrt(np.outer(degree, degree))  # (V, V)
-        self.dense = keras.layers.Dense(self.units, name="dense", dtype=self.dtype_policy,
-                                        kernel_initializer=self.kernel_initializer.clone())
+        self.dense = keras.layers.Dense(
+            self.units, name="dense", dtype=self.dtype_policy, kernel_initializer=self.kernel_initializer.clone()
+        )
         self.dense.build(input_shape)
         self.built = True
 
-    def call(self, inputs, fields=None):
-        propagation = submatrix(self.propagation, fields)
-        return self.dense(propagate(propagation, inputs, self.joint_axis))  # (..., V, units)
+    def call(self, inputs):
+        return self.dense(neighbour_sum(self.propagation, inputs, self.joint_axis))  # (..., V, units)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
 
     def get_config(self):
-        return {**super().get_config(), "units": self.units, "edges": self.edges,
-                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-                "joint_axis": self.joint_axis}
+        return {**super().get_config(), **config_of(self, "units", "edges", "kernel_initializer", "joint_axis")}

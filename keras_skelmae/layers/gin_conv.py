@@ -1,11 +1,12 @@
 """Graph isomorphism convolution on a fixed skeleton graph."""
 
 import keras
-import numpy as np
 from keras import ops
 
-from keras_skelmae.layers.channelwise import ChannelPReLU, outer, sums_products_slowly
-from keras_skelmae.layers.graph import adjacency_matrix, check_edges, check_joint_axis, propagate, submatrix
+from keras_skelmae.fast.ops.channels import neighbour_sum, scaled
+from keras_skelmae.layers.channel_prelu import ChannelPReLU
+from keras_skelmae.layers.config import config_of
+from keras_skelmae.layers.graph import adjacency_matrix, check_edges, check_joint_axis
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -26,8 +27,6 @@ class GINConv(keras.layers.Layer):
 
     Call arguments:
         inputs: ``(..., V, C)``.
-        fields: None, or (joints that ``inputs`` holds, joints wanted): int ``(V',)`` and ``(V'',)``; the first have to
-            contain the second and their neighbours. See :func:`receptive_fields`.
 
     Input shape:
         ``(..., V, C)``, any number of leading axes (at least the batch).
@@ -45,8 +44,16 @@ class GINConv(keras.layers.Layer):
         Xu et al., "How Powerful are Graph Neural Networks?", ICLR 2019.
     """
 
-    def __init__(self, units, edges, hidden_units=None, train_epsilon=True,
-                 kernel_initializer="glorot_uniform", joint_axis=-2, **kwargs):
+    def __init__(
+        self,
+        units,
+        edges,
+        hidden_units=None,
+        train_epsilon=True,
+        kernel_initializer="glorot_uniform",
+        joint_axis=-2,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.units = units
         self.edges = check_edges(edges)
@@ -60,33 +67,32 @@ class GINConv(keras.layers.Layer):
         self.adjacency = adjacency_matrix(self.edges, input_shape[self.joint_axis])
         self.epsilon = self.add_weight(shape=(), initializer="zeros", trainable=self.train_epsilon, name="epsilon")
         lead = tuple(input_shape[:-1])
-        self.hidden = keras.layers.Dense(hidden, name="hidden", dtype=self.dtype_policy,
-                                         kernel_initializer=self.kernel_initializer.clone())
+        self.hidden = keras.layers.Dense(
+            hidden, name="hidden", dtype=self.dtype_policy, kernel_initializer=self.kernel_initializer.clone()
+        )
         self.activation = ChannelPReLU(name="activation", dtype=self.dtype_policy)
-        self.output_dense = keras.layers.Dense(self.units, name="output_dense", dtype=self.dtype_policy,
-                                               kernel_initializer=self.kernel_initializer.clone())
+        self.output_dense = keras.layers.Dense(
+            self.units, name="output_dense", dtype=self.dtype_policy, kernel_initializer=self.kernel_initializer.clone()
+        )
         self.hidden.build(input_shape)
         self.activation.build((*lead, hidden))
         self.output_dense.build((*lead, hidden))
         self.built = True
 
-    def call(self, inputs, fields=None, training=None):
-        x = propagate(submatrix(self.adjacency, fields), inputs, self.joint_axis)  # (..., V, C)
-        itself = inputs
-        if fields is not None:
-            itself = propagate(submatrix(np.eye(len(self.adjacency)), fields), inputs, self.joint_axis)
+    def call(self, inputs, training=None):
         weight = 1 + ops.cast(self.epsilon, inputs.dtype)
-        if training and sums_products_slowly():
-            weight = outer(ops.ones_like(itself[..., :1]), weight * ops.ones((inputs.shape[-1],), inputs.dtype))
-        x = x + weight * itself
-        x = self.activation(self.hidden(x))  # (..., V, hidden)
-        return self.output_dense(x)  # (..., V, units)
+        x = neighbour_sum(self.adjacency, inputs, self.joint_axis) + scaled(inputs, weight, training)  # (..., V, C)
+        return self.mlp(x)  # (..., V, units)
+
+    def mlp(self, x):
+        """Dense, PReLU, Dense."""
+        return self.output_dense(self.activation(self.hidden(x)))
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
 
     def get_config(self):
-        return {**super().get_config(), "units": self.units, "edges": self.edges,
-                "hidden_units": self.hidden_units, "train_epsilon": self.train_epsilon,
-                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-                "joint_axis": self.joint_axis}
+        return {
+            **super().get_config(),
+            **config_of(self, "units", "edges", "hidden_units", "train_epsilon", "kernel_initializer", "joint_axis"),
+        }

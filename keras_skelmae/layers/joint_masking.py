@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_skelmae.layers.config import config_of
+
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
 class JointMasking(keras.layers.Layer):
@@ -53,4 +55,4 @@ class JointMasking(keras.layers.Layer):
         return tuple(input_shape)
 
     def get_config(self):
-        return {**super().get_config(), "initializer": keras.initializers.serialize(self.initializer)}
+        return {**super().get_config(), **config_of(self, "initializer")}

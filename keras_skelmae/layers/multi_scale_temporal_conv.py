@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from keras_skelmae.layers.frames import shifted
+from keras_skelmae.fast.ops.frames import shifted
+from keras_skelmae.layers.config import config_of
 from keras_skelmae.layers.graph import make_normalization, normalize
 
 
@@ -43,8 +44,18 @@ class MultiScaleTemporalConv(keras.layers.Layer):
         Chen et al., "Channel-wise Topology Refinement Graph Convolution" (CTR-GCN), ICCV 2021, for the branches.
     """
 
-    def __init__(self, units, kernel_size=5, dilations=(1, 2), pool_size=3, strides=1, residual=False,
-                 normalization="batch", activation="relu", **kwargs):
+    def __init__(
+        self,
+        units,
+        kernel_size=5,
+        dilations=(1, 2),
+        pool_size=3,
+        strides=1,
+        residual=False,
+        normalization="batch",
+        activation="relu",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if units % (len(dilations) + 2):
             raise ValueError(f"units: expected a multiple of {len(dilations) + 2} branches, found {units}")
@@ -73,10 +84,13 @@ class MultiScaleTemporalConv(keras.layers.Layer):
                 norm.build(output)
         # All taps of one convolution are one matrix: (C, taps * units), see call
         self.kernels = [
-            self.add_weight(shape=(self.branch_units, self.kernel_size * self.branch_units),
-                            initializer=keras.initializers.VarianceScaling(1.0 / self.kernel_size, "fan_in"),
-                            name=f"kernel_{index}")
-            for index in range(len(self.dilations))]
+            self.add_weight(
+                shape=(self.branch_units, self.kernel_size * self.branch_units),
+                initializer=keras.initializers.VarianceScaling(1.0 / self.kernel_size, "fan_in"),
+                name=f"kernel_{index}",
+            )
+            for index in range(len(self.dilations))
+        ]
         self.built = True
 
     def _conv(self, x, kernel, dilation):
@@ -98,13 +112,15 @@ class MultiScaleTemporalConv(keras.layers.Layer):
         if presence is not None:
             x = x * ops.cast(presence, x.dtype)[..., None, None]
         branches = ops.split(x, len(self.dilations) + 2, axis=-1)
-        out = [self._conv(branch, kernel, dilation)
-               for branch, kernel, dilation in zip(branches, self.kernels, self.dilations, strict=False)]
+        out = [
+            self._conv(branch, kernel, dilation)
+            for branch, kernel, dilation in zip(branches, self.kernels, self.dilations, strict=False)
+        ]
         out += [self._pool(branches[-2]), branches[-1]]
         out = ops.concatenate(out, axis=-1)  # (B, M, T, V, units)
         if self.strides > 1:
-            out, inputs = out[:, :, ::self.strides], inputs[:, :, ::self.strides]
-            presence = None if presence is None else presence[:, :, ::self.strides]
+            out, inputs = out[:, :, :: self.strides], inputs[:, :, :: self.strides]
+            presence = None if presence is None else presence[:, :, :: self.strides]
         x = normalize(self.norm_out, out, presence, training)
         return self.activation(x + inputs if self.residual else x)
 
@@ -113,7 +129,17 @@ class MultiScaleTemporalConv(keras.layers.Layer):
         return (*input_shape[:2], frames, input_shape[3], self.units)
 
     def get_config(self):
-        return {**super().get_config(), "units": self.units, "kernel_size": self.kernel_size,
-                "dilations": self.dilations, "pool_size": self.pool_size,
-                "strides": self.strides, "residual": self.residual,
-                "normalization": self.normalization, "activation": keras.activations.serialize(self.activation)}
+        return {
+            **super().get_config(),
+            **config_of(
+                self,
+                "units",
+                "kernel_size",
+                "dilations",
+                "pool_size",
+                "strides",
+                "residual",
+                "normalization",
+                "activation",
+            ),
+        }

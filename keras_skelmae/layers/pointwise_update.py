@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_skelmae.layers.config import config_of
 from keras_skelmae.layers.graph import make_normalization, normalize
 
 
@@ -43,8 +44,9 @@ class PointwiseUpdate(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
-        self.dense = keras.layers.Dense(self.units, name="dense", dtype=self.dtype_policy,
-                                        kernel_initializer=self.kernel_initializer.clone())
+        self.dense = keras.layers.Dense(
+            self.units, name="dense", dtype=self.dtype_policy, kernel_initializer=self.kernel_initializer.clone()
+        )
         self.dense.build(input_shape)
         self.norm = make_normalization(self.normalization, "norm", self.dtype_policy)
         if self.norm is not None:
@@ -58,6 +60,4 @@ class PointwiseUpdate(keras.layers.Layer):
         return (*input_shape[:-1], self.units)
 
     def get_config(self):
-        return {**super().get_config(), "units": self.units, "normalization": self.normalization,
-                "activation": keras.activations.serialize(self.activation),
-                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}
+        return {**super().get_config(), **config_of(self, "units", "normalization", "activation", "kernel_initializer")}

@@ -3,10 +3,12 @@
 import keras
 from keras import ops
 
+from keras_skelmae.layers.config import config_of
+
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
 class PositionEmbedding(keras.layers.Layer):
-    """Add one learnable vector a position of ``axis``: the temporal position embedding with ``axis=-3``.
+    """Add one learnable vector per position of ``axis``: the temporal position embedding with ``axis=-3``.
 
     Args:
         axis: int, -3 (frames) or -2 (joints) of ``(B, M, T, V, C)``.
@@ -14,7 +16,6 @@ class PositionEmbedding(keras.layers.Layer):
 
     Call arguments:
         inputs: ``(B, M, T, V, C)``.
-        joints: None, or with axis -2 the int ``(V',)`` that ``inputs`` holds.
 
     Input shape:
         ``(B, M, T, V, C)``, the chosen axis of static size.
@@ -49,13 +50,11 @@ class PositionEmbedding(keras.layers.Layer):
         self.embedding = self.add_weight(shape=shape, initializer=self.initializer, name="embedding")
         self.built = True
 
-    def call(self, inputs, joints=None):
-        embedding = self.embedding if joints is None else ops.take(self.embedding, joints, axis=-2)
-        return inputs + ops.cast(embedding, inputs.dtype)  # (B, M, T, V, C)
+    def call(self, inputs):
+        return inputs + ops.cast(self.embedding, inputs.dtype)  # (B, M, T, V, C)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
 
     def get_config(self):
-        return {**super().get_config(), "axis": self.axis,
-                "initializer": keras.initializers.serialize(self.initializer)}
+        return {**super().get_config(), **config_of(self, "axis", "initializer")}

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_skelmae.layers.config import config_of
+
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
 class ResampleFrames(keras.layers.Layer):
@@ -43,4 +45,4 @@ class ResampleFrames(keras.layers.Layer):
         return (*input_shape[:2], self.num_frames, *input_shape[3:])
 
     def get_config(self):
-        return {**super().get_config(), "num_frames": self.num_frames}
+        return {**super().get_config(), **config_of(self, "num_frames")}

@@ -1,46 +1,11 @@
-"""Coordinates in the recording's units to centred, scaled ones; and which joints are there at all."""
+"""Coordinates in the recording's units to centred, scaled ones."""
 
 import keras
 from keras import ops
 
+from keras_skelmae.layers.config import config_of
+
 MODES = ("clip", "image", "none")
-
-
-@keras.saving.register_keras_serializable(package="keras_skelmae")
-class JointPresence(keras.layers.Layer):
-    """True where a joint was observed, that is where any of its coordinates is not exactly zero.
-
-    Args:
-        num_coordinates: int, how many leading channels are coordinates (2 or 3).
-
-    Input shape:
-        ``(B, M, T, V, C)``.
-
-    Output shape:
-        ``(B, M, T, V)``, bool.
-
-    Example:
-        >>> import numpy as np
-        >>> layer = JointPresence(2)
-        >>> keras.ops.convert_to_numpy(layer(np.array([[[[[0.0, 0.0], [3.0, 0.0]]]]]))).tolist()
-        [[[[False, True]]]]
-
-    Reference:
-        Absent people and undetected joints are zeros in PYSKL's annotation files.
-    """
-
-    def __init__(self, num_coordinates, **kwargs):
-        super().__init__(autocast=False, **kwargs)  # pixels and millimetres need more than float16
-        self.num_coordinates = num_coordinates
-
-    def call(self, inputs):
-        return ops.any(ops.not_equal(inputs[..., :self.num_coordinates], 0), axis=-1)  # (B, M, T, V)
-
-    def compute_output_spec(self, inputs):
-        return keras.KerasTensor(inputs.shape[:-1], dtype="bool")
-
-    def get_config(self):
-        return {**super().get_config(), "num_coordinates": self.num_coordinates}
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -75,7 +40,7 @@ class SkeletonNormalization(keras.layers.Layer):
     """
 
     def __init__(self, num_coordinates, mode="clip", image_size=(1080, 1920), **kwargs):
-        super().__init__(autocast=False, **kwargs)  # as above
+        super().__init__(autocast=False, **kwargs)  # pixels and millimetres need more than float16
         if num_coordinates not in (2, 3):
             raise ValueError(f"num_coordinates: expected 2 or 3, found {num_coordinates}")
         if mode not in MODES:
@@ -89,7 +54,7 @@ class SkeletonNormalization(keras.layers.Layer):
     def call(self, inputs):
         if self.mode == "none":
             return ops.cast(inputs, self.compute_dtype)
-        xyz = ops.cast(inputs[..., :self.num_coordinates], "float32")  # sums of squares need the range
+        xyz = ops.cast(inputs[..., : self.num_coordinates], "float32")  # sums of squares need the range
         present = ops.any(ops.not_equal(xyz, 0), axis=-1, keepdims=True)  # (B, M, T, V, 1)
         weight = ops.cast(present, "float32")
         if self.mode == "image":
@@ -105,11 +70,10 @@ class SkeletonNormalization(keras.layers.Layer):
         xyz = ops.cast(xyz * weight, self.compute_dtype)
         if inputs.shape[-1] == self.num_coordinates:
             return xyz
-        return ops.concatenate([xyz, ops.cast(inputs[..., self.num_coordinates:], self.compute_dtype)], axis=-1)
+        return ops.concatenate([xyz, ops.cast(inputs[..., self.num_coordinates :], self.compute_dtype)], axis=-1)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
 
     def get_config(self):
-        return {**super().get_config(), "num_coordinates": self.num_coordinates, "mode": self.mode,
-                "image_size": self.image_size}
+        return {**super().get_config(), **config_of(self, "num_coordinates", "mode", "image_size")}

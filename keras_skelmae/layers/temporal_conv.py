@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from keras_skelmae.layers.frames import pooled_frames, shifted
+from keras_skelmae.fast.ops.frames import pooled_frames, shifted
+from keras_skelmae.layers.config import config_of
 from keras_skelmae.layers.pointwise_update import PointwiseUpdate
 
 
@@ -39,8 +40,16 @@ class TemporalConv(keras.layers.Layer):
         Kim and Reiter, "Interpretable 3D Human Action Analysis with Temporal Convolutional Networks", CVPRW 2017.
     """
 
-    def __init__(self, units, kernel_size=3, strides=1, normalization="batch", activation="relu",
-                 kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(
+        self,
+        units,
+        kernel_size=3,
+        strides=1,
+        normalization="batch",
+        activation="relu",
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size: expected odd, found {kernel_size}")
@@ -53,8 +62,14 @@ class TemporalConv(keras.layers.Layer):
 
     def build(self, input_shape):
         # The taps side by side on the channel axis make the convolution one matrix product
-        self.update = PointwiseUpdate(self.units, self.normalization, self.activation,
-                                      self.kernel_initializer.clone(), name="update", dtype=self.dtype_policy)
+        self.update = PointwiseUpdate(
+            self.units,
+            self.normalization,
+            self.activation,
+            self.kernel_initializer.clone(),
+            name="update",
+            dtype=self.dtype_policy,
+        )
         self.update.build((*input_shape[:-1], self.kernel_size * input_shape[-1]))
         self.built = True
 
@@ -73,7 +88,7 @@ class TemporalConv(keras.layers.Layer):
         return (*input_shape[:2], frames, input_shape[3], self.units)
 
     def get_config(self):
-        return {**super().get_config(), "units": self.units, "kernel_size": self.kernel_size,
-                "strides": self.strides, "normalization": self.normalization,
-                "activation": keras.activations.serialize(self.activation),
-                "kernel_initializer": keras.initializers.serialize(self.kernel_initializer)}
+        return {
+            **super().get_config(),
+            **config_of(self, "units", "kernel_size", "strides", "normalization", "activation", "kernel_initializer"),
+        }

@@ -1,22 +1,22 @@
 """Functional models; importing this module registers them for ``keras.saving``."""
 
-from keras_skelmae.models.contrastive_encoder import ContrastiveEncoder
-from keras_skelmae.models.fused_classifier import FusedClassifier
+from keras_skelmae.models.contrastive_model import ContrastiveModel
+from keras_skelmae.models.ensemble import Ensemble
+from keras_skelmae.models.model_files import load_model, model_file
 from keras_skelmae.models.skeleton_encoder import SkeletonEncoder
 from keras_skelmae.models.skeleton_mae import SkeletonMAE
-from keras_skelmae.models.strl import STRLClassifier
-from keras_skelmae.models.strl_autoencoder import STRLAutoencoder
-from keras_skelmae.models.strl_siamese import STRLSiamese
-from keras_skelmae.models.transfer import feature_model, transfer_weights
+from keras_skelmae.models.skeleton_preprocessor import SkeletonPreprocessor
+from keras_skelmae.models.strl_backbone import STRLBackbone
+from keras_skelmae.models.strl_classifier import STRLClassifier
 
 __all__ = [
-    "ContrastiveEncoder",
-    "FusedClassifier",
-    "STRLAutoencoder",
+    "ContrastiveModel",
+    "Ensemble",
+    "STRLBackbone",
     "STRLClassifier",
-    "STRLSiamese",
     "SkeletonEncoder",
     "SkeletonMAE",
-    "feature_model",
-    "transfer_weights",
+    "SkeletonPreprocessor",
+    "load_model",
+    "model_file",
 ]

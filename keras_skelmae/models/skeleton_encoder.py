@@ -1,58 +1,107 @@
-"""The pre-trained half of SkeletonMAE."""
+"""The per-frame graph encoder with its embedding: what SkeletonMAE pre-trains."""
 
 import keras
 from keras import ops
 
-from keras_skelmae.layers import GraphEncoder, PositionEmbedding
-from keras_skelmae.models.joint_embedding import JointEmbedding, as_layout
-from keras_skelmae.models.settings import keep_settings
+from keras_skelmae.layers import GraphEncoder, JointEmbedding, JointPresence, PositionEmbedding, SkeletonNormalization
+from keras_skelmae.models.preset import Preset, arguments
+from keras_skelmae.models.skeleton_preprocessor import SkeletonPreprocessor
 
-ENCODER_KEYS = ("layout", "num_coordinates", "use_score", "num_frames", "num_people", "units", "encoder_layers",
-                "normalize", "image_size", "streams", "normalization", "backbone", "joint_positions")
+
+def as_preprocessor(data, values=None):
+    """A SkeletonPreprocessor from itself, a store, or a layout (with the defaults of all else)."""
+    if isinstance(data, SkeletonPreprocessor):
+        return data
+    if hasattr(data, "channels"):
+        return SkeletonPreprocessor.for_data(data, **arguments(SkeletonPreprocessor.for_data, values or {}))
+    return SkeletonPreprocessor(data)
+
+
+class InputLayers:
+    """The layers between raw keypoints and the first graph convolution, made from an encoder's settings.
+
+    ``presence``: which joints were observed. ``place``: centred, scaled coordinates. ``embedding``: joint features.
+    ``positions``: a learnable vector per joint, or None.
+    """
+
+    def __init__(self, preprocessor, units, streams, joint_positions):
+        dims = preprocessor.num_coordinates
+        self.presence = JointPresence(dims, name="presence")
+        self.place = SkeletonNormalization(dims, preprocessor.normalize, preprocessor.image_size, name="place")
+        self.embedding = JointEmbedding(units, streams, dims, preprocessor.layout.bones, name="joint_embedding")
+        self.positions = PositionEmbedding(axis=-2, name="joint_positions") if joint_positions else None
+
+    def positioned(self, x):
+        """``x`` with the joints' positions, where there are such."""
+        return x if self.positions is None else self.positions(x)
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
-class SkeletonEncoder(keras.Model):
-    """The pre-trained half of SkeletonMAE: raw keypoints -> joint features; arguments as in SkeletonMAE.
+class SkeletonEncoder(Preset, keras.Model):
+    """Raw keypoints to joint features, every frame by itself: embedding, then graph convolutions.
+
+    It takes any number of people and frames, so that one encoder serves the autoencoder, which sees one person's frame
+    at a time, and the classifier.
+
+    Args:
+        preprocessor: SkeletonPreprocessor: what the data are. Or a layout, with that class's defaults.
+        units: int, D.
+        encoder_layers: int, L_D.
+        graph_conv: "gin" (the paper's), "gcn" or "gat".
+        normalization: "batch", "layer" or "none", after every graph convolution.
+        streams: input streams, see SkeletonStreams.
+        joint_positions: bool, a learnable vector per joint.
 
     Input shape:
-        ``(B, M, T, V, C)`` in pixels or metres.
+        ``(B, M, T, V, C)`` in the units of the recording, any M and T.
 
     Output shape:
-        ``(B, M, T, V, units)``.
+        dict of ``features`` ``(B, M, T, V, units)`` and ``presence`` bool ``(B, M, T)``, True = the person is there.
+
+    Reference:
+        Yan et al., "SkeletonMAE: Graph-based Masked Autoencoder for Skeleton Sequence Pre-training", ICCV 2023.
     """
 
-    def __init__(self, layout, num_coordinates=2, use_score=False, num_frames=64, num_people=2, units=64,
-                 encoder_layers=3, normalize="clip", image_size=(1080, 1920), streams=("joint",),
-                 normalization="batch", backbone="gin", joint_positions=False, weights_from=None,
-                 name="skeleton_encoder", **kwargs):
-        layout = as_layout(layout)
+    def __init__(
+        self,
+        preprocessor,
+        units=64,
+        encoder_layers=3,
+        graph_conv="gin",
+        normalization="batch",
+        streams=("joint",),
+        joint_positions=False,
+        name="skeleton_encoder",
+        **kwargs,
+    ):
+        preprocessor = as_preprocessor(preprocessor)
+        joints, channels = preprocessor.clip_shape[2:]
+
+        # === Layers ===
+        inputs = InputLayers(preprocessor, units, streams, joint_positions)
+        graph = GraphEncoder(
+            units, preprocessor.layout.edges, encoder_layers, normalization, graph_conv, name="graph_encoder"
+        )
 
         # === Functional graph ===
-        inputs = keras.Input((num_people, num_frames, layout.num_joints, num_coordinates + bool(use_score)),
-                             name="keypoints")
-        embedding = JointEmbedding(inputs, layout, units=units, num_coordinates=num_coordinates,
-                                   normalize=normalize, image_size=image_size, streams=streams)
-        x, presence = embedding(), embedding.presence
-        if joint_positions:
-            x = PositionEmbedding(axis=-2, name="joint_positions")(x)
-        here = ops.any(presence, axis=-1) if num_people > 1 else None
-        x = GraphEncoder(units, layout.edges, encoder_layers, normalization, backbone, name="encoder")(x, presence=here)
-        super().__init__(inputs=inputs, outputs=x, name=name, **kwargs)
-        if weights_from is not None:
-            for layer in self.layers:
-                layer.set_weights(weights_from.get_layer(layer.name).get_weights() if layer.weights else [])
+        keypoints = keras.Input((None, None, joints, channels), name="keypoints")
+        valid = inputs.presence(keypoints)  # (B, M, T, V)
+        presence = ops.any(valid, axis=-1)  # (B, M, T)
+        x = inputs.embedding(inputs.place(keypoints), valid)  # (B, M, T, V, D)
+        x = graph(inputs.positioned(x), presence=presence)  # (B, M, T, V, D)
+        super().__init__(inputs=keypoints, outputs={"features": x, "presence": presence}, name=name, **kwargs)
 
         # === Config ===
-        keep_settings(self, layout=layout, num_coordinates=num_coordinates, use_score=use_score, num_frames=num_frames,
-                      num_people=num_people, units=units, encoder_layers=encoder_layers, normalize=normalize,
-                      image_size=image_size, streams=streams, normalization=normalization, backbone=backbone,
-                      joint_positions=joint_positions)
-
-    def get_config(self):
-        return {"name": self.name, "layout": self.layout.to_dict(),
-                **{key: getattr(self, key) for key in ENCODER_KEYS[1:]}}
+        self.input_layers, self.graph = inputs, graph
+        self.preprocessor = preprocessor
+        self.units = units
+        self.encoder_layers = encoder_layers
+        self.graph_conv = graph_conv
+        self.normalization = normalization
+        self.streams = [str(stream) for stream in streams]
+        self.joint_positions = joint_positions
 
     @classmethod
-    def from_config(cls, config):
-        return cls(**config)
+    def from_settings(cls, values, data):
+        """An encoder with these settings (dict) for a store or a preprocessor."""
+        return cls(as_preprocessor(data, values), **arguments(cls, values))

@@ -4,21 +4,18 @@ What can be pointed at carries its text in `data-tip`; report.js shows it for th
 Colours are classes, so that report.css gives them for light and for dark.
 """
 
-import html
 import math
 
-SHAPES = ("circle", "square", "triangle", "diamond")
+from keras_skelmae.report.markup import element, escape, number, percent, shortened
+
 COLOURS = 8
-
-
-def escape(text):
-    """Text for HTML, also within quotes."""
-    return html.escape(str(text), quote=True)
-
-
-def number(value, digits=4):
-    """A number in few characters."""
-    return "–" if value is None else f"{value:.{digits}g}"
+SHAPES = (  # corners; a circle has none
+    (),
+    ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),
+    ((0, -1.3), (1.2, 0.9), (-1.2, 0.9)),
+    ((0, -1.4), (1.2, 0), (0, 1.4), (-1.2, 0)),
+)
+MOST_NAMED = 40  # classes whose names are written beside a confusion matrix
 
 
 def ticks(low, high, count=4):
@@ -32,10 +29,40 @@ def ticks(low, high, count=4):
     return [index * step for index in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def svg(width, height, label, content, kind="chart"):
+def svg(width, height, label, content, kind="chart", **attributes):
     """An <svg> that scales with the page and takes the keyboard's focus."""
-    return (f'<svg class="{kind}" viewBox="0 0 {width} {height}" role="img" tabindex="0" '
-            f'aria-label="{escape(label)}">{content}</svg>')  # fmt: skip
+    attributes |= {"class_": kind, "viewBox": f"0 0 {width} {height}", "role": "img", "tabindex": 0}
+    return element("svg", *content, aria_label=label, **attributes)
+
+
+def words(text, x, y, anchor=None, **attributes):
+    """Text in a chart."""
+    return element("text", escape(text), x=x, y=y, text_anchor=anchor, **attributes)
+
+
+def _known(values):
+    """(epoch, value) of those that can be drawn."""
+    return [(epoch, v) for epoch, v in enumerate(values, 1) if v is not None and math.isfinite(v)]
+
+
+class _Plane:
+    """Where epochs and values lie in a chart of curves."""
+
+    width, height, left, right, top, bottom = 360, 216, 44, 352, 10, 180
+
+    def __init__(self, series):
+        known = [value for *_, values in series for _, value in _known(values)]
+        low, high = (min(known), max(known)) if known else (0.0, 1.0)
+        pad = (high - low) * 0.05 or 0.5
+        self.low, self.high = low - pad, high + pad
+        self.epochs = max((len(values) for *_, values in series), default=1)
+
+    def x(self, epoch):
+        share = (epoch - 1) / (self.epochs - 1) if self.epochs > 1 else 0.5
+        return self.left + (self.right - self.left) * share
+
+    def y(self, value):
+        return self.bottom - (self.bottom - self.top) * (value - self.low) / (self.high - self.low)
 
 
 def line_chart(label, series, unit=""):
@@ -46,157 +73,149 @@ def line_chart(label, series, unit=""):
         series: [(name, colour number, dashed, values)]; a value of None is left out.
         unit: "%" shows shares as per cent.
     """
-    width, height, left, right, top, bottom = 360, 216, 44, 8, 10, 36
-    known = [v for _, _, _, values in series for v in values if v is not None and math.isfinite(v)]
-    epochs = max((len(values) for *_, values in series), default=1)
-    low, high = (min(known), max(known)) if known else (0.0, 1.0)
-    if high == low:
-        low, high = low - 0.5, high + 0.5
-    pad = (high - low) * 0.05
-    low, high = low - pad, high + pad
-
-    def x(epoch):
-        return left + (width - left - right) * ((epoch - 1) / (epochs - 1) if epochs > 1 else 0.5)
-
-    def y(value):
-        return top + (height - top - bottom) * (1 - (value - low) / (high - low))
-
-    def told(value):
-        return f"{100 * value:.1f} %" if unit == "%" else number(value)
-
-    parts = []
-    marks = ticks(low, high)
-    digits = max(0, -math.floor(math.log10(marks[1] - marks[0]) + 1e-9)) if len(marks) > 1 else 2
-    for tick in marks:
-        text = f"{100 * tick:.0f}" if unit == "%" else f"{tick + 0.0:.{digits}f}"
-        parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
-                     f'<text x="{left - 5}" y="{y(tick) + 3.5:.1f}" text-anchor="end">{text}</text>')  # fmt: skip
-    marks = sorted({max(1, round(tick)) for tick in ticks(1, epochs, 5)} | {1})
-    for mark in marks:
-        parts.append(f'<text x="{x(mark):.1f}" y="{height - 21}" text-anchor="middle">{mark}</text>')
-    parts.append(f'<text class="axis" x="{(left + width - right) / 2:.1f}" y="{height - 4}" '
-                 'text-anchor="middle">epoch</text>')  # fmt: skip
+    plane = _Plane(series)
+    parts = _scales(plane, unit)
     for _, colour, dashed, values in series:
-        points = [(x(i + 1), y(v)) for i, v in enumerate(values) if v is not None and math.isfinite(v)]
-        style = f's{colour % COLOURS}{" dashed" if dashed else ""}'
-        path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
-        parts.append(f'<polyline class="line {style}" points="{path}"/>')
-        if len(points) <= 12:
-            parts += [f'<circle class="dot {style}" cx="{a:.1f}" cy="{b:.1f}" r="2.4"/>' for a, b in points]
-    half = (width - left - right) / max(1, epochs - 1) / 2
-    for epoch in range(1, epochs + 1):
-        rows = [f"{name}: {told(values[epoch - 1])}" for name, _, _, values in series
-                if epoch <= len(values) and values[epoch - 1] is not None]  # fmt: skip
-        a, b = max(left, x(epoch) - half), min(width - right, x(epoch) + half)
-        tip = escape("\n".join([f"epoch {epoch}", *rows]))
-        parts.append(f'<rect class="band" x="{a:.1f}" y="{top}" width="{max(b - a, 1):.1f}" '
-                     f'height="{height - top - bottom}" data-tip="{tip}"/>')  # fmt: skip
-    return svg(width, height, label, "".join(parts))
+        parts += _curve(plane, _line_style(colour, dashed), values)
+    return svg(plane.width, plane.height, label, parts + _bands(plane, series, percent if unit == "%" else number))
 
 
-def legend(entries):
-    """A legend of lines: [(name, colour number, dashed)]."""
-    items = "".join(f'<li><span class="swatch s{colour % COLOURS}{" dashed" if dashed else ""}"></span>'
-                    f"{escape(name)}</li>" for name, colour, dashed in entries)  # fmt: skip
-    return f'<ul class="legend">{items}</ul>'
+def _scales(plane, unit):
+    """Lines across at round values, and the numbers of epochs."""
+    parts, marks = [], ticks(plane.low, plane.high)
+    digits = max(0, -math.floor(math.log10(marks[1] - marks[0]) + 1e-9)) if len(marks) > 1 else 2
+    for mark in marks:
+        y, text = plane.y(mark), f"{100 * mark:.0f}" if unit == "%" else f"{mark + 0.0:.{digits}f}"
+        parts.append(element("line", class_="grid", x1=plane.left, x2=plane.right, y1=y, y2=y))
+        parts.append(words(text, plane.left - 5, y + 3.5, "end"))
+    for epoch in sorted({max(1, round(mark)) for mark in ticks(1, plane.epochs, 5)} | {1}):
+        parts.append(words(epoch, plane.x(epoch), plane.height - 21, "middle"))
+    parts.append(words("epoch", (plane.left + plane.right) / 2, plane.height - 4, "middle", class_="axis"))
+    return parts
+
+
+def _line_style(colour, dashed):
+    return f"s{colour % COLOURS}{' dashed' if dashed else ''}"
+
+
+def _curve(plane, style, values):
+    points = [(plane.x(epoch), plane.y(value)) for epoch, value in _known(values)]
+    dots = points if len(points) <= 12 else ()
+    line = element("polyline", class_=f"line {style}", points=_path(points))
+    return [line, *(element("circle", class_=f"dot {style}", cx=x, cy=y, r=2.4) for x, y in dots)]
+
+
+def _path(points):
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def _bands(plane, series, told):
+    """What each epoch says where it is pointed at."""
+    parts, half = [], (plane.right - plane.left) / max(1, plane.epochs - 1) / 2
+    for epoch in range(1, plane.epochs + 1):
+        now = ((name, values[epoch - 1]) for name, _, _, values in series if epoch <= len(values))
+        tip = [f"epoch {epoch}", *(f"{name}: {told(value)}" for name, value in now if value is not None)]
+        left, right = max(plane.left, plane.x(epoch) - half), min(plane.right, plane.x(epoch) + half)
+        size = {"x": left, "y": plane.top, "width": max(right - left, 1), "height": plane.bottom - plane.top}
+        parts.append(element("rect", class_="band", data_tip="\n".join(tip), **size))
+    return parts
+
+
+def legend(series):
+    """The lines of a `line_chart`."""
+    marks = (element("span", class_=f"swatch {_line_style(colour, dashed)}") for _, colour, dashed, _ in series)
+    return _legend(marks, [name for name, *_ in series])
+
+
+def _legend(marks, texts):
+    lines = (element("li", mark, escape(text)) for mark, text in zip(marks, texts, strict=True))
+    return element("ul", *lines, class_="legend")
 
 
 def bar_chart(label, rows):
-    """Bars of shares: [(name, share in 0..1, tip)]."""
-    bar, width, left, right = 17, 360, 128, 40
+    """Bars of shares: [(share in 0..1, name, tip)]."""
+    bar, width, left, full = 17, 360, 128, 192
     parts = []
-    for index, (name, share, tip) in enumerate(rows):
-        top, length = index * bar, (width - left - right) * share
-        short = name if len(name) <= 20 else name[:19] + "…"
-        parts.append(f'<g data-tip="{escape(tip)}"><rect class="hit" x="0" y="{top}" width="{width}" height="{bar}"/>'
-                     f'<text x="{left - 6}" y="{top + 12}" text-anchor="end">{escape(short)}</text>'
-                     f'<rect class="track" x="{left}" y="{top + 4}" width="{width - left - right}" height="9" rx="2"/>'
-                     f'<rect class="bar" x="{left}" y="{top + 4}" width="{length:.1f}" height="9" rx="2"/>'
-                     f'<text x="{width - right + 5}" y="{top + 12}">{100 * share:.0f} %</text></g>')  # fmt: skip
-    return svg(width, bar * len(rows) + 2, label, "".join(parts))
+    for index, (share, name, tip) in enumerate(rows):
+        top = index * bar
+        place = {"x": left, "y": top + 4, "height": 9, "rx": 2}
+        content = (
+            element("rect", class_="hit", x=0, y=top, width=width, height=bar),
+            words(shortened(name, 20), left - 6, top + 12, "end"),
+            element("rect", class_="track", width=full, **place),
+            element("rect", class_="bar", width=full * share, **place),
+            words(f"{100 * share:.0f} %", left + full + 5, top + 12),
+        )
+        parts.append(element("g", *content, data_tip=tip))
+    return svg(width, bar * len(rows) + 2, label, parts)
 
 
 def confusion_chart(label, classes, matrix):
     """A confusion matrix, rows true and columns predicted, each cell as dark as its share of the row."""
-    count = len(classes)
-    named = count <= 40
+    count, named = len(classes), len(classes) <= MOST_NAMED
     cell = 22 if count <= 12 else 17 if count <= 30 else 12 if count <= 70 else 8
-    longest = min(18, max(map(len, classes), default=1)) if named else 3
-    left = 12 + int(longest * 6.2)
+    left = 12 + int((min(18, max(map(len, classes), default=1)) if named else 3) * 6.2)
     top = int(left * 0.74) + 14 if named else 16
-    size = left + cell * count + 4
-    extra = int(left * 0.72) if named else 4  # the last slanted name leans over the edge
-    parts = [f'<text class="axis" x="{left + cell * count / 2:.0f}" y="10" text-anchor="middle">predicted</text>',
-             f'<text class="axis" x="4" y="{top - 6}">true</text>']  # fmt: skip
+    side, extra = cell * count, int(left * 0.72) if named else 4  # the last slanted name leans over the edge
+    parts = [words("predicted", left + side / 2, 10, "middle", class_="axis"), words("true", 4, top - 6, class_="axis")]
     for index, name in enumerate(classes):
-        short = (name if len(name) <= 18 else name[:17] + "…") if named else ""
-        middle = index * cell + cell / 2
-        if named:
-            parts.append(f'<text x="{left - 5}" y="{top + middle + 3.5:.1f}" text-anchor="end">{escape(short)}</text>'
-                         f'<text transform="translate({left + middle + 2:.1f} {top - 5}) rotate(-45)">'
-                         f"{escape(short)}</text>")  # fmt: skip
-        elif index % 10 == 0:
-            parts += [f'<text x="{left - 5}" y="{top + middle + 3.5:.1f}" text-anchor="end">{index}</text>',
-                      f'<text x="{left + middle:.1f}" y="{top - 3}" text-anchor="middle">{index}</text>']  # fmt: skip
+        middle = (index + 0.5) * cell
+        if named or index % 10 == 0:
+            text = shortened(name, 18) if named else index
+            parts.append(words(text, left - 5, top + middle + 3.5, "end"))
+            slanted = {"transform": f"rotate(-45 {left + middle + 2:.1f} {top - 5})"} if named else {}
+            parts.append(words(text, left + middle + 2 * named, top - 5, None if named else "middle", **slanted))
     for row, values in enumerate(matrix):
-        total = sum(values)
         for column, value in enumerate(values):
-            if not value and row != column:
-                continue
-            share = value / total if total else 0.0
-            kind = "right" if row == column else "wrong"
-            x, y = left + column * cell, top + row * cell
-            what = classes[row] if row == column else f"{classes[row]} taken for {classes[column]}"
-            tip = escape(f"{what}\n{value} of {total} ({100 * share:.0f} %)")
-            place = f'x="{x}" y="{y}" width="{cell}" height="{cell}"'
-            parts.append(f'<g data-tip="{tip}"><rect class="cell" {place}/><rect class="{kind}" {place} '
-                         f'fill-opacity="{0.08 + 0.92 * share if value else 0:.2f}"/>')  # fmt: skip
-            if value and cell >= 17:
-                tone = " on" if share > 0.5 else ""
-                parts.append(f'<text class="count{tone}" x="{x + cell / 2:.1f}" y="{y + cell / 2 + 3.2:.1f}" '
-                             f'text-anchor="middle">{value}</text>')  # fmt: skip
-            parts.append("</g>")
-    side = cell * count
-    parts.append(f'<rect class="frame" x="{left}" y="{top}" width="{side}" height="{side}"/>')
-    chart = svg(size + extra, top + side + 6, label, "".join(parts), "chart matrix")
-    wide = size + extra  # not smaller than this, so that counts stay readable; its card scrolls where it must
-    return chart.replace("<svg ", f'<svg style="min-width:{wide}px;max-width:{wide * 1.35:.0f}px" ', 1)
+            if value or row == column:
+                place = {"x": left + column * cell, "y": top + row * cell, "width": cell, "height": cell}
+                parts.append(_confusion_cell(classes[row], classes[column], value, sum(values), place))
+    parts.append(element("rect", class_="frame", x=left, y=top, width=side, height=side))
+    wide = (
+        left + side + 4 + extra
+    )  # not smaller than this, so that counts stay readable; its card scrolls where it must
+    style = f"min-width:{wide}px;max-width:{wide * 1.35:.0f}px"
+    return svg(wide, top + side + 6, label, parts, "chart matrix", style=style)
+
+
+def _confusion_cell(true, predicted, value, total, place):
+    share, right, cell = value / total if total else 0.0, true == predicted, place["width"]
+    colour = {"class_": "right" if right else "wrong", "fill_opacity": f"{0.08 + 0.92 * share if value else 0:.2f}"}
+    content = [element("rect", class_="cell", **place), element("rect", **colour, **place)]
+    if value and cell >= 17:
+        tone = "count on" if share > 0.5 else "count"
+        content.append(words(value, place["x"] + cell / 2, place["y"] + cell / 2 + 3.2, "middle", class_=tone))
+    what = true if right else f"{true} taken for {predicted}"
+    return element("g", *content, data_tip=f"{what}\n{value} of {total} ({100 * share:.0f} %)")
 
 
 def scatter_chart(label, points, tips, classes):
     """Points in the plane, coloured and shaped by class number (-1: none)."""
     width, height, pad = 360, 300, 14
-    xs, ys = [p[0] for p in points], [p[1] for p in points]
-    low_x, low_y = min(xs), min(ys)
-    scale = min((width - 2 * pad) / max(max(xs) - low_x, 1e-9), (height - 2 * pad) / max(max(ys) - low_y, 1e-9))
-    shift_x = (width - scale * (max(xs) - low_x)) / 2
-    shift_y = (height - scale * (max(ys) - low_y)) / 2
+    xs, ys = zip(*points, strict=True)
+    wide, high = max(xs) - min(xs), max(ys) - min(ys)
+    scale = min((width - 2 * pad) / max(wide, 1e-9), (height - 2 * pad) / max(high, 1e-9))
+    left, bottom = (width - scale * wide) / 2, (height + scale * high) / 2
     radius = 3.4 if len(points) <= 300 else 2.6
-    parts = [f'<rect class="frame" x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="4"/>']
+    parts = [element("rect", class_="frame", x=0.5, y=0.5, width=width - 1, height=height - 1, rx=4)]
     for (x, y), tip, kind in zip(points, tips, classes, strict=True):
-        a, b = shift_x + scale * (x - low_x), height - shift_y - scale * (y - low_y)
-        parts.append(marker(kind, a, b, radius, f'data-tip="{escape(tip)}"'))
-    return svg(width, height, label, "".join(parts), "chart scatter")
+        place = left + scale * (x - min(xs)), bottom - scale * (y - min(ys))
+        parts.append(marker(kind, *place, radius, data_tip=tip))
+    return svg(width, height, label, parts, "chart scatter")
 
 
-def marker(kind, x, y, radius, attributes=""):
+def marker(kind, x, y, radius, **attributes):
     """The mark of a class: colours first, then shapes."""
-    if kind < 0:
-        return f'<circle class="mark none" cx="{x:.1f}" cy="{y:.1f}" r="{radius}" {attributes}/>'
-    style = f'class="mark s{kind % COLOURS}" {attributes}'
-    shape = SHAPES[kind // COLOURS % len(SHAPES)]
-    if shape == "circle":
-        return f'<circle {style} cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
-    if shape == "square":
-        side = radius * 1.8
-        return f'<rect {style} x="{x - side / 2:.1f}" y="{y - side / 2:.1f}" width="{side:.1f}" height="{side:.1f}"/>'
-    tips = ((0, -1.3), (1.2, 0.9), (-1.2, 0.9)) if shape == "triangle" else ((0, -1.4), (1.2, 0), (0, 1.4), (-1.2, 0))
-    path = " ".join(f"{x + a * radius:.1f},{y + b * radius:.1f}" for a, b in tips)
-    return f'<polygon {style} points="{path}"/>'
+    style = f"mark s{kind % COLOURS}" if kind >= 0 else "mark none"
+    corners = SHAPES[kind // COLOURS % len(SHAPES)] if kind >= 0 else ()
+    if not corners:
+        return element("circle", class_=style, cx=float(x), cy=float(y), r=radius, **attributes)
+    path = _path((x + a * radius, y + b * radius) for a, b in corners)
+    return element("polygon", class_=style, points=path, **attributes)
 
 
 def class_legend(classes, present):
     """The marks of the classes that occur."""
-    items = "".join(f'<li><svg class="key" viewBox="0 0 12 12" aria-hidden="true">{marker(k, 6, 6, 4)}</svg>'
-                    f"{escape(classes[k] if k >= 0 else 'no label')}</li>" for k in sorted(present))  # fmt: skip
-    return f'<ul class="legend">{items}</ul>'
+    kinds, frame = sorted(present), {"class_": "key", "viewBox": "0 0 12 12", "aria_hidden": "true"}
+    marks = (element("svg", marker(kind, 6, 6, 4), **frame) for kind in kinds)
+    return _legend(marks, [classes[kind] if kind >= 0 else "no label" for kind in kinds])

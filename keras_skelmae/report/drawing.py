@@ -6,18 +6,19 @@ import numpy as np
 
 from keras_skelmae.report.views import observed, project
 
-COLOURS = {"head": "#9566c9", "torso": "#7d8590", "left_arm": "#1f77d0", "right_arm": "#d9480f", "left_leg": "#0f9488",
-           "right_leg": "#d6336c"}  # fmt: skip
+COLOURS = {"head": "#9566c9", "torso": "#7d8590", "left_arm": "#1f77d0", "right_arm": "#d9480f"}
+COLOURS |= {"left_leg": "#0f9488", "right_leg": "#d6336c"}
 OTHER_COLOURS = ("#1f77d0", "#d9480f", "#0f9488", "#9566c9", "#d6336c", "#7d8590", "#5c940d", "#b7791f")
 FAINTEST = 0.2
 PERSON_STYLES = ("solid", (0, (2.2, 1.2)), (0, (0.8, 1.0)))  # the second person is dashed, others dotted
+LEGEND_ENTRY = 0.95  # inches
 
 Pose = namedtuple("Pose", "points present confidence")
 Pose.__doc__ = "Points (M, T, V, 2) on paper, present (M, T, V) bool, confidence (M, T, V) in 0..1."
 
 
 def part_colours(layout):
-    """A colour a joint, that of its body part: list of V. Known parts have theirs, others take turns."""
+    """A colour per joint, that of its body part: list of V. Known parts have theirs, others take turns."""
     colours = [""] * layout.num_joints
     for number, (part, members) in enumerate(layout.parts.items()):
         for joint in members:
@@ -69,14 +70,15 @@ def draw_frame(axes, pose, frame, layout, names=False, size=1.0, bone=min):
         points, present = pose.points[person, frame], pose.present[person, frame]
         faint = np.clip(pose.confidence[person, frame], FAINTEST, 1)
         style = PERSON_STYLES[min(person, len(PERSON_STYLES) - 1)]
+        line = {"linewidth": 1.9 * size, "linestyle": style, "solid_capstyle": "round", "zorder": 2}
         for child, parent in layout.edges:
             if present[child] and present[parent]:
-                axes.plot(*points[[child, parent]].T, color=colours[child], alpha=bone(faint[child], faint[parent]),
-                          linewidth=1.9 * size, linestyle=style, solid_capstyle="round", zorder=2)  # fmt: skip
+                opacity = bone(faint[child], faint[parent])
+                axes.plot(*points[[child, parent]].T, color=colours[child], alpha=opacity, **line)
+        dot = {"marker": "o", "markersize": 2.6 * size, "markeredgewidth": 0.6 * size, "zorder": 3}
         for joint in np.flatnonzero(present):
-            face = colours[joint] if person == 0 else "#ffffff"
-            axes.plot(*points[joint], marker="o", markersize=2.6 * size, markerfacecolor=face, alpha=faint[joint],
-                      markeredgecolor=colours[joint], markeredgewidth=0.6 * size, zorder=3)  # fmt: skip
+            dot |= {"markerfacecolor": "#ffffff" if person else colours[joint], "markeredgecolor": colours[joint]}
+            axes.plot(*points[joint], alpha=faint[joint], **dot)
         if names:
             _write_names(axes, points, present, layout)
 
@@ -86,32 +88,26 @@ def _write_names(axes, points, present, layout):
     shown = np.flatnonzero(present)
     if not len(shown):
         return
-    low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
-    middle, line = points[shown, 0].mean(), (high[1] - low[1]) * 0.033
-    for side in (-1, 1):
-        members = [j for j in shown if (points[j, 0] > middle) == (side > 0)]
-        members.sort(key=lambda j: -points[j, 1])
-        last = np.inf
-        for joint in members:
-            level = min(points[joint, 1], last - line)
-            last = level
-            edge = points[shown, 0].max() if side > 0 else points[shown, 0].min()
-            spot = (edge + side * (high[0] - low[0]) * 0.05, level)
-            axes.annotate(layout.joints[joint].replace("_", " "), points[joint], spot, fontsize=6,
-                          ha="left" if side > 0 else "right", va="center", color="#4b5563", zorder=4,
-                          arrowprops={"arrowstyle": "-", "color": "#9ca3af", "linewidth": 0.4})  # fmt: skip
+    width, height = np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim())
+    style = {"fontsize": 6, "va": "center", "color": "#4b5563", "zorder": 4}
+    style["arrowprops"] = {"arrowstyle": "-", "color": "#9ca3af", "linewidth": 0.4}
+    right = points[:, 0] > points[shown, 0].mean()
+    for side, anchor, edge in ((False, "right", points[shown, 0].min()), (True, "left", points[shown, 0].max())):
+        level, place = np.inf, edge + (1 if side else -1) * width * 0.05
+        for joint in sorted(shown[right[shown] == side], key=lambda j: -points[j, 1]):
+            level = min(points[joint, 1], level - height * 0.033)
+            axes.annotate(layout.joints[joint].replace("_", " "), points[joint], (place, level), ha=anchor, **style)
 
 
 def part_legend(figure, layout, people=1, colour="#374151"):
-    """The parts' colours in one line at the foot of the figure, and how the second person is drawn."""
+    """The parts' colours in lines at the foot of the figure, and how the second person is drawn."""
     from matplotlib.lines import Line2D
 
     colours = part_colours(layout)
-    handles = [Line2D([], [], color=colours[members[0]], linewidth=2, label=part.replace("_", " "))
-               for part, members in layout.parts.items()]  # fmt: skip
+    entries = [(part.replace("_", " "), colours[members[0]], "solid") for part, members in layout.parts.items()]
     if people > 1:
-        handles.append(Line2D([], [], color="#7d8590", linewidth=2, linestyle=PERSON_STYLES[1], label="second person"))
-    width = figure.get_size_inches()[0]
-    figure.legend(handles=handles, loc="lower center", ncols=max(2, min(len(handles), int(width / 0.95))),
-                  frameon=False, fontsize=7, labelcolor=colour, handlelength=1.6, columnspacing=1.2)  # fmt: skip
-    return -(-len(handles) // max(2, min(len(handles), int(width / 0.95))))
+        entries.append(("second person", "#7d8590", PERSON_STYLES[1]))
+    handles = [Line2D([], [], color=c, linewidth=2, linestyle=s, label=text) for text, c, s in entries]
+    columns = max(2, min(len(handles), int(figure.get_size_inches()[0] / LEGEND_ENTRY)))
+    space = {"frameon": False, "handlelength": 1.6, "columnspacing": 1.2}
+    figure.legend(handles=handles, loc="lower center", ncols=columns, fontsize=7, labelcolor=colour, **space)

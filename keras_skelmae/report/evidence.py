@@ -1,33 +1,21 @@
 """What a report shows beyond a run's own files, measured once and kept in the run folder as JSON."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 
-from keras_skelmae.report.reconstruction import Reconstruction, reconstruct
-from keras_skelmae.training.config import resolve_config
-from keras_skelmae.training.evaluation import load_classifier, predict_store, scores
-from keras_skelmae.training.features import embed
-from keras_skelmae.training.finetune import hold_out
-from keras_skelmae.training.runs import load_model, write_text
+from keras_skelmae.evaluation import embed, load_classifier, measure
+from keras_skelmae.models import SkeletonMAE, load_model
+from keras_skelmae.report.reconstruction import Reconstruction, reconstruct, spread
+from keras_skelmae.training.finetune import training_splits
 from skelmae_datasets import DataError, SkeletonLayout
-from skelmae_datasets.sampling import uniform_grid_indices
+from skelmae_datasets.files import read_json, write_json
+from skelmae_datasets.runs.run_folder import EMBEDDING, EVALUATION, METRICS, RECONSTRUCTION, SETTINGS, read_metrics
+from skelmae_datasets.runs.settings import read_settings
+from skelmae_datasets.transforms.masking import part_mask
 
-EVALUATION, EMBEDDING, RECONSTRUCTION = "evaluation.json", "embedding.json", "reconstruction.json"
 MOST_EMBEDDED = 600
-MASKED_MODELS = ("SkeletonMAE", "STRLAutoencoder")
-
-
-def read_json(path):
-    """A JSON file of a run folder, None where there is none. Raises DataError where it is not JSON."""
-    path = Path(path)
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise DataError(path, "", "JSON", error) from None
+ARRAYS = ("keypoints", "positions", "frames")  # of a Reconstruction
 
 
 def default_parts(layout):
@@ -42,44 +30,32 @@ def training_split(run, store):
     Raises:
         DataError: the run does not say, or was trained on another store.
     """
-    metrics = read_json(Path(run) / "metrics.json") if Path(run).is_dir() else None
-    if not metrics or "split" not in metrics:
-        raise DataError(run, "metrics.json", "a pre-training run folder, or --fit-split NAME", "no training split")
+    metrics = read_json(Path(run) / METRICS, missing_ok=True) if Path(run).is_dir() else None
+    if not metrics or "train_split" not in metrics:
+        raise DataError(run, METRICS, "a pre-training run folder, or --fit-split NAME", "no training split")
     if metrics.get("fingerprint") != store.fingerprint:
         found = f"another ({str(metrics.get('fingerprint'))[:16]})"
         raise DataError(store.path, "fingerprint", f"the data {run} was trained on, or --fit-split NAME", found)
-    return metrics["split"]
-
-
-def held_out(run, store):
-    """(indices, name) of the validation sequences of a fine-tuning run, set aside ones drawn again."""
-    metrics = read_json(Path(run) / "metrics.json")
-    if metrics["val_split"] is not None:
-        return store.select(metrics["val_split"]), metrics["val_split"]
-    config = resolve_config("finetune", config_file=Path(run) / "config.toml")
-    train = store.select(metrics["train_split"])
-    return hold_out(store, train, config.validation_fraction, config.seed)[1], f"a part of {metrics['train_split']}"
+    return metrics["train_split"]
 
 
 def measure_finetuned(run, store):
     """Write evaluation.json and embedding.json of a fine-tuning run: its model on its validation sequences."""
     if _diverged(run):
         return
-    model = load_classifier(run)
-    indices, name = held_out(run, store)
-    probabilities = predict_store(model, store, indices)
-    result = scores(probabilities, store.labels[indices], store.classes)
-    result |= {"data": str(store.path), "fingerprint": store.fingerprint, "split": name, "num_clips": 1}
-    keep_evaluation(run, result, store.classes)
-    write_embedding(run, model, store, indices, name, dict(zip(indices.tolist(), probabilities.argmax(1), strict=True)))
+    metrics, settings = read_metrics(run), read_settings(Path(run) / SETTINGS, "finetune")
+    train, validation = metrics["train_split"], metrics["val_split"]
+    _, indices = training_splits(store, train, validation, settings)  # what was set aside is drawn again
+    split = validation or f"a part of {train}"
+    measure_evaluated(run, store, measure(load_classifier(run), store, indices, split))
 
 
-def measure_evaluated(run, store, split, result):
-    """Write evaluation.json with a result of `evaluate_model`, and embedding.json of the same split."""
-    keep_evaluation(run, result, store.classes)
-    model, indices = load_classifier(run), _fewer(store.select(split))
-    guesses = predict_store(model, store, indices).argmax(axis=1)
-    write_embedding(run, model, store, indices, split, dict(zip(indices.tolist(), guesses, strict=True)))
+def measure_evaluated(run, store, measured):
+    """Write evaluation.json and embedding.json from a Measured of a run's model on a split of a store."""
+    kept = {key: value for key, value in measured.result.items() if key != "model"}
+    write_json(Path(run) / EVALUATION, {**kept, "classes": list(store.classes)}, indent=None)
+    guesses = measured.probabilities.argmax(axis=1)
+    write_embedding(run, measured.model, store, measured.indices, measured.result["split"], guesses)
 
 
 def measure_pretrained(run, store):
@@ -89,19 +65,13 @@ def measure_pretrained(run, store):
     model, split = load_model(run), training_split(run, store)
     indices = store.select(split)
     write_embedding(run, model, store, indices, split)
-    if type(model).__name__ in MASKED_MODELS and len(indices) > 1 and len(store.layout.parts) > 1:
-        write_reconstruction(run, reconstruct(run, store, default_parts(store.layout), fit_split=split))
+    if isinstance(model, SkeletonMAE) and len(indices) > 1 and len(store.layout.parts) > 1:
+        write_reconstruction(run, reconstruct(model, store, default_parts(store.layout), fit_split=split))
 
 
 def _diverged(run):
-    """Whether a training ended in a loss that is not a number: there is nothing to look at then but its curve."""
-    return not np.isfinite(read_json(Path(run) / "metrics.json")["loss"])
-
-
-def keep_evaluation(run, result, classes):
-    """Write evaluation.json: the scores with the names of all classes."""
-    kept = {key: value for key, value in result.items() if key != "model"}
-    _write(Path(run) / EVALUATION, {**kept, "classes": list(classes)})
+    """Whether a training ended in a loss that is not finite: there is nothing to look at then but its curve."""
+    return not np.isfinite(read_metrics(run)["loss"])
 
 
 def write_embedding(run, model, store, indices, split, guesses=None):
@@ -109,28 +79,36 @@ def write_embedding(run, model, store, indices, split, guesses=None):
 
     Args:
         run: run folder. model: one of ours. store: SkeletonStore. indices: its samples. split: their name.
-        guesses: dict index -> class number, None without a classifier.
+        guesses: their class numbers as found, None without a classifier.
     """
-    indices = _fewer(indices)
-    config = resolve_config("finetune", config_file=Path(run) / "config.toml")
+    chosen = spread(np.arange(len(indices)), MOST_EMBEDDED)
+    indices = indices[chosen]
+    seed = read_settings(Path(run) / SETTINGS, read_metrics(run)["stage"]).data.seed
     features = embed(model, store, indices)
     pca, explained = principal_components(features)
-    tsne = neighbour_map(features, config.seed)
-    content = {"split": split, "fingerprint": store.fingerprint, "width": features.shape[1], "seed": config.seed,
-               "classes": list(store.classes), "explained": [round(float(x), 4) for x in explained],
-               "ids": [store.ids[i] for i in indices], "labels": store.labels[indices].tolist(),
-               "predicted": None if guesses is None else [int(guesses[int(i)]) for i in indices],
-               "pca": np.round(pca, 4).tolist(), "tsne": tsne if tsne is None else tsne.round(3).tolist()}  # fmt: skip
-    _write(Path(run) / EMBEDDING, content)
+    tsne = neighbour_map(features, seed)
+    content = {
+        "split": split,
+        "fingerprint": store.fingerprint,
+        "width": features.shape[1],
+        "seed": seed,
+        "classes": list(store.classes),
+        "explained": explained.round(4).tolist(),
+        "ids": [store.ids[index] for index in indices],
+        "labels": store.labels[indices].tolist(),
+        "predicted": None if guesses is None else guesses[chosen].tolist(),
+        "pca": pca.round(4).tolist(),
+        "tsne": None if tsne is None else tsne.round(3).tolist(),
+    }
+    write_json(Path(run) / EMBEDDING, content, indent=None)
 
 
 def principal_components(features):
     """(N, 2) of the two principal components and their shares of the variance; the largest loading is positive."""
     centred = features.astype(np.float64) - features.mean(axis=0)
-    centred = np.pad(centred, [(0, max(0, 2 - len(centred))), (0, max(0, 2 - centred.shape[1]))])
+    centred = np.pad(centred, [(0, max(0, 2 - side)) for side in centred.shape])
     left, values, right = np.linalg.svd(centred, full_matrices=False)
-    sign = np.sign(right[np.arange(2), np.abs(right[:2]).argmax(axis=1)])
-    sign[sign == 0] = 1
+    sign = np.where(right[np.arange(2), np.abs(right[:2]).argmax(axis=1)] < 0, -1, 1)
     shares = values[:2] ** 2 / max(float((values**2).sum()), 1e-12)
     return (left[:, :2] * values[:2] * sign)[: len(features)], shares
 
@@ -152,37 +130,27 @@ def neighbour_map(features, seed):
 
 def write_reconstruction(run, found):
     """Write reconstruction.json: the whole of a Reconstruction, coordinates to five digits."""
-    content = found.to_dict() | {"layout": found.layout.to_dict(), "channels": list(found.channels),
-                                 "frames": found.frames.tolist(), "keypoints": _rounded(found.keypoints),
-                                 "positions": _rounded(found.positions)}  # fmt: skip
-    _write(Path(run) / RECONSTRUCTION, content)
+    arrays = {key: _rounded(getattr(found, key)) for key in ARRAYS}
+    content = found.to_dict() | {"layout": found.layout.to_dict(), "channels": list(found.channels), **arrays}
+    write_json(Path(run) / RECONSTRUCTION, content, indent=None)
 
 
 def read_reconstruction(run):
     """The Reconstruction of a run folder, None where there is none. Raises DataError for a file of another kind."""
     path = Path(run) / RECONSTRUCTION
-    content = read_json(path)
+    content = read_json(path, missing_ok=True)
     if content is None:
         return None
     try:
         layout = SkeletonLayout.from_dict(content.pop("layout"), path)
-        masked = np.isin(np.arange(layout.num_joints), [j for part in content["parts"] for j in layout.parts[part]])
-        arrays = {key: np.array(content.pop(key)) for key in ("keypoints", "positions", "frames")}
-        channels = tuple(content.pop("channels"))
-        return Reconstruction(layout=layout, masked=masked, channels=channels, **arrays, **content)
+        arrays = {key: np.array(content.pop(key)) for key in ARRAYS}
+        return Reconstruction(layout=layout, masked=part_mask(layout, content["parts"]), **arrays, **content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(path, "", "a reconstruction", error) from None
 
 
-def _fewer(indices):
-    return indices[uniform_grid_indices(len(indices), MOST_EMBEDDED)] if len(indices) > MOST_EMBEDDED else indices
-
-
 def _rounded(array):
     """Nested lists of numbers of five significant digits."""
-    flat = np.array([float(f"{value:.5g}") for value in np.asarray(array, np.float64).ravel()])
-    return flat.reshape(np.shape(array)).tolist()
-
-
-def _write(path, content):
-    write_text(path, json.dumps(content, ensure_ascii=False) + "\n")
+    if array.dtype.kind == "i":
+        return array.tolist()
+    return np.vectorize(lambda value: float(f"{value:.5g}"))(array).tolist()

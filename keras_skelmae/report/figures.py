@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from keras_skelmae.report.drawing import draw_frame, frame_window, part_legend, pose_of, set_window
-from keras_skelmae.training.runs import write_atomically, write_text
 from skelmae_datasets import DataError
-from skelmae_datasets.sampling import uniform_grid_indices
+from skelmae_datasets.files import write_atomically, write_text
+from skelmae_datasets.transforms.sampling import uniform_grid_indices
 
 STILL, MOVING = (".png", ".svg"), (".gif", ".mp4")
-TEXT = "#374151"
-_STYLE = {"svg.hashsalt": "skelmae", "svg.fonttype": "none", "font.family": "sans-serif",
-          "font.sans-serif": ["DejaVu Sans"], "path.simplify": False}  # fmt: skip
+TEXT, SOFT = "#374151", "#6b7280"
+NAMES_WIDTH = 2.1  # how much wider a picture is with the names of the joints
+_STYLE = {"svg.hashsalt": "skelmae", "svg.fonttype": "none", "path.simplify": False}
+_STYLE |= {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"]}
 
 
 def new_figure(width, height):
@@ -50,45 +51,42 @@ def save_figure(figure, path):
         write_atomically(path, lambda part: figure.savefig(part, format="png", metadata={"Software": None}))
 
 
+def _shown(sequence, most):
+    """Up to `most` frame numbers of a Sequence, evenly spaced, and the Pose of these frames."""
+    keypoints = sequence.sample.keypoints
+    chosen = uniform_grid_indices(keypoints.shape[1], min(most, keypoints.shape[1]))
+    return chosen, pose_of(keypoints[:, chosen], sequence.channels, sequence.layout)
+
+
 def sequence_strip(sequence, frames=8, names=False):
     """A figure of `frames` frames of a Sequence beside each other, evenly spaced over its length."""
-    sample = sequence.sample
-    total = sample.keypoints.shape[1]
-    chosen = uniform_grid_indices(total, min(frames, total))
-    pose = pose_of(sample.keypoints[:, chosen], sequence.channels, sequence.layout)
+    chosen, pose = _shown(sequence, frames)
     centres, width, height = frame_window(pose.points, pose.present)
-    if names:
-        width *= 2.1
-    high = 2.6 if not names else 3.6
-    wide = np.clip(high * width / height, 0.75, 4.5)
-    figure = new_figure(max(3.6, len(chosen) * wide + 0.2), high + 1.05)
-    top, bottom = 1 - 0.48 / (high + 1.05), 0.5 / (high + 1.05)
+    width *= NAMES_WIDTH if names else 1
+    high = 3.6 if names else 2.6
+    total, wide = high + 1.05, np.clip(high * width / height, 0.75, 4.5)
+    figure = new_figure(max(3.6, len(chosen) * wide + 0.2), total)
+    top, bottom = 1 - 0.48 / total, 0.5 / total + 0.05
     for column, number in enumerate(chosen):
-        axes = figure.add_axes((column / len(chosen), bottom + 0.05, 1 / len(chosen), top - bottom - 0.05))
+        axes = figure.add_axes((column / len(chosen), bottom, 1 / len(chosen), top - bottom))
         set_window(axes, centres[column], width, height)
         draw_frame(axes, pose, column, sequence.layout, names, size=1.15)
+        style = {"transform": axes.transAxes, "ha": "center", "fontsize": 7, "color": SOFT}
         if not pose.present[:, column].any():
-            axes.text(0.5, 0.5, "nobody", transform=axes.transAxes, ha="center", fontsize=7, color="#6b7280")
-        axes.text(0.5, -0.01, f"frame {number + 1}", transform=axes.transAxes, ha="center", va="top", fontsize=7,
-                  color="#6b7280")  # fmt: skip
-    figure.suptitle(_title(sequence), fontsize=9, color=TEXT, y=1 - 0.14 / (high + 1.05), va="top")
-    part_legend(figure, sequence.layout, len(sample.keypoints))
+            axes.text(0.5, 0.5, "nobody", **style)
+        axes.text(0.5, -0.01, f"frame {number + 1}", va="top", **style)
+    figure.suptitle(_title(sequence), fontsize=9, color=TEXT, y=1 - 0.14 / total, va="top")
+    part_legend(figure, sequence.layout, len(pose.points))
     return figure
 
 
 def sequence_images(sequence, frames=120, names=False):
     """Yield (height, width, 3) uint8 images of up to `frames` frames of a Sequence, camera still."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    sample = sequence.sample
-    total = sample.keypoints.shape[1]
-    chosen = uniform_grid_indices(total, min(frames, total))
-    pose = pose_of(sample.keypoints[:, chosen], sequence.channels, sequence.layout)
+    chosen, pose = _shown(sequence, frames)
     here = pose.points[pose.present]
     low, high = (here.min(axis=0), here.max(axis=0)) if len(here) else (np.zeros(2), np.ones(2))
     half = np.maximum((high - low) / 2, (high - low).max() / 8 + 1e-9) * 1.1
-    if names:
-        half[0] *= 2.1
+    half[0] *= NAMES_WIDTH if names else 1
     tall = float(np.clip(4.0 * half[1] / half[0], 2.4, 5.2))
     for column, number in enumerate(chosen):
         figure = new_figure(4.0, tall + 0.9)
@@ -96,11 +94,11 @@ def sequence_images(sequence, frames=120, names=False):
         axes = figure.add_axes((0.02, 0.5 / (tall + 0.9), 0.96, tall / (tall + 0.9)))
         set_window(axes, (low + high) / 2, *half)
         draw_frame(axes, pose, column, sequence.layout, names, size=1.5)
-        figure.suptitle(f"{_title(sequence, short=True)}\nframe {number + 1} of {total}", fontsize=8, color=TEXT)
-        part_legend(figure, sequence.layout, len(sample.keypoints))
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        counted = f"frame {number + 1} of {sequence.sample.keypoints.shape[1]}"
+        figure.suptitle(f"{_title(sequence, short=True)}\n{counted}", fontsize=8, color=TEXT)
+        part_legend(figure, sequence.layout, len(pose.points))
+        figure.canvas.draw()
+        yield np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 
 def show_sequence(sequence, path, frames=None, names=False, rate=15):
@@ -109,7 +107,7 @@ def show_sequence(sequence, path, frames=None, names=False, rate=15):
     Args:
         sequence: skelmae_datasets.Sequence. path: the file, replaced atomically.
         frames: most frames shown; by default 8 in a strip, 120 in an animation.
-        names: write the joints' names. rate: frames a second of an animation.
+        names: write the joints' names. rate: frames per second of an animation.
 
     Raises:
         DataError: another suffix, or .mp4 without ffmpeg.
@@ -118,33 +116,33 @@ def show_sequence(sequence, path, frames=None, names=False, rate=15):
     suffix = path.suffix.lower()
     if suffix in STILL:
         save_figure(sequence_strip(sequence, frames or 8, names), path)
-    elif suffix == ".gif":
-        _write_gif(sequence_images(sequence, frames or 120, names), path, rate)
-    elif suffix == ".mp4":
-        if shutil.which("ffmpeg") is None:
-            raise DataError(path, "suffix", ".gif (an .mp4 needs the program ffmpeg, which is not installed)", suffix)
-        _write_mp4(list(sequence_images(sequence, frames or 120, names)), path, rate)
-    else:
+    elif suffix not in MOVING:
         raise DataError(path, "suffix", ", ".join(STILL + MOVING), suffix or "none")
+    elif suffix == ".mp4" and shutil.which("ffmpeg") is None:
+        raise DataError(path, "suffix", ".gif (an .mp4 needs the program ffmpeg, which is not installed)", suffix)
+    else:
+        write = _write_gif if suffix == ".gif" else _write_mp4
+        write(sequence_images(sequence, frames or 120, names), path, rate)
 
 
 def _write_gif(images, path, rate):
     from PIL import Image
 
     first, *rest = (Image.fromarray(image).quantize(64, dither=Image.Dither.NONE) for image in images)
-    write_atomically(path, lambda part: first.save(part, format="GIF", save_all=True, append_images=rest,
-                                                   duration=round(1000 / rate), loop=0))  # fmt: skip
+    options = {"save_all": True, "append_images": rest, "duration": round(1000 / rate), "loop": 0}
+    write_atomically(path, lambda part: first.save(part, format="GIF", **options))
 
 
 def _write_mp4(images, path, rate):
+    images = list(images)
     height, width = (side - side % 2 for side in images[0].shape[:2])  # the codec wants even sides
-    command = ["ffmpeg", "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}",
-               "-r", str(rate), "-i", "-", "-an", "-pix_fmt", "yuv420p", "-threads", "1", "-map_metadata", "-1",
-               "-fflags", "+bitexact", "-flags:v", "+bitexact", "-f", "mp4"]  # fmt: skip
+    given = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {rate} -i -"
+    made = "-an -pix_fmt yuv420p -threads 1 -map_metadata -1 -fflags +bitexact -flags:v +bitexact -f mp4"
     frames = b"".join(np.ascontiguousarray(image[:height, :width]).tobytes() for image in images)
 
     def write(part):
-        done = subprocess.run([*command, part], input=frames, capture_output=True)
+        command = ["ffmpeg", "-y", "-loglevel", "error", *given.split(), *made.split(), part]
+        done = subprocess.run(command, input=frames, capture_output=True)
         if done.returncode:
             reason = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
             raise DataError(path, "ffmpeg", "a video", reason[-1])
@@ -159,4 +157,9 @@ def _title(sequence, short=False):
     parts = [sample.id if len(sample.id) < 60 else sample.id[:57] + "...", action]
     if not short:
         parts += [f"{frames} frames", f"{people} people" if people > 1 else "", sequence.layout.name]
+    return joined(*parts)
+
+
+def joined(*parts):
+    """The parts of a title that are not empty; for matplotlib, to which a "$" is mathematics."""
     return "  ·  ".join(part for part in parts if part).replace("$", r"\$")

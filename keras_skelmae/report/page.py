@@ -4,12 +4,12 @@ from importlib import resources
 from pathlib import Path
 
 from keras_skelmae.report import sections
-from keras_skelmae.report.charts import escape
+from keras_skelmae.report.markup import element, escape
 from keras_skelmae.report.run_folder import read_runs
-from keras_skelmae.training.runs import write_text
 from keras_skelmae.version import __version__
+from skelmae_datasets.files import write_text
+from skelmae_datasets.runs.run_folder import REPORT
 
-REPORT = "report.html"
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
@@ -31,11 +31,10 @@ def render_report(runs):
     title = " · ".join(run.name for run in runs)
     body = [sections.overview(runs), sections.curves(runs)]
     for number, run in enumerate(runs):
-        parts = [part for part in (sections.accuracy(run), sections.embedding(run), sections.reconstruction(run))
-                 if part]  # fmt: skip
-        if parts:
-            heading = f'<h2 class="run">{escape(run.name)}</h2>' if len(runs) > 1 else ""
-            body.append(f'<section id="run-{number}">{heading}{"".join(parts)}</section>')
+        parts = sections.accuracy(run), sections.embedding(run), sections.reconstruction(run)
+        if any(parts):
+            heading = element("h2", escape(run.name), class_="run") if len(runs) > 1 else ""
+            body.append(element("section", heading, *parts, id=f"run-{number}"))
     body += [sections.settings(runs), sections.provenance(runs)]
     return f"""<!DOCTYPE html>
 <html lang="en">

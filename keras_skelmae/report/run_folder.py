@@ -1,13 +1,20 @@
-"""A run folder as a report needs it: its files read and checked, nothing measured anew."""
+"""A run folder as a report needs it: its files read and checked, nothing measured again."""
 
 import csv
 import shlex
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_skelmae.report.evidence import EMBEDDING, EVALUATION, read_json, read_reconstruction
+from keras_skelmae.report.evidence import read_reconstruction
 from skelmae_datasets import DataError
+from skelmae_datasets.files import read_json
+from skelmae_datasets.runs.run_folder import EMBEDDING, EVALUATION, HISTORY, SETTINGS, read_metrics
+from skelmae_datasets.runs.settings import read_settings
+
+EVIDENCE = {  # file -> keys that the page cannot do without
+    EVALUATION: ("classes", "confusion", "per_class", "top1"),
+    EMBEDDING: ("classes", "labels", "ids", "pca"),
+}
 
 
 @dataclass
@@ -16,7 +23,7 @@ class RunFolder:
 
     path: Path
     name: str
-    config: dict
+    settings: dict
     metrics: dict
     history: dict
     evaluation: dict | None
@@ -30,24 +37,19 @@ class RunFolder:
 
 
 def read_run(path):
-    """Read a run folder. Raises DataError naming the file that is missing or broken, OSError where unreadable."""
+    """Read a run folder.
+
+    Raises: DataError or SettingsError naming the file that is missing or broken, OSError where unreadable.
+    """
     path = Path(path)
     if not path.is_dir():
         raise DataError(path, "", "a run folder", "a file" if path.exists() else "nothing there")
-    metrics = read_json(path / "metrics.json")
-    if not isinstance(metrics, dict) or metrics.get("stage") not in ("pretrain", "finetune"):
-        raise DataError(path, "metrics.json", "a finished run", "none")
-    try:
-        config = tomllib.loads((path / "config.toml").read_text("utf-8"))
-    except (FileNotFoundError, tomllib.TOMLDecodeError) as error:
-        raise DataError(path, "config.toml", "the run's settings", error) from None
-    evaluation, embedding = (read_json(path / name) for name in (EVALUATION, EMBEDDING))
-    for name, content, keys in ((EVALUATION, evaluation, ("classes", "confusion", "per_class", "top1")),
-                                (EMBEDDING, embedding, ("classes", "labels", "ids", "pca"))):  # fmt: skip
-        if content is not None and not (isinstance(content, dict) and all(key in content for key in keys)):
-            raise DataError(path / name, "", f"keys {', '.join(keys)}", "another file")
-    return RunFolder(path, path.resolve().name, config, metrics, _history(path / "history.csv"), evaluation, embedding,
-                     read_reconstruction(path))  # fmt: skip
+    metrics = read_metrics(path)
+    settings = read_settings(path / SETTINGS, metrics["stage"])
+    chosen = {key: value for key, value in settings.flat().items() if not settings.without_effect(key)}
+    evidence = [_evidence(path / name, keys) for name, keys in EVIDENCE.items()]
+    history = _history(path / HISTORY)
+    return RunFolder(path, path.resolve().name, chosen, metrics, history, *evidence, read_reconstruction(path))
 
 
 def read_runs(paths):
@@ -60,6 +62,14 @@ def read_runs(paths):
         if any(other.name == run.name for other in runs if other is not run):
             run.name = f"{run.name} ({number})"
     return runs
+
+
+def _evidence(path, keys):
+    """A measured file, None where there is none."""
+    content = read_json(path, missing_ok=True)
+    if content is not None and not content.keys() >= set(keys):
+        raise DataError(path, "", f"keys {', '.join(keys)}", "another file")
+    return content
 
 
 def _history(path):
@@ -77,11 +87,7 @@ def repeat_command(run):
     metrics, path = run.metrics, str(run.path)
     backend = metrics.get("versions", {}).get("backend", "tensorflow")
     words = ["skelmae", *([] if backend == "tensorflow" else ["--backend", backend]), run.stage, metrics["data"]]
-    if run.stage == "pretrain":
-        words += ["--split", metrics["split"]]
-    else:
-        words += ["--train-split", metrics["train_split"]]
-        words += ["--val-split", metrics["val_split"]] if metrics.get("val_split") else []
-        words += ["--pretrained", metrics["pretrained"]] if metrics.get("pretrained") else []
-        words += ["--select", "best"] if metrics.get("select") == "best" else []
-    return shlex.join([*words, "--config", f"{path}/config.toml", "--output", f"{path}-again"])
+    for key in ("train_split", "val_split", "pretrained"):
+        words += [f"--{key.replace('_', '-')}", metrics[key]] if metrics.get(key) else []
+    words += ["--select", "best"] if metrics.get("select") == "best" else []
+    return shlex.join([*words, "--config", f"{path}/{SETTINGS}", "--output", f"{path}-again"])

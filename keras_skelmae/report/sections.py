@@ -1,15 +1,11 @@
 """The parts of the report page, each a piece of HTML from RunFolders."""
 
-from keras_skelmae.report.charts import (
-    bar_chart,
-    class_legend,
-    confusion_chart,
-    escape,
-    legend,
-    line_chart,
-    number,
-    scatter_chart,
-)
+from itertools import permutations
+
+from keras_skelmae.report.charts import bar_chart, class_legend, confusion_chart, legend, line_chart, scatter_chart
+from keras_skelmae.report.figures import svg_text
+from keras_skelmae.report.markup import card, details, duration, element, escape, number, percent, soft, table
+from keras_skelmae.report.reconstruction_figure import caption, reconstruction_figure, short_unit
 from keras_skelmae.report.run_folder import repeat_command
 
 CONFUSED = 8
@@ -18,70 +14,74 @@ TITLES = {"loss": "Loss", "accuracy": "Accuracy, %", "target_spread": "Spread of
 SENTINEL = "#010203"  # the text of figures, replaced by the page's own colour
 
 
+def _headed(title, cards, remark=""):
+    """A heading, a remark and cards beside each other."""
+    return element("h2", title) + (soft(remark) if remark else "") + element("div", *cards, class_="grid")
+
+
 def subtitle(runs):
     """What the page is about, in a line."""
     if len(runs) > 1:
         return f"{len(runs)} runs beside each other"
-    run = runs[0]
-    return f"{STAGES[run.stage]} on {run.metrics['data']}"
+    return f"{STAGES[runs[0].stage]} on {runs[0].metrics['data']}"
 
 
 def overview(runs):
     """Final figures: cards for one run, a table for several."""
     facts = [_facts(run) for run in runs]
     if len(runs) == 1:
-        cells = "".join(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in facts[0].items())
-        return f'<dl class="figures">{cells}</dl>'
-    keys = list(dict.fromkeys(key for entry in facts for key in entry))
-    return '<h2>Overview</h2><div class="card">' + _table(
-        ["", *(run.name for run in runs)], [[key, *(entry.get(key, "–") for entry in facts)] for key in keys]
-    ) + "</div>"
+        pairs = (element("dt", escape(key)) + element("dd", escape(value)) for key, value in facts[0].items())
+        return element("dl", *(element("div", pair) for pair in pairs), class_="figures")
+    keys = dict.fromkeys(key for entry in facts for key in entry)
+    rows = [[key, *(entry.get(key, "–") for entry in facts)] for key in keys]
+    return element("h2", "Overview") + element("div", table(["", *(run.name for run in runs)], rows), class_="card")
 
 
 def _facts(run):
-    metrics, found = run.metrics, {"stage": STAGES[run.stage]}
-    if run.evaluation:
-        found |= {"top-1": _percent(run.evaluation["top1"]), "mean class": _percent(run.evaluation.get("mean_class")),
-                  "measured on": f"{run.evaluation.get('split')} ({run.evaluation.get('num_samples')})"}  # fmt: skip
+    metrics, evaluated, found = run.metrics, run.evaluation, {"stage": STAGES[run.stage]}
+    if evaluated:
+        found |= {"top-1": percent(evaluated["top1"]), "mean class": percent(evaluated.get("mean_class"))}
+        found["measured on"] = f"{evaluated.get('split')} ({evaluated.get('num_samples')})"
     elif "val_accuracy" in metrics:
-        found["validation accuracy"] = _percent(metrics["val_accuracy"])
+        found["validation accuracy"] = percent(metrics["val_accuracy"])
     found["final loss"] = number(metrics.get("loss"))
     if "target_spread" in metrics:
-        found["target spread"] = number(metrics["target_spread"], 3) + (" collapsed" * bool(metrics.get("collapsed")))
-    if run.reconstruction is not None and run.reconstruction.compared.get("error") is not None:
-        compared = run.reconstruction.compared
+        found["target spread"] = number(metrics["target_spread"], 3) + " collapsed" * bool(metrics.get("collapsed"))
+    compared = run.reconstruction.compared if run.reconstruction else {}
+    if compared.get("error") is not None:
         found["masked joints' error"] = f"{compared['error'] / compared['mean_pose']:.2f} of the mean pose's"
-    found |= {"sequences": f"{metrics.get('num_sequences'):,}", "training time": _duration(metrics.get("seconds"))}
-    return found
+    return found | {"sequences": f"{metrics['num_sequences']:,}", "training time": duration(metrics.get("seconds"))}
 
 
 def curves(runs):
     """Learning curves: a chart for each quantity and stage, all runs in it."""
-    charts = []
-    for stage in ("pretrain", "finetune"):
+    cards = []
+    for stage in STAGES:
         members = [(index, run) for index, run in enumerate(runs) if run.stage == stage]
-        bases = dict.fromkeys(key.removeprefix("val_") for _, run in members for key in run.history)
-        for base in (key for key in bases if key not in ("epoch", "seconds", "learning_rate")):
-            series = []
-            for index, run in members:
-                for key, text in ((base, "training"), (f"val_{base}", "validation")):
-                    if key in run.history:
-                        name = text if len(runs) == 1 else f"{run.name}, {text}"
-                        colour = (0 if key == base else 1) if len(runs) == 1 else index
-                        series.append((name, colour, key != base, run.history[key]))
-            title = TITLES.get(base, base.replace("_", " "))
-            if len({run.stage for run in runs}) > 1:
-                title += f" ({STAGES[stage]})"
-            charts.append(_card(title, line_chart(f"{title} by epoch", series, "%" if base == "accuracy" else ""),
-                                legend([entry[:3] for entry in series]), _history_table(series)))  # fmt: skip
-    return f'<section><h2>Learning curves</h2><div class="grid">{"".join(charts)}</div></section>' if charts else ""
+        keys = dict.fromkeys(key.removeprefix("val_") for _, run in members for key in run.history)
+        for key in (key for key in keys if key not in ("epoch", "seconds", "learning_rate")):
+            title = TITLES.get(key, key.replace("_", " "))
+            title += f" ({STAGES[stage]})" if len({run.stage for run in runs}) > 1 else ""
+            series = list(_series(members, key, len(runs) == 1))
+            chart = line_chart(f"{title} by epoch", series, "%" if key == "accuracy" else "")
+            cards.append(card(title, chart, legend(series), _history_table(series)))
+    return element("section", _headed("Learning curves", cards)) if cards else ""
+
+
+def _series(members, quantity, single):
+    """A quantity in training and, dashed, in validation, as `line_chart` takes it."""
+    for index, run in members:
+        for dashed, key, text in ((False, quantity, "training"), (True, f"val_{quantity}", "validation")):
+            if key in run.history:
+                name, colour = (text, int(dashed)) if single else (f"{run.name}, {text}", index)
+                yield name, colour, dashed, run.history[key]
 
 
 def _history_table(series):
     epochs = max(len(values) for *_, values in series)
-    rows = [[epoch + 1, *(number(values[epoch]) if epoch < len(values) else "–" for *_, values in series)]
-            for epoch in range(epochs)]  # fmt: skip
-    return _details("as a table", _table(["epoch", *(name for name, *_ in series)], rows))
+    columns = [[*map(number, values), *["–"] * (epochs - len(values))] for *_, values in series]
+    rows = zip(range(1, epochs + 1), *columns, strict=True)
+    return details("as a table", table(["epoch", *(name for name, *_ in series)], rows))
 
 
 def accuracy(run):
@@ -90,25 +90,32 @@ def accuracy(run):
     if not found:
         return ""
     classes, matrix = [str(name) for name in found["classes"]], found["confusion"]
-    pairs = sorted(((value, row, column) for row, values in enumerate(matrix) for column, value in enumerate(values)
-                    if value and row != column), key=lambda entry: (-entry[0], entry[1], entry[2]))  # fmt: skip
-    rows = [[value, classes[row], classes[column], f"{100 * value / sum(matrix[row]):.0f} %"]
-            for value, row, column in pairs[:CONFUSED]]  # fmt: skip
-    worst = (_table(["times", "was", "taken for", "share"], rows, {0, 3}) if rows else "<p>No confusion.</p>")
-    shares = [(name, matrix[k][k] / sum(matrix[k]), f"{name}\n{matrix[k][k]} of {sum(matrix[k])} right")
-              for k, name in enumerate(classes) if sum(matrix[k])]  # fmt: skip
-    shares.sort(key=lambda entry: (entry[1], entry[0]))
-    text = f"Measured on {found.get('split')}, {found.get('num_samples')} sequences"
-    text += f", {found['num_clips']} clips each" if found.get("num_clips", 1) > 1 else ""
-    full = _table(["true \\ predicted", *classes], [[name, *matrix[k]] for k, name in enumerate(classes)],
-                  set(range(1, len(classes) + 1)))  # fmt: skip
-    label = f"Confusion matrix of {len(classes)} classes; top-1 {_percent(found['top1'])}"
+    totals = [sum(row) for row in matrix]
+    remark = f"Measured on {found.get('split')}, {found.get('num_samples')} sequences"
+    remark += f", {found['num_clips']} clips each." if found.get("num_clips", 1) > 1 else "."
+    label = f"Confusion matrix of {len(classes)} classes; top-1 {percent(found['top1'])}"
+    chart = element("div", confusion_chart(label, classes, matrix), class_="scroll")
+    rows = [[name, *row] for name, row in zip(classes, matrix, strict=True)]
+    full = table(["true \\ predicted", *classes], rows, range(1, len(classes) + 1))
     size = "wide" if len(classes) > 40 else "two" if len(classes) > 14 else ""
-    chart = f'<div class="scroll">{confusion_chart(label, classes, matrix)}</div>'
-    return (f'<h2>Accuracy</h2><p class="soft">{escape(text)}.</p><div class="grid">'
-            + _card("Confusion matrix", chart, _details("as a table", full), size=size)
-            + _card("Accuracy by class", bar_chart("Accuracy by class, lowest first", shares))
-            + _card("Most often confused", worst) + "</div>")  # fmt: skip
+    rights = [matrix[k][k] for k in range(len(classes))]
+    told = [f"{name}\n{right} of {total} right" for name, right, total in zip(classes, rights, totals, strict=True)]
+    shares = [(rights[k] / totals[k], classes[k], told[k]) for k in range(len(classes)) if totals[k]]
+    cards = [
+        card("Confusion matrix", chart, details("as a table", full), size=size),
+        card("Accuracy by class", bar_chart("Accuracy by class, lowest first", sorted(shares))),
+        card("Most often confused", _most_confused(classes, matrix, totals)),
+    ]
+    return _headed("Accuracy", cards, remark)
+
+
+def _most_confused(classes, matrix, totals):
+    rows = []
+    pairs = sorted((-matrix[row][column], row, column) for row, column in permutations(range(len(classes)), 2))
+    for value, row, column in pairs[:CONFUSED]:
+        if value:
+            rows.append([-value, classes[row], classes[column], f"{-100 * value / totals[row]:.0f} %"])
+    return table(["times", "was", "taken for", "share"], rows, {0, 3}) if rows else element("p", "No confusion.")
 
 
 def embedding(run):
@@ -116,25 +123,23 @@ def embedding(run):
     found = run.embedding
     if not found:
         return ""
-    classes, labels, guesses = found["classes"], found["labels"], found.get("predicted")
-    names = [classes[label] if label >= 0 else "no label" for label in labels]
-    tips = [f"{name}\n{label}" + (f"\npredicted: {classes[guesses[i]]}" if guesses else "")
-            for i, (name, label) in enumerate(zip(found["ids"], names, strict=True))]  # fmt: skip
-    shares = " and ".join(f"{100 * share:.0f} %" for share in found.get("explained", [])[:2])
-    cards = [_card("Embedding, PCA", scatter_chart(f"{len(labels)} sequences by two principal components",
-                                                   found["pca"], tips, labels),
-                   f'<p class="soft">{shares} of the variance</p>')]  # fmt: skip
-    if found.get("tsne"):
-        cards.append(_card("Embedding, t-SNE", scatter_chart(f"{len(labels)} sequences by t-SNE", found["tsne"], tips,
-                                                             labels),
-                           '<p class="soft">near is alike; far says little</p>'))  # fmt: skip
+    classes, labels, guesses, plane = found["classes"], found["labels"], found.get("predicted"), found["pca"]
+    count = f"{len(labels)} sequences"
+    tips, rows = [], []
+    for index, name in enumerate(found["ids"]):
+        label = classes[labels[index]] if labels[index] >= 0 else "no label"
+        guess = [classes[guesses[index]]] if guesses else []
+        tips.append("\n".join([name, label, *(f"predicted: {text}" for text in guess)]))
+        rows.append([name, label, *guess, *(number(value, 3) for value in plane[index])])
     heads = ["sequence", "class", *(["predicted"] if guesses else []), "PCA 1", "PCA 2"]
-    rows = [[name, label, *([classes[guesses[i]]] if guesses else []), *(number(value, 3) for value in found["pca"][i])]
-            for i, (name, label) in enumerate(zip(found["ids"], names, strict=True))]  # fmt: skip
-    text = f"{len(labels)} sequences of {found.get('split')}, {found.get('width')} features each"
-    return (f'<h2>Embedding</h2><p class="soft">{escape(text)}.</p><div class="grid">{"".join(cards)}'
-            f'<div class="card"><h3>Classes</h3>{class_legend(classes, set(labels))}'
-            f'{_details("as a table", _table(heads, rows))}</div></div>')  # fmt: skip
+    shares = " and ".join(f"{100 * share:.0f} %" for share in found.get("explained", [])[:2])
+    chart = scatter_chart(f"{count} by two principal components", plane, tips, labels)
+    cards = [card("Embedding, PCA", chart, soft(f"{shares} of the variance"))]
+    if found.get("tsne"):
+        chart = scatter_chart(f"{count} by t-SNE", found["tsne"], tips, labels)
+        cards.append(card("Embedding, t-SNE", chart, soft("near is alike; far says little")))
+    cards.append(card("Classes", class_legend(classes, set(labels)), details("as a table", table(heads, rows))))
+    return _headed("Embedding", cards, f"{count} of {found.get('split')}, {found.get('width')} features each.")
 
 
 def reconstruction(run):
@@ -142,107 +147,64 @@ def reconstruction(run):
     found = run.reconstruction
     if found is None:
         return ""
-    from keras_skelmae.report.figures import svg_text
-    from keras_skelmae.report.reconstruction_figure import caption, reconstruction_figure
-
+    masked = f"masked: {found.parts_told}"
+    label = escape(f"Input, masked and reconstructed skeletons of {found.sample}, {masked}")
     drawing = svg_text(reconstruction_figure(found, title=False, colour=SENTINEL), transparent=True)
-    drawing = drawing[drawing.index("<svg"):].replace(SENTINEL, "currentColor")
-    masked = ", ".join(part.replace("_", " ") for part in found.parts)
-    label = f"Input, masked and reconstructed skeletons of {found.sample}, masked: {masked}"
-    drawing = drawing.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
-    rows = [[entry["joint"].replace("_", " "),
-             *(number(entry[key], 3) for key in ("error", "mean_pose", "error_units", "mean_pose_units"))]
-            for entry in (*found.joints, {"joint": "all masked", **found.total})]  # fmt: skip
-    units = "px" if found.units == "pixels" else "m"
+    drawing = drawing[drawing.index("<svg") :].replace(SENTINEL, "currentColor")
+    drawing = drawing.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    units, keys = short_unit(found), ("error", "mean_pose", "error_units", "mean_pose_units")
+    rows = [
+        [entry["joint"].replace("_", " "), *(number(entry[key], 3) for key in keys)]
+        for entry in (*found.joints, {"joint": "all masked", **found.total})
+    ]
     heads = ["joint", "error", "mean pose", f"error {units}", f"mean pose {units}"]
-    text = caption(found).replace("\n", " ")
-    compared = found.compared
+    text, compared = caption(found).replace("\n", " "), found.compared
     if compared.get("error") is not None:
-        text += (f" Over {compared['sequences']} other sequences that were not trained on: {compared['error']:.3f} "
-                 f"against {compared['mean_pose']:.3f} normalised.")  # fmt: skip
-    head = "  ·  ".join(part for part in (found.sample, found.action, f"masked: {masked}") if part)
-    return (f'<h2>Reconstruction</h2><div class="grid"><div class="card wide"><h3>{escape(head)}</h3>'
-            f'<div class="scroll strip" tabindex="0">{drawing}</div><p class="soft">{escape(text)}</p>'
-            f'{_table(heads, rows, {1, 2, 3, 4})}</div></div>')  # fmt: skip
+        text += f" Over {compared['sequences']} other sequences that were not trained on: {compared['error']:.3f} "
+        text += f"against {compared['mean_pose']:.3f} normalised."
+    title = "  ·  ".join(part for part in (found.sample, found.action, masked) if part)
+    strip = element("div", drawing, class_="scroll strip", tabindex=0)
+    return _headed("Reconstruction", [card(title, strip, soft(text), table(heads, rows, {1, 2, 3, 4}), size="wide")])
 
 
 def settings(runs):
-    """The configuration, settings that differ between runs first."""
-    keys = list(dict.fromkeys(key for run in runs for key in run.config))
-    values = {key: [_setting(run.config.get(key)) for run in runs] for key in keys}
-    differing = [key for key in keys if len(set(values[key])) > 1]
-    rest = [key for key in keys if key not in differing]
-    heads = ["setting", *(run.name if len(runs) > 1 else "value" for run in runs)]
-    parts = []
+    """The settings, those that differ between runs first."""
+    keys = dict.fromkeys(key for run in runs for key in run.settings)
+    values = {key: [_setting(run.settings.get(key)) for run in runs] for key in keys}
+    differing = [[key, *values[key]] for key in keys if len(set(values[key])) > 1]
+    same = [[key, values[key][0]] for key in keys if len(set(values[key])) == 1]
+    content = details(f"{len(same)} settings{' in common' if len(runs) > 1 else ''}", table(["setting", "value"], same))
     if differing:
-        parts.append(f"<h3>Different</h3>{_table(heads, [[key, *values[key]] for key in differing])}")
-    same = [[key, *values[key]] for key in rest] if len(runs) == 1 else [[key, values[key][0]] for key in rest]
-    parts.append(_details(f"{len(rest)} settings{' in common' if len(runs) > 1 else ''}",
-                          _table(["setting", "value"], same)))  # fmt: skip
-    return f'<section><h2>Configuration</h2><div class="card">{"".join(parts)}</div></section>'
+        content = element("h3", "Different") + table(["setting", *(run.name for run in runs)], differing) + content
+    return element("section", element("h2", "Configuration"), element("div", content, class_="card"))
+
+
+def _setting(value):
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "–"
+    return {True: "yes", False: "no", None: "–"}[value] if value is None or isinstance(value, bool) else str(value)
 
 
 def provenance(runs):
     """The data and its fingerprint, times, versions, and the command that repeats the run."""
-    parts = []
+    cards = []
     for run in runs:
-        metrics = run.metrics
-        seconds = [value for value in run.history.get("seconds", []) if value is not None]
-        rows = [["data", metrics["data"]], ["its fingerprint", metrics.get("fingerprint", "–")]]
-        if run.stage == "pretrain":
-            rows.append(["trained on", f"{metrics.get('split')} ({metrics.get('num_sequences')})"])
-        else:
-            rows += [["trained on", f"{metrics.get('train_split')} ({metrics.get('num_sequences')})"],
-                     ["validated on", f"{metrics.get('val_split') or 'a part set aside'} "
-                                      f"({metrics.get('num_validation')})"],
-                     ["starts from", metrics.get("pretrained") or "random initialisation"]]  # fmt: skip
-        rows.append(["time", _duration(metrics.get("seconds"))
-                     + (f", {seconds[-1] / len(seconds):.3g} s an epoch" if seconds else "")])  # fmt: skip
+        metrics, seconds = run.metrics, [value for value in run.history.get("seconds", []) if value is not None]
+        rows = [
+            ["data", metrics["data"]],
+            ["its fingerprint", metrics.get("fingerprint", "–")],
+            ["trained on", f"{metrics['train_split']} ({metrics['num_sequences']})"],
+        ]
+        if run.stage == "finetune":
+            validated = metrics.get("val_split") or "a part set aside"
+            rows.append(["validated on", f"{validated} ({metrics.get('num_validation')})"])
+            rows.append(["starts from", metrics.get("pretrained") or "random initialisation"])
+        per_epoch = f", {seconds[-1] / len(seconds):.3g} s per epoch" if seconds else ""
+        rows.append(["time", duration(metrics.get("seconds")) + per_epoch])
         rows.append(["versions", ", ".join(f"{key} {value}" for key, value in metrics.get("versions", {}).items())])
-        heading = f"<h3>{escape(run.name)}</h3>" if len(runs) > 1 else ""
-        wide = " wide" if len(runs) == 1 else ""
-        parts.append(f'<div class="card{wide}">{heading}{_table(["", ""], rows, head=False)}'
-                     f'<p class="soft" style="margin:12px 0 4px">To repeat it:</p>'
-                     f"<pre>{escape(repeat_command(run))}</pre></div>")  # fmt: skip
-    return f'<section><h2>Data, time, command</h2><div class="grid">{"".join(parts)}</div></section>'
-
-
-def _card(title, *content, size=""):
-    return f'<div class="card {size}"><h3>{escape(title)}</h3>{"".join(content)}</div>'
-
-
-def _details(summary, content):
-    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
-
-
-def _table(heads, rows, numeric=(), head=True):
-    def cells(row, tag, scope=""):
-        return "".join(f'<{tag}{scope}{" class=n" if i in numeric else ""}>{escape(cell)}</{tag}>'
-                       for i, cell in enumerate(row))  # fmt: skip
-
-    first = " class=n" if 0 in numeric else ""
-    body = "".join(f'<tr><th scope="row"{first}>{escape(row[0])}</th>' + "".join(
-        f'<td{" class=n" if i in numeric else ""}>{escape(cell)}</td>' for i, cell in enumerate(row[1:], 1)) + "</tr>"
-        for row in rows)  # fmt: skip
-    top = f'<thead><tr>{cells(heads, "th", " scope=col")}</tr></thead>' if head else ""
-    scroll = '<div class="scroll" tabindex="0">' if len(heads) > 3 else "<div>"
-    kind = "" if head else ' class="facts"'
-    return f"{scroll}<table{kind}>{top}<tbody>{body}</tbody></table></div>"
-
-
-def _setting(value):
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "–"
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
-
-
-def _percent(share):
-    return "–" if share is None else f"{100 * share:.1f} %"
-
-
-def _duration(seconds):
-    if seconds is None:
-        return "–"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+        content = (
+            table(["", ""], rows, head=False) + soft("To repeat it:") + element("pre", escape(repeat_command(run)))
+        )
+        several = len(runs) > 1
+        cards.append(card(run.name, content) if several else element("div", content, class_="card wide"))
+    return element("section", _headed("Data, time, command", cards))

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_skelmae.training.runs import write_atomically
 from skelmae_datasets import DataError
+from skelmae_datasets.files import write_atomically
 
 KEPT = 2  # the last one, and the one before in case the last is damaged
 NAME = re.compile(r"checkpoint-(\d{10})-([0-9a-f]{16})\.npz")
 
 
 class Checkpoints:
-    """The folder ``checkpoints`` of a run, one NumPy archive a checkpoint.
+    """The folder ``checkpoints`` of a run, one NumPy archive per checkpoint.
 
     A name holds the number of training steps done and the beginning of the content's SHA-256, so a file that was cut
     off or altered is known without opening it. Archives hold plain arrays; nothing in them is executed.
@@ -49,7 +49,7 @@ class Checkpoints:
         path = self.folder / f"checkpoint-{steps:010d}-{digest}.npz"
         write_atomically(path, lambda temporary: Path(temporary).write_bytes(content))
         others = [file for *_, file in self._files() if file != path]
-        for old in others[:len(others) - KEPT + 1]:
+        for old in others[: len(others) - KEPT + 1]:
             old.unlink()
 
     def load(self):

@@ -1,4 +1,4 @@
-"""The training loop of both stages: checkpoints and going on from them, signals, losses that are no number."""
+"""The training loop of both stages: checkpoints and going on from them, signals, losses that are not finite."""
 
 import contextlib
 import signal
@@ -9,8 +9,8 @@ import time
 import keras
 import numpy as np
 
+from keras_skelmae.fast.networks.devices import device_count, is_writer, shared_batches
 from keras_skelmae.training.checkpoints import Checkpoints
-from keras_skelmae.training.devices import device_count, is_writer, shared_batches
 from keras_skelmae.training.runs import History
 from skelmae_datasets import DataError
 
@@ -79,7 +79,8 @@ class StopOnNonFinite(keras.callbacks.Callback):
         more = f" and {len(names) - NAMED_SAMPLES} more" if len(names) > NAMED_SAMPLES else ""
         raise TrainingError(
             f"{self.run}: epoch {self.epoch + 1}, step {self.done}: loss: expected a finite number, found {loss}; "
-            f"samples {', '.join(names[:NAMED_SAMPLES])}{more}; the last checkpoint is kept")
+            f"samples {', '.join(names[:NAMED_SAMPLES])}{more}; the last checkpoint is kept"
+        )
 
 
 class Checkpointing(keras.callbacks.Callback):
@@ -119,12 +120,17 @@ class Checkpointing(keras.callbacks.Callback):
 
     def snapshot(self, epoch, batch):
         """The training's state before batch ``batch`` of epoch ``epoch``, as (arrays, JSON-able dict)."""
-        arrays = {f"{kind}/{i}": np.array(keras.ops.convert_to_numpy(variable))  # a copy: steps reuse the memory
-                  for kind, variables in self._variables().items() for i, variable in enumerate(variables)}
+        arrays = {
+            f"{kind}/{i}": np.array(keras.ops.convert_to_numpy(variable))  # a copy: steps reuse the memory
+            for kind, variables in self._variables().items()
+            for i, variable in enumerate(variables)
+        }
         bad = next((key for key, array in arrays.items() if not np.isfinite(array).all()), None)
         if bad is not None:
-            raise TrainingError(f"{self.run.path}: epoch {epoch + 1}, step {batch}: {bad}: expected finite numbers, "
-                                "found others; the last checkpoint is kept")
+            raise TrainingError(
+                f"{self.run.path}: epoch {epoch + 1}, step {batch}: {bad}: expected finite numbers, "
+                "found others; the last checkpoint is kept"
+            )
         meta = {"epoch": epoch, "batch": batch, "history": self.history.rows, "seconds": self.history.seconds}
         if self.keep and self.keep.weights is not None:
             meta["best"] = [self.keep.best, self.keep.epoch, len(self.keep.weights)]
@@ -186,8 +192,10 @@ class Checkpointing(keras.callbacks.Callback):
 
     def _stop(self, epoch, batch):
         name = signal.Signals(self.flag.number).name
-        raise Interrupted(f"{self.run.path}: stopped by {name} after {epoch} epochs and {batch} steps; "
-                          "--resume goes on", self.flag.number)
+        raise Interrupted(
+            f"{self.run.path}: stopped by {name} after {epoch} epochs and {batch} steps; --resume goes on",
+            self.flag.number,
+        )
 
 
 def fit(model, data, run, phases, prepare, *, held=None, validated=None, callbacks=(), keep=None, minutes=None):
@@ -195,8 +203,8 @@ def fit(model, data, run, phases, prepare, *, held=None, validated=None, callbac
 
     Args:
         model: keras.Model. data: SkeletonBatches. run: Run, entered.
-        phases: list of (first epoch, Config).
-        prepare: called with (first epoch, Config) of a phase; compiles the model for it.
+        phases: list of (first epoch, Settings).
+        prepare: called with (first epoch, Settings) of a phase; compiles the model for it.
         held: None or SkeletonBatches to validate on; validated: epochs to do it after, counted from 1.
         callbacks: further Keras callbacks. keep: None or KeepBest.
         minutes: float, the longest time between two checkpoints; None = CHECKPOINT_MINUTES.
@@ -218,7 +226,7 @@ def fit(model, data, run, phases, prepare, *, held=None, validated=None, callbac
             options.update(validation_data=shared_batches(held), validation_freq=validated)
         with memory_errors(run, data.batch_size):
             for first, settings in phases:
-                end = first + settings.epochs
+                end = first + settings.optimizer.epochs
                 if saver.place > (end, 0):
                     continue
                 prepare(first, settings)
@@ -244,6 +252,8 @@ def memory_errors(run, batch_size):
         yield
     except Exception as error:  # every backend has a type of its own for it
         if isinstance(error, MemoryError) or any(part in str(error).lower() for part in OUT_OF_MEMORY):
-            raise TrainingError(f"{run.path}: batch_size: expected a batch that fits into memory, found {batch_size} "
-                                "sequences that do not") from error
+            raise TrainingError(
+                f"{run.path}: batch_size: expected a batch that fits into memory, found {batch_size} "
+                "sequences that do not"
+            ) from error
         raise

@@ -1,9 +1,12 @@
 """Whether the classes of a data set know left and right, asked of the trained classifier and its training split."""
 
+import keras
 import numpy as np
 
-from keras_skelmae.training.devices import device_count
-from keras_skelmae.training.feeding import SkeletonBatches
+from keras_skelmae.data import LabelledBatches
+from keras_skelmae.evaluation.predict import predict_batches
+from keras_skelmae.fast.networks.devices import device_count
+from keras_skelmae.layers import SkeletonMirror
 
 SEQUENCES = 32  # of a class, at most
 KEPT = 0.5  # measured: 0.19 where classes name a side, 0.73 to 0.85 where none does (docs/results.md)
@@ -16,25 +19,25 @@ def classes_are_symmetric(model, source, indices, batch_size=64):
     places, as "raise the left arm" and "raise the right arm" do.
 
     Args:
-        model: STRLClassifier, trained without ``mirror``.
+        model: STRLClassifier.
         source: SequenceSource.
         indices: samples it was trained on.
 
     Returns:
-        bool; False where the model cannot mirror (see STRLClassifier), and on several devices.
+        bool; False where the model cannot mirror (see Ensemble), and on several devices.
     """
-    if model.normalize != "clip" or not model.layout.mirror_pairs or device_count() > 1:
+    preprocessor = model.preprocessor
+    if preprocessor.normalize != "clip" or not preprocessor.layout.mirror_pairs or device_count() > 1:
         return False
     labels = source.store.labels[indices]
     chosen = np.sort(np.concatenate([np.asarray(indices)[labels == label][:SEQUENCES] for label in np.unique(labels)]))
-    data = SkeletonBatches(source, chosen, batch_size=batch_size, num_frames=model.num_frames,
-                           num_people=model.num_people, use_score=model.use_score, training=False)
-    found = []
-    for number in range(len(data)):
-        x = data[number][0][:, :, :, list(model.layout.mirror)]
-        x[..., 0] *= -1
-        found.append(np.asarray(model.predict_on_batch(x)).argmax(axis=1))
-    return keep_their_class(data.labels, np.concatenate(found))
+    data = LabelledBatches(source, chosen, model, batch_size=batch_size, training=False)
+    mirror = SkeletonMirror(preprocessor.layout.mirror)
+
+    def guess(x):
+        return np.asarray(model.predict_on_batch(keras.ops.convert_to_numpy(mirror(x)))).argmax(axis=1)
+
+    return keep_their_class(data.labels, np.concatenate(predict_batches(data, guess)))
 
 
 def keep_their_class(labels, found):

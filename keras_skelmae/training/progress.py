@@ -1,4 +1,4 @@
-"""One line an epoch for those who watch a training, and TensorBoard's logs."""
+"""One line per epoch for those who watch a training, and TensorBoard's logs."""
 
 import importlib.util
 import math
@@ -11,7 +11,7 @@ _SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy", "target_spread")
 
 
 class EpochLine(keras.callbacks.Callback):
-    """Print a line an epoch: loss, accuracy, sequences a second, time left. Silent where nobody watches.
+    """Print a line per epoch: loss, accuracy, sequences per second, time left. Silent where nobody watches.
 
     Args:
         num_sequences: int, how many an epoch runs through.

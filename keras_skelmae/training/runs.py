@@ -1,12 +1,7 @@
-"""The run folder: what a training leaves behind, written so that a name either holds a whole file or none."""
+"""Writing a run folder: what a training leaves behind, so that a name either holds a whole file or none."""
 
 import csv
-import dataclasses
 import hashlib
-import importlib.metadata
-import json
-import os
-import platform
 import shutil
 import tempfile
 import time
@@ -15,72 +10,18 @@ from pathlib import Path
 import filelock
 import keras
 
-from keras_skelmae.training.config import read_config
-from keras_skelmae.training.devices import is_writer
-from keras_skelmae.training.model_files import check_model_file
-from keras_skelmae.version import __version__
+from keras_skelmae.evaluation.evaluate import versions
+from keras_skelmae.fast.networks.devices import is_writer
 from skelmae_datasets import DataError
-from skelmae_datasets.errors import naming
-from skelmae_datasets.store_writer import current_umask
+from skelmae_datasets.files import TEMPORARY, read_json, write_atomically, write_json, write_text
+from skelmae_datasets.runs.run_folder import IDENTITY, METRICS, MODEL, SETTINGS
+from skelmae_datasets.runs.settings import FIELDS, read_settings
 
-TEMPORARY = ".part-"  # how the names of unfinished files begin
 LOCK = ".lock"
-TRAIN_IDS = "train_ids.txt"  # the samples that a model was trained on
-
-
-def write_atomically(path, write):
-    """Call ``write(temporary path)``, then move the file to ``path``; nothing is left behind on failure.
-
-    The content is on the disk before the name is: a power cut leaves the old file or the new one.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    try:
-        with naming(path):
-            write(temporary)
-            os.chmod(temporary, 0o666 & ~current_umask())  # a temporary file is for its owner alone
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def write_text(path, text):
-    """Write text atomically."""
-    write_atomically(path, lambda temporary: Path(temporary).write_text(text, "utf-8"))
-
-
-def versions():
-    """Versions of what the figures depend on."""
-    found = {"keras_skelmae": __version__, "python": platform.python_version(), "backend": keras.config.backend()}
-    names = ["keras", "numpy", "h5py", keras.config.backend()]
-    if keras.config.backend() == "tensorflow":
-        names.append("tensorflow-cpu")  # the same under another name
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def read_json(path):
-    """The content of a JSON file of ours, or DataError."""
-    try:
-        content = json.loads(Path(path).read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(path, "", "JSON", error) from None
-    if not isinstance(content, dict):
-        raise DataError(path, "", "a JSON object", type(content).__name__)
-    return content
 
 
 class History(keras.callbacks.Callback):
-    """Write history.csv anew after every epoch.
+    """Write history.csv again after every epoch.
 
     Args:
         path: the file. rows: those of the epochs before. seconds: float, spent on them.
@@ -108,15 +49,8 @@ class History(keras.callbacks.Callback):
                 writer = csv.DictWriter(file, fieldnames=list(fields))
                 writer.writeheader()
                 writer.writerows(self.rows)
+
         write_atomically(self.path, write)
-
-
-def file_digest(path):
-    """SHA-256 of a file, as hexadecimal text; None for None."""
-    if path is None:
-        return None
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def ids_digest(store, indices):
@@ -129,7 +63,7 @@ class Run:
 
     Args:
         output: the folder; new, or with ``resume`` that of an unfinished run.
-        config: Config.
+        settings: Settings.
         identity: JSON-able dict of what the run is made from: two runs in which it is the same end the same.
         resume: bool. force: bool, go on although ``identity`` has changed.
 
@@ -137,12 +71,13 @@ class Run:
         path: the folder. finished: its metrics where the run had ended before, else None.
 
     Raises:
-        DataError: on entering, where the folder holds a run (without ``resume``), one with another config or identity
-            (with ``resume``), or is being written by another process.
+        DataError: on entering, where the folder holds a run (without ``resume``), one with other settings or another
+            identity (with ``resume``), or is being written by another process.
     """
 
-    def __init__(self, output, config, identity, resume=False, force=False):
-        self.path, self.config, self.identity = Path(output), config, {**identity, "backend": keras.config.backend()}
+    def __init__(self, output, settings, identity, resume=False, force=False):
+        self.path, self.settings = Path(output), settings
+        self.identity = {**identity, "backend": keras.config.backend()}
         self.resume, self.force, self.finished, self._lock = resume, force, None, None
 
     def __enter__(self):
@@ -164,29 +99,30 @@ class Run:
         return self
 
     def _look(self):
-        if (self.path / "model.keras").exists() and not self.resume:
-            raise DataError(self.path, "model.keras", "a new run folder", "a finished run")
+        if (self.path / MODEL).exists() and not self.resume:
+            raise DataError(self.path, MODEL, "a new run folder", "a finished run")
         if not self.resume:
             if any(self.path.glob("checkpoints/checkpoint-*.npz")):
-                raise DataError(self.path, "checkpoints", "a new run folder", "an unfinished run; --resume goes on "
-                                "with it")
+                raise DataError(
+                    self.path, "checkpoints", "a new run folder", "an unfinished run; --resume goes on with it"
+                )
             return
         self._compare()
-        if (self.path / "metrics.json").exists():  # written last
-            self.finished = read_json(self.path / "metrics.json")
+        if (self.path / METRICS).exists():  # written last
+            self.finished = read_json(self.path / METRICS)
 
     def _begin(self):
         if self.finished:
             return
         for left in (*self.path.glob(f"{TEMPORARY}*"), *self.path.glob(f"checkpoints/{TEMPORARY}*")):
             left.unlink()  # what a killed process was writing
-        write_text(self.path / "config.toml", self.config.to_toml())
-        write_text(self.path / "run.json", json.dumps(self.identity, indent=2) + "\n")
+        write_text(self.path / SETTINGS, self.settings.to_toml())
+        write_json(self.path / IDENTITY, self.identity)
 
     def __exit__(self, *_):
         if self._lock is not None:
             self._lock.release()
-            if (self.path / "metrics.json").exists():  # nobody else begins here any more
+            if (self.path / METRICS).exists():  # nobody else begins here any more
                 (self.path / LOCK).unlink(missing_ok=True)
             self._lock = None
 
@@ -197,14 +133,14 @@ class Run:
 
     def _compare(self):
         """DataError where the run in the folder is another one than asked for."""
-        file = self.path / "config.toml"
+        file = self.path / SETTINGS
         if not file.exists():
             return
-        found = read_config(file)
-        for key, value in dataclasses.asdict(self.config).items():
-            if getattr(found, key) != value:
-                raise DataError(file, key, f"{getattr(found, key)!r} as the run to go on with has", repr(value))
-        identity = self.path / "run.json"
+        before, now = read_settings(file, self.settings.stage).flat(), self.settings.flat()
+        for key in FIELDS:
+            if before[key] != now[key] and not self.settings.without_effect(key):
+                raise DataError(file, key, f"{before[key]!r} as the run to go on with has", repr(now[key]))
+        identity = self.path / IDENTITY
         if self.force or not identity.exists():
             return
         before = read_json(identity)
@@ -222,29 +158,5 @@ class Run:
             return
         for name, model in models.items():
             write_atomically(self.path / name, model.save)
-        write_text(self.path / "metrics.json", json.dumps({**metrics, "versions": versions()}, indent=2) + "\n")
+        write_json(self.path / METRICS, {**metrics, "versions": versions()})
         shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
-
-
-def model_file(path, name="model.keras"):
-    """The .keras file of a run folder, or the path itself."""
-    path = Path(path)
-    file = path / name if path.is_dir() else path
-    if not file.is_file():
-        raise DataError(path, name, "a run folder or a .keras file", "nothing there")
-    return file
-
-
-def load_model(path, name="model.keras"):
-    """Load a model of ours in safe mode.
-
-    Raises:
-        DataError: naming the file when it is not such a model.
-    """
-    file = model_file(path, name)
-    check_model_file(file)
-    try:
-        return keras.saving.load_model(file, compile=False, safe_mode=True)
-    except Exception as error:  # whatever a file's content makes Keras raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DataError(file, "model", "a .keras file of this package", reason) from error

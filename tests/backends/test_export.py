@@ -9,14 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
-from keras_skelmae.export import TOLERANCE, convert, export_model
-from keras_skelmae.export.litert_file import metadata_path
-from keras_skelmae.export.serving import greatest_difference, serving_model
-from keras_skelmae.training.evaluation import load_classifier
+from keras_skelmae.evaluation import load_classifier
+from keras_skelmae.export import TOLERANCE, convert, export_model, metadata
+from keras_skelmae.export.serving import answers, greatest_difference
+from keras_skelmae.models import Ensemble, SkeletonEncoder, SkeletonPreprocessor, STRLBackbone, STRLClassifier
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "serving.md"
 OUTPUTS = {"saved-model": "served/model", "onnx": "served/model.onnx", "litert": "served/model.tflite"}
@@ -48,8 +47,18 @@ def exported(folder, tmp_path_factory):
             done = export_model(folder / backend / "fine", kind, place / OUTPUTS[kind])
             made[backend, kind] = place / OUTPUTS[kind], done["max_abs_difference"]
     place = made["torch", "onnx"][0].parent.parent
-    command = [sys.executable, "-m", "skelmae_cli", "--backend", "torch", "export", str(folder / "torch" / "fine"),
-               "--output", str(place / OUTPUTS["saved-model"]), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "skelmae_cli",
+        "--backend",
+        "torch",
+        "export",
+        str(folder / "torch" / "fine"),
+        "--output",
+        str(place / OUTPUTS["saved-model"]),
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     made["torch", "saved-model"] = place / OUTPUTS["saved-model"], json.loads(done.stdout)["max_abs_difference"]
@@ -80,6 +89,7 @@ def test_onnx_takes_any_batch_and_length_and_knows_its_classes(backend, exported
     facts = session.get_modelmeta().custom_metadata_map
     assert json.loads(facts["classes"]) == ["wave", "squat", "handshake"]
     assert json.loads(facts["layout"])["name"] == "ntu25" and json.loads(facts["num_frames"]) == 8
+    assert json.loads(facts["channels"]) == ["x", "y", "z"] and facts["units"] == "metres"
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
@@ -91,17 +101,18 @@ def test_the_documented_examples_run_where_there_is_no_keras(kind, exported, fol
     np.save(place / "clip.npy", x)
     section = DOCS.read_text("utf-8").partition(f"## {EXAMPLES[kind]}\n")[2]
     code = re.search(r"```python\n(.*?)```", section, re.DOTALL).group(1)
-    done = subprocess.run([sys.executable, "-c", NO_KERAS + code], cwd=place, capture_output=True, text=True,
-                          timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", NO_KERAS + code], cwd=place, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     expected = model.predict(x, verbose=0)[0]
     name, probability = done.stdout.split()
-    assert name == model.class_names[int(expected.argmax())]
+    assert name == model.names[int(expected.argmax())]
     assert float(probability) == pytest.approx(float(expected.max()), abs=1e-5)
 
 
 def test_litert_has_its_metadata_beside_it(exported):
-    facts = json.loads(metadata_path(exported["jax", "litert"][0]).read_text("utf-8"))
+    facts = json.loads(exported["jax", "litert"][0].with_suffix(".json").read_text("utf-8"))
     assert facts["classes"] == ["wave", "squat", "handshake"] and facts["num_people"] == 2
     assert "resize_tensor_input" in facts["sizes"]
 
@@ -109,23 +120,58 @@ def test_litert_has_its_metadata_beside_it(exported):
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_the_check_would_notice_frames_moved_by_one(backend, folder):
     model = load_classifier(folder / backend / "fine")
-    serving = serving_model(model)
-    moved = greatest_difference(
-        lambda x: keras.ops.convert_to_numpy(serving(np.roll(x, 1, axis=2), training=False)), model)
+    serve = answers(model)
+    moved = greatest_difference(lambda x: serve(np.roll(x, 1, axis=2)), model)
     assert moved > 2 * TOLERANCE  # of a network that has hardly been trained
 
 
+def small(seed, **options):
+    """An untrained classifier of 2D people."""
+    keypoints = SkeletonPreprocessor("coco17", ("x", "y", "score"), num_frames=8, image_size=(240, 320))
+    encoder = SkeletonEncoder(keypoints, units=4 + 4 * seed, encoder_layers=1)
+    return STRLClassifier(STRLBackbone(encoder, num_layers=1), 3, head_units=0, **options)
+
+
+def test_an_ensemble_counts_mirror_images_in_an_export_too(tmp_path):
+    import onnxruntime
+
+    model = Ensemble([small(0), small(1)], (2, 1), mirror=True)
+    model.save_to_preset(tmp_path / "both")
+    done = export_model(tmp_path / "both", "onnx", tmp_path / "both.onnx")
+    session, x = onnxruntime.InferenceSession(done["path"]), clip(model, 2)
+    found = session.run(["probabilities"], {"keypoints": x})[0]
+    np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=1e-5)
+    mirrored = x[:, :, :, model.preprocessor.layout.mirror] * np.array([-1, 1, 1], "float32")
+    np.testing.assert_allclose(session.run(["probabilities"], {"keypoints": mirrored})[0], found, atol=1e-5)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["image_size"]) == [240, 320]
+
+
+def test_the_metadata_are_those_of_the_preprocessor():
+    facts = metadata(small(0, class_names=["a", "b", "c"]))
+    assert json.loads(json.dumps(facts)) == facts and facts["classes"] == ["a", "b", "c"]
+    assert (facts["channels"], facts["units"], facts["image_size"]) == (["x", "y", "score"], "pixels", [240, 320])
+    assert metadata(small(0))["classes"] == ["0", "1", "2"]
+
+
 def test_what_differs_is_not_put_in_place(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(convert, "_write", lambda model, format, target: 2 * TOLERANCE)
+    monkeypatch.setitem(convert.WRITERS, "keras", lambda model, _: lambda x: answers(model)(x) + 2 * TOLERANCE)
     with pytest.raises(ValueError, match="found a difference of 0.0002"):
         export_model(folder / "jax" / "fine", "keras", tmp_path / "m.keras")
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("kind", "absent", "message"), [
-    ("onnx", "tf2onnx", r"onnx needs tf2onnx, not installed: pip install 'keras-skelmae\[onnx\]'"),
-    ("litert", "ai_edge_litert", r"litert needs ai_edge_litert, not installed: pip install 'keras-skelmae\[litert\]'"),
-    ("onnx", "tensorflow", "onnx needs TensorFlow, not installed: pip install tensorflow")])
+@pytest.mark.parametrize(
+    ("kind", "absent", "message"),
+    [
+        ("onnx", "tf2onnx", r"onnx needs tf2onnx, not installed: pip install 'keras-skelmae\[onnx\]'"),
+        (
+            "litert",
+            "ai_edge_litert",
+            r"litert needs ai_edge_litert, not installed: pip install 'keras-skelmae\[litert\]'",
+        ),
+        ("onnx", "tensorflow", "onnx needs TensorFlow, not installed: pip install tensorflow"),
+    ],
+)
 def test_a_missing_library_is_named_with_what_installs_it(kind, absent, message, folder, tmp_path, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == absent else find(name))

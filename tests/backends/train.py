@@ -4,11 +4,17 @@ import json
 import sys
 from pathlib import Path
 
-TINY = ("units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]",
-        "body_streams=features,motion2", "temporal_strides=[]", "num_frames=8",
-        "batch_size=8", "warmup_epochs=0", "validation_every=1", "epochs=3",
-        # Adam would make the sign of a gradient of almost nothing count
-        "optimizer=sgd", "learning_rate=0.01", "dropout_rate=0", "body_dropout=0")
+TINY = ("units=8", "encoder_layers=1", "num_frames=8", "batch_size=8", "warmup_epochs=0", "epochs=3")
+# Adam would make the sign of a gradient of almost nothing count
+TINY += ("optimizer=sgd", "learning_rate=0.01")
+FINE = (
+    "num_layers=1",
+    "body_units=[8,8]",
+    "body_streams=features,motion2",
+    "temporal_strides=[]",
+    "validation_every=1",
+)
+FINE += ("dropout_rate=0", "body_dropout=0")
 
 
 def main(folder, store, devices):
@@ -17,21 +23,34 @@ def main(folder, store, devices):
     from skelmae_cli.main import cli
 
     settings = [part for setting in TINY for part in ("--set", setting)] + (["--devices", devices] if devices else [])
-    for line in (["pretrain", store, "--split", "xsub_train", "--output", folder / "pre", *settings],
-                 ["finetune", store, "--train-split", "xsub_train", "--val-split", "xsub_val", "--output",
-                  folder / "fine", *settings]):
+    more = [part for setting in FINE for part in ("--set", setting)]
+    for line in (
+        ["pretrain", store, "--train-split", "xsub_train", "--output", folder / "pre", *settings],
+        [
+            "finetune",
+            store,
+            "--train-split",
+            "xsub_train",
+            "--val-split",
+            "xsub_val",
+            "--output",
+            folder / "fine",
+            *settings,
+            *more,
+        ],
+    ):
         done = CliRunner().invoke(cli, [str(part) for part in line])
         if done.exit_code:
             sys.exit(f"{done.output}\n{done.exception!r}")
 
-    from keras_skelmae.training.devices import _STATE
-    from keras_skelmae.training.feeding import SequenceSource
+    from keras_skelmae.data import SequenceSource
+    from keras_skelmae.fast.networks.devices import _STATE
 
     print(json.dumps({**_STATE, "reads": SequenceSource.reads}))
 
 
 if __name__ == "__main__":
-    from keras_skelmae.training.feeding import SequenceSource
+    from keras_skelmae.data import SequenceSource
 
     read, SequenceSource.reads = SequenceSource.read, 0
 

@@ -1,4 +1,4 @@
-"""What the tests of this folder run in processes of their own, one a backend: `worker.py write|read FOLDER STORE`.
+"""What the tests of this folder run in processes of their own, one per backend: `worker.py write|read FOLDER STORE`.
 
 The other two backends cannot be imported in it, so whatever passes needs none of them.
 """
@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 
 BACKENDS = ("tensorflow", "jax", "torch")
-TINY = ("units=8", "encoder_layers=1", "body_units=[8,8]",
-        "body_streams=features,motion2", "temporal_strides=[]", "num_frames=8", "batch_size=8",
-        "warmup_epochs=0", "validation_every=2", "epochs=2")
+TINY = ("units=8", "encoder_layers=1", "num_frames=8", "batch_size=8", "warmup_epochs=0", "epochs=2")
+FINE = ("body_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]", "validation_every=2")
 AUGMENT = {"crop_min": 0.6, "rotate": 0.3, "joint_noise": 0.01, "flip": 0.5}
 
 
@@ -39,12 +38,13 @@ def arguments(name, seed=0):
     import numpy as np
 
     x = clips(seed)
-    if name in ("SkeletonMAE", "STRLAutoencoder"):
+    if name == "SkeletonMAE":
         mask = np.random.default_rng(seed).random(x.shape[:-1]) < 0.4
         return {"keypoints": x, "mask": mask}, None
-    if name in ("ContrastiveEncoder", "STRLSiamese"):
+    if name == "ContrastiveModel":
         return {"keypoints": x, "other": clips(seed + 1)}, None
-    return x, np.eye(4, dtype="float32")
+    backbone = name in ("STRLBackbone", "SkeletonEncoder")
+    return x, None if backbone else np.eye(4, dtype="float32")
 
 
 def outputs(model, name):
@@ -52,38 +52,44 @@ def outputs(model, name):
     import keras
 
     result = model(arguments(name, seed=5)[0], training=False)
-    return keras.ops.convert_to_numpy(result["reconstruction"] if isinstance(result, dict) else result)
+    if isinstance(result, dict):
+        result = result["reconstruction" if name == "SkeletonMAE" else "features"]
+    return keras.ops.convert_to_numpy(result)
 
 
 def make_models():
-    """One compiled and trained model of every class, by name; an encoder is a part of the trained SkeletonMAE."""
+    """One compiled and trained model of every class, by name; encoder and backbone are parts of trained ones."""
     import keras
 
     from keras_skelmae import models
 
     keras.utils.set_random_seed(1)
-    small = {"num_frames": 8, "units": 8, "encoder_layers": 1, "streams": ("joint", "motion", "distance")}
-    trunk = {**small, "num_layers": 1, "temporal": "body", "body_units": (8, 8), "temporal_strides": (2,),
-             "joint_positions": True}
-    each = {"temporal": "each", "temporal_strides": (2,), "num_layers": 1, "class_names": list("abcd"), **small}
+    preprocessor = models.SkeletonPreprocessor("coco17", num_frames=8)
+
+    def encoder(*streams, **options):
+        return models.SkeletonEncoder(preprocessor, units=8, encoder_layers=1, streams=streams, **options)
+
+    def classifier(*streams, **options):
+        each = {"num_layers": 1, "temporal": "each", "temporal_strides": (2,)}
+        backbone = models.STRLBackbone(encoder(*streams).get_config(), **each)
+        return models.STRLClassifier(backbone, 4, class_names=list("abcd"), **options)
+
+    body = {"num_layers": 1, "temporal": "body", "body_units": (8, 8), "temporal_strides": (2,)}
+    backbone = models.STRLBackbone(encoder("joint", "motion", joint_positions=True), **body)
+    gat = encoder("joint", "motion", "distance", graph_conv="gat")
     made = {
-        "ContrastiveEncoder": models.ContrastiveEncoder("coco17", backbone="gat", **small),
-        "STRLAutoencoder": models.STRLAutoencoder("coco17", **trunk),
-        "STRLClassifier": models.STRLClassifier("coco17", 4, time_pooling="mean+max", **each),
-        "STRLSiamese": models.STRLSiamese("coco17", projection_units=8, **trunk),
-        "SkeletonMAE": models.SkeletonMAE("coco17", **small),
-        "FusedClassifier": models.FusedClassifier(
-            [models.STRLClassifier("coco17", 4, **each),
-             models.STRLClassifier("coco17", 4, **{**each, "streams": ("bone",), "mirror": True})], (2, 1)),
+        "ContrastiveModel": models.ContrastiveModel(backbone, projection_units=8),
+        "STRLClassifier": classifier("joint", "motion", "distance", time_pooling="mean+max"),
+        "SkeletonMAE": models.SkeletonMAE(gat, num_people=2),
+        "Ensemble": models.Ensemble([classifier("joint"), classifier("bone")], (2, 1), mirror=True),
     }
     for name, model in made.items():
         x, y = arguments(name)
         jit = keras.config.backend() == "jax"  # elsewhere compiling takes longer than these few steps
-        model.compile(keras.optimizers.AdamW(1e-2), None if y is None else "categorical_crossentropy",
-                      jit_compile=jit, run_eagerly=not jit)
+        loss = None if y is None else "categorical_crossentropy"
+        model.compile(keras.optimizers.AdamW(1e-2), loss, jit_compile=jit, run_eagerly=not jit)
         model.fit(x, y, epochs=2, batch_size=4, verbose=0)
-    made["SkeletonEncoder"] = made["SkeletonMAE"].encoder
-    return made
+    return {**made, "SkeletonEncoder": gat, "STRLBackbone": backbone}
 
 
 def next_step(model, name):
@@ -97,16 +103,18 @@ def next_step(model, name):
 
 def drawn(path):
     """Masked batches and view batches of two epochs, augmentation and all, as {name: array}."""
-    from keras_skelmae.training.feeding import batches
+    from keras_skelmae.data import masked, views
+    from keras_skelmae.models import SkeletonPreprocessor
     from skelmae_datasets import SkeletonStore
 
     found = {}
     with SkeletonStore(path) as store:
-        for kind, options in (("masked", {"masked": True}), ("views", {"contrast": {"part_drop": 0.5}})):
-            data = batches(store, "xsub_train", num_frames=8, batch_size=4, seed=3, augment=AUGMENT, **options)
+        preprocessor = SkeletonPreprocessor.for_data(store, num_frames=8)
+        for make, options in ((masked, {}), (views, {"view": {"part_drop": 0.5}})):
+            data = make(store, "xsub_train", preprocessor, batch_size=4, seed=3, augment=AUGMENT, **options)
             for epoch in range(2):
                 for key, value in data[0][0].items():
-                    found[f"{kind}-{epoch}-{key}"] = value
+                    found[f"{make.__name__}-{epoch}-{key}"] = value
                 data.on_epoch_end()
     return found
 
@@ -117,14 +125,35 @@ def command_line(folder, store, recording):
 
     from skelmae_cli.main import cli
 
-    jit = "jit=on" if os.environ["KERAS_BACKEND"] == "jax" else "jit=off"
+    jit = "jit_compile=on" if os.environ["KERAS_BACKEND"] == "jax" else "jit_compile=off"
     settings = [part for setting in (*TINY, jit) for part in ("--set", setting)]
+    more = [part for setting in FINE for part in ("--set", setting)]
     said = {}
     for name, line in {
-        "pretrain": ["pretrain", store, "--split", "xsub_train", "--output", folder / "pre", *settings],
-        "finetune": ["finetune", store, "--train-split", "xsub_train", "--val-split", "xsub_val", "--output",
-                     folder / "fine", "--pretrained", folder / "pre", *settings],
-        "evaluate": ["evaluate", folder / "fine", store, "--split", "xsub_val", "--json", folder / "result.json"],
+        "pretrain": ["pretrain", store, "--train-split", "xsub_train", "--output", folder / "pre", *settings],
+        "finetune": [
+            "finetune",
+            store,
+            "--train-split",
+            "xsub_train",
+            "--val-split",
+            "xsub_val",
+            "--output",
+            folder / "fine",
+            "--pretrained",
+            folder / "pre",
+            *settings,
+            *more,
+        ],
+        "evaluate": [
+            "evaluate",
+            folder / "fine",
+            store,
+            "--test-split",
+            "xsub_val",
+            "--output",
+            folder / "result.json",
+        ],
         "predict": ["predict", folder / "fine", recording, "--json"],
         "export": ["export", folder / "fine", "--output", folder / "served", "--json"],
     }.items():

@@ -1,7 +1,5 @@
 """What the commands hand to the packages below, for which others stand in here, and what they print."""
 
-from __future__ import annotations
-
 import json
 import sys
 import types
@@ -9,7 +7,9 @@ import types
 import pytest
 from click.testing import CliRunner
 
+import skelmae_datasets
 from skelmae_cli.main import cli
+from skelmae_datasets.runs import settings
 
 RESULT = {
     "top1": 0.75,
@@ -25,6 +25,8 @@ RESULT = {
 }
 PREDICTION = {"input": "d.h5", "sample": "S1", "label": "kick", "probability": 0.8}
 PREDICTION["probabilities"] = {"wave": 0.2, "kick": 0.8}
+CONVERTED = {"samples": 3, "skipped": [("a.skeleton", "line 2")], "splits": {"xsub_train": 2}, "partial": True}
+PROTOCOL = {"protocol": "knn", "rows": []}
 
 
 class Store:
@@ -42,7 +44,7 @@ class Store:
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Stand-ins for every heavy module; the list of (function, positional, named) they were called with."""
+    """Stand-ins for all that is heavy; the list of (function, positional, named) they were called with."""
     made = []
 
     def recorder(name, answer):
@@ -52,50 +54,46 @@ def calls(monkeypatch):
 
         return function
 
-    contents = {
-        "skelmae_datasets": {
-            "SkeletonStore": Store,
-            "convert_ntu": recorder(
-                "convert_ntu",
-                {
-                    "samples": 3,
-                    "skipped": [("a.skeleton", "line 2")],
-                    "splits": {"xsub_train": 2},
-                    "partial": True,
-                },
-            ),
-            "convert_pyskl": recorder("convert_pyskl", {"samples": 4}),
-            "describe_store": recorder("describe_store", {"samples": 4, "splits": {"train": 3}}),
-        },
+    def answers(**values):
+        return {name: recorder(name, answer) for name, answer in values.items()}
+
+    measured = types.SimpleNamespace(result=RESULT)
+    exported = {"path": "saved_models/m", "format": "saved-model", "max_abs_difference": 1e-6}
+    modules = {
         "keras_skelmae": {},
-        "keras_skelmae.training": {
-            "pretrain": recorder("pretrain", {"loss": 0.5}),
-            "finetune": recorder("finetune", {"accuracy": 0.5}),
-            "evaluate_model": recorder("evaluate_model", RESULT),
-            "predict_files": recorder("predict_files", [PREDICTION]),
-            "describe": recorder("describe", {"kind": "run"}),
-            "run_study": recorder("run_study", {"cells": []}),
-            "study_table": recorder("study_table", "| table |"),
-        },
+        "keras_skelmae.training": answers(pretrain={"loss": 0.5}, finetune={"accuracy": 0.5}),
+        "keras_skelmae.evaluation": answers(
+            evaluate_model=measured, predict_files=[PREDICTION], describe={"kind": "model"}
+        ),
+        "keras_skelmae.experiments": answers(
+            run_protocol=PROTOCOL, markdown_table="| protocols |", run_study={"cells": []}, study_table="| table |"
+        ),
         "keras_skelmae.report": {},
-        "keras_skelmae.report.evidence": {
-            name: recorder(name, None) for name in ("measure_pretrained", "measure_finetuned", "measure_evaluated")
+        "keras_skelmae.report.evidence": answers(
+            measure_pretrained=None, measure_finetuned=None, measure_evaluated=None
+        ),
+        "keras_skelmae.report.page": answers(write_report=None),
+        "keras_skelmae.fast": {},
+        "keras_skelmae.fast.networks": {},
+        "keras_skelmae.fast.networks.devices": {
+            "use_devices": lambda devices: None,
+            "is_writer": lambda: True,
+            "device_count": lambda: 1,
         },
-        "keras_skelmae.report.page": {"write_report": recorder("write_report", None)},
-        "keras_skelmae.training.config": {"resolve_config": recorder("resolve_config", "CONFIG")},
-        "keras_skelmae.training.devices": {"use_devices": lambda devices: None, "is_writer": lambda: True,
-                                           "device_count": lambda: 1},  # fmt: skip
-        "keras_skelmae.export": {
-            "export_model": recorder(
-                "export_model",
-                {"path": "saved_models/m", "format": "saved-model", "max_abs_difference": 1e-6},
-            )
-        },
+        "keras_skelmae.export": answers(export_model=exported),
     }
-    for name, members in contents.items():
+    for name, members in modules.items():
         module = types.ModuleType(name)
         vars(module).update(members)
         monkeypatch.setitem(sys.modules, name, module)
+        parent, _, own = name.rpartition(".")
+        if parent:
+            setattr(sys.modules[parent], own, module)
+    described = {"samples": 4, "splits": {"train": 3}}
+    converted = answers(convert_ntu=CONVERTED, convert_pyskl={"samples": 4}, describe_store=described)
+    for name, function in {"SkeletonStore": Store, **converted}.items():
+        monkeypatch.setattr(skelmae_datasets, name, function)
+    monkeypatch.setattr(settings, "resolve_settings", recorder("resolve_settings", "SETTINGS"))
     return made
 
 
@@ -110,58 +108,77 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
-def succeed(line: str) -> str:
+def succeed(line):
     result = CliRunner().invoke(cli, line.split())
     assert result.exit_code == 0, result.output
     return result.output
 
 
+def called(calls, wanted):
+    return [call for call in calls if call[0] == wanted]
+
+
 def test_pretrain_passes_only_what_was_given(calls, files):
-    succeed("pretrain d.h5 --split train --output run --recipe paper --set a=1 --set b=x=y --seed 0")
-    (_, stage, settings), (name, (store, split, output, config), named), (measured, *_), (written, *_) = calls
-    assert named == {"verbose": True, "resume": False, "force": False, "minutes": None}
+    line = "pretrain d.h5 --train-split train --output run --recipe paper --set a=1 --set b=x=y --seed 0 --jit off"
+    succeed(f"{line} --mixed-precision bfloat16")
+    (_, resolved, given), (name, (store, split, output, settings), named), (measured, *_), (written, *_) = calls
+    assert resolved == ("pretrain", "paper", None, ("a=1", "b=x=y"), True)
+    given = {key: value for key, value in given.items() if value is not None}
+    assert given == {"seed": 0, "jit_compile": "off", "dtype_policy": "mixed_bfloat16"}
+    assert (name, str(store.path), split, str(output), settings) == ("pretrain", "d.h5", "train", "run", "SETTINGS")
+    assert named == {"verbose": True, "callbacks": (), "resume": False, "force": False, "minutes": None}
     assert (measured, written) == ("measure_pretrained", "write_report")
-    assert stage == ("pretrain",)
-    assert settings == {"recipe": "paper", "config_file": None, "overrides": ("a=1", "b=x=y"), "seed": 0}
-    assert (name, str(store.path), split, str(output), config) == (
-        "pretrain",
-        "d.h5",
-        "train",
-        "run",
-        "CONFIG",
-    )
 
 
 def test_finetune_saves_the_last_epoch_unless_told(calls, files):
     succeed("finetune d.h5 --train-split train --output run --epochs 3 --config c.toml")
-    succeed(
-        "finetune d.h5 --train-split train --val-split test --output run --pretrained e.keras --select best"
-    )
-    (_, first, named), (_, second, other) = (call for call in calls if call[0] == "finetune")
+    succeed("finetune d.h5 --train-split train --val-split test --output run --pretrained e.keras --select best")
+    (_, first, named), (_, second, other) = called(calls, "finetune")
     assert first[1:3] == ("train", None) and named["select"] == "last" and named["pretrained"] is None
     assert second[1:3] == ("train", "test") and other["select"] == "best"
     assert str(other["pretrained"]) == "e.keras"
-    settings = [call[2] for call in calls if call[0] == "resolve_config"]
-    assert settings[0]["epochs"] == 3 and "epochs" not in settings[1]
+    (_, one, given), (_, two, others) = called(calls, "resolve_settings")
+    assert (str(one[2]), given["epochs"]) == ("c.toml", 3) and (two[2], others["epochs"]) == (None, None)
+
+
+def test_resume_takes_the_settings_of_the_run(calls, files):
+    line = "finetune d.h5 --train-split train --output run --resume"
+    succeed(line)
+    (files / "run" / "config.toml").touch()
+    for more in ("", " --recipe small", " --config c.toml"):
+        succeed(line + more)
+    configs = [str(call[1][2]) for call in called(calls, "resolve_settings")]
+    assert configs == ["None", "run/config.toml", "None", "c.toml"]
 
 
 def test_training_commands_print_only_json_when_asked(calls, files):
-    assert json.loads(succeed("pretrain d.h5 --split all --output run --json")) == {"run": "run", "loss": 0.5}
-    assert next(named for name, _, named in calls if name == "pretrain")["verbose"] is False
+    assert json.loads(succeed("pretrain d.h5 --train-split all --output run --json")) == {"run": "run", "loss": 0.5}
+    assert called(calls, "pretrain")[0][2]["verbose"] is False
     assert json.loads(succeed("finetune d.h5 --train-split all --output run --json"))["accuracy"] == 0.5
 
 
 def test_evaluate_prints_figures_and_writes_all_of_them(calls, files):
-    output = succeed("evaluate m.keras d.h5 --split test --clips 10 --json result.json")
-    assert calls[0][2] == {"num_clips": 10, "batch_size": 64, "progress": None, "allow_overlap": False}
+    output = succeed("evaluate m.keras d.h5 --test-split test --clips 10 --output result.json")
+    (name, (model, store, *rest), named), *more = calls
+    assert (name, str(model), str(store.path), *rest) == ("evaluate_model", "m.keras", "d.h5", "test", 10, 64)
+    assert named == {"progress": None, "allow_overlap": False} and not more
     assert "75.00" in output and "70.00" in output
     assert output.split("confused:")[1].split() == ["3", "kick", "taken", "for", "wave"]
     assert json.loads((files / "result.json").read_text()) == RESULT
-    assert json.loads(succeed("evaluate m.keras d.h5 --split test --json -")) == RESULT
+    assert json.loads(succeed("evaluate m.keras d.h5 --test-split test --json")) == RESULT
 
 
-def test_evaluate_refuses_an_impossible_json_file_before_it_starts(calls, files):
-    arguments = ["evaluate", "m.keras", "d.h5", "--split", "test", "--json", "no/where.json"]
+def test_evaluate_reports_what_it_measured(calls, files):
+    (files / "run" / "metrics.json").touch()
+    succeed("evaluate run d.h5 --test-split test")
+    (_, (run, store, measured), _), (written, *_) = calls[1:]
+    assert (str(run), str(store.path), measured.result, written) == ("run", "d.h5", RESULT, "write_report")
+    succeed("evaluate run d.h5 --test-split test --no-report")
+    assert len(called(calls, "evaluate_model")) == 2 and len(called(calls, "measure_evaluated")) == 1
+
+
+def test_evaluate_refuses_an_impossible_file_before_it_starts(calls, files):
+    arguments = ["evaluate", "m.keras", "d.h5", "--test-split", "test", "--output", "no/where.json"]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 1 and not calls
 
@@ -190,7 +207,7 @@ def test_convert_pyskl_reads_class_names(calls, files):
 
 def test_info_asks_the_right_package(calls, files):
     assert json.loads(succeed("info d.h5 --json"))["splits"] == {"train": 3}
-    assert succeed("info m.keras").split() == ["kind", "run"]
+    assert succeed("info m.keras").split() == ["kind", "model"]
     assert [name for name, *_ in calls] == ["describe_store", "describe"]
 
 
@@ -199,15 +216,28 @@ def test_export_reports_the_difference(calls, files):
     assert calls[0][2]["format"] == "saved-model"
 
 
+def test_protocol_compares_with_a_random_network_of_the_same_architecture(calls, files):
+    line = "protocol knn d.h5 --train-split a --test-split b --output out --seeds 1,2 --fraction 0.1,1"
+    assert succeed(f"{line} --pretrained pre-{{seed}} --batch-size 8") == "| protocols |\n"
+    (_, resolved, given), (_, one, before), (_, two, random), _ = calls
+    assert (resolved[0], given["batch_size"]) == ("finetune", 8)
+    assert [str(part) for part in one[2:]] == ["a", "b", "out/pretrained", "SETTINGS"]
+    assert str(two[4]) == "out/random" and "pretrained" not in random and "like" not in before
+    assert (before["pretrained"], random["like"]) == ("pre-{seed}", "pre-{seed}")
+    assert (before["seeds"], before["fractions"], before["neighbours"]) == ((1, 2), (0.1, 1.0), 1)
+    assert json.loads(succeed(f"{line} --json")) == [PROTOCOL]
+    assert called(calls, "run_protocol")[-1][2]["like"] is None
+
+
 def test_study_resolves_both_stages_and_opens_the_source(calls, files):
-    line = "study transfer d.h5 --train-split a --test-split b --output out --source m.keras --seeds 1,2 --set x=1"
+    line = "study transfer d.h5 --train-split a --test-split b --output out --source a.pkl --seeds 1,2 --set x=1"
     assert succeed(f"{line} --epochs 3 --pretrain-set y=2 --finetune-set z=3") == "| table |\n"
-    (_, one, before), (_, two, after), (_, (name, store, *rest), options), _ = calls
-    assert (one, before["overrides"], before["epochs"]) == (("pretrain",), ("x=1", "y=2"), 3)
-    assert (two, after["overrides"], after["epochs"]) == (("finetune",), ("x=1", "z=3"), 3)
-    assert (name, str(store.path), *map(str, rest)) == ("transfer", "d.h5", "a", "b", "out", "CONFIG", "CONFIG")
-    assert str(options["source"].path) == "m.keras" and options["source_split"] == "all"
-    assert (options["seeds"], options["fraction"], options["progress"]) == ((1, 2), 1.0, None)
+    (_, one, before), (_, two, after), (_, (name, store, *rest), named), _ = calls
+    assert one == ("pretrain", "small", None, ("x=1", "y=2"), False) and before["epochs"] == 3
+    assert two == ("finetune", "small", None, ("x=1", "z=3"), False) and after["epochs"] == 3
+    assert (name, str(store.path), *map(str, rest)) == ("transfer", "d.h5", "a", "b", "out", "SETTINGS", "SETTINGS")
+    assert str(named["source"].path) == "a.pkl" and named["source_split"] == "all"
+    assert (named["seeds"], named["fraction"], named["progress"]) == ((1, 2), 1.0, None)
     assert json.loads(succeed(f"{line} --json")) == {"cells": []}
     succeed("study depth d.h5 --train-split a --test-split b --output out --fraction 0.1")
     assert calls[-2][2]["source"] is None and calls[-2][2]["fraction"] == 0.1

@@ -1,19 +1,20 @@
 """Wrong usage ends with 2, bad data with 1 and one line naming the file; a traceback only under --debug."""
 
-from __future__ import annotations
-
 import json
 import os
 
 import click
+import numpy
 import pytest
 from click.testing import CliRunner
 
-from skelmae_cli import errors, options
+from skelmae_cli import options, printing
 from skelmae_cli.main import cli
+from skelmae_datasets import DataError
+from skelmae_datasets.runs.settings import SettingsError
 
 
-def run(*arguments: str):
+def run(*arguments):
     return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
@@ -26,10 +27,12 @@ def run(*arguments: str):
         ["convert-ntu", "folder", "out.h5", "--joints", "all25"],
         ["convert-ntu", "folder", "out.h5", "--people", "0"],
         ["pretrain", "data.h5", "--output", "run"],
-        ["pretrain", "data.h5", "--split", "a", "--output", "run", "--epochs", "none"],
-        ["pretrain", "data.h5", "--split", "a", "--output", "run", "--set", "epochs:3"],
+        ["pretrain", "data.h5", "--train-split", "a", "--output", "run", "--recipe", "large"],
+        ["pretrain", "data.h5", "--train-split", "a", "--output", "run", "--epochs", "none"],
+        ["pretrain", "data.h5", "--train-split", "a", "--output", "run", "--set", "epochs:3"],
         ["finetune", "data.h5", "--train-split", "a", "--output", "run", "--select", "luckiest"],
         ["evaluate", "model.keras"],
+        ["embed", "model.keras", "data.h5"],
         ["study", "width", "data.h5", "--train-split", "a", "--test-split", "b", "--output", "out"],
         ["study", "depth", "data.h5", "--train-split", "a", "--output", "out"],
         ["study", "depth", "{present}", "--train-split", "a", "--test-split", "b", "--output", "out", "--seeds", "x"],
@@ -59,13 +62,15 @@ def test_a_mistyped_command_is_put_right():
         ["convert-arrays", "{missing}", "{out}"],
         ["validate", "{missing}"],
         ["info", "{missing}"],
-        ["pretrain", "{missing}", "--split", "train", "--output", "{out}"],
-        ["pretrain", "{present}", "--split", "train", "--output", "{out}", "--config", "{missing}"],
+        ["pretrain", "{missing}", "--train-split", "train", "--output", "{out}"],
+        ["pretrain", "{present}", "--train-split", "train", "--output", "{out}", "--config", "{missing}"],
         ["finetune", "{missing}", "--train-split", "train", "--output", "{out}"],
         ["finetune", "{present}", "--train-split", "train", "--output", "{out}", "--pretrained", "{missing}"],
-        ["evaluate", "{missing}", "{present}", "--split", "test"],
-        ["evaluate", "{present}", "{missing}", "--split", "test"],
+        ["evaluate", "{missing}", "{present}", "--test-split", "test"],
+        ["evaluate", "{present}", "{missing}", "--test-split", "test"],
         ["predict", "{present}", "{missing}"],
+        ["embed", "{missing}", "{present}", "--output", "{out}"],
+        ["protocol", "knn", "{missing}", "--train-split", "a", "--test-split", "b", "--output", "{out}"],
         ["study", "depth", "{missing}", "--train-split", "a", "--test-split", "b", "--output", "{out}"],
         ["export", "{missing}"],
     ],
@@ -85,10 +90,7 @@ def test_a_missing_file_ends_with_1_and_one_line(arguments, tmp_path):
 def test_a_file_in_place_of_a_folder_and_a_folder_in_place_of_a_file(tmp_path):
     file = tmp_path / "file.txt"
     file.write_text("text")
-    for arguments in (
-        ["convert-ntu", file, tmp_path / "out.h5"],
-        ["convert-pyskl", tmp_path, tmp_path / "out.h5"],
-    ):
+    for arguments in (["convert-ntu", file, tmp_path / "out.h5"], ["convert-pyskl", tmp_path, tmp_path / "out.h5"]):
         result = run(*arguments)
         assert result.exit_code == 1
         assert str(arguments[1]) in result.output and "Traceback" not in result.output
@@ -111,31 +113,27 @@ def test_no_recordings_in_the_folder(tmp_path):
     assert str(tmp_path) in result.output and not (tmp_path / "out.h5").exists()
 
 
-def group_raising(error: Exception) -> click.Group:
+def group_raising(error):
     @click.group()
     @click.option("--debug", is_flag=True)
     def group(debug):
         pass
 
-    @group.command("fail")
-    @errors.expected_errors
+    @group.command("fail", cls=options.Command)
     def fail():
         raise error
 
     return group
 
 
-class Foreign(ValueError):
-    """An error of another library."""
-
-
-OURS = type("DataError", (ValueError,), {"__module__": "skelmae_datasets.errors"})
-
-
 def test_expected_errors_are_one_line():
     for error, text in (
         (FileNotFoundError(2, "No such file or directory", "a.h5"), "a.h5: No such file or directory"),
-        (OURS("a.pkl: split:\nfound 3"), "a.pkl: split: found 3"),
+        (DataError("a.pkl", "split", "one of these\nnames", 3), "a.pkl: split: expected one of these names, found 3"),
+        (SettingsError("units: expected int"), "units: expected int"),
+        (ValueError("raised by\nanother library"), "raised by another library"),
+        (ModuleNotFoundError("no onnx"), "no onnx"),
+        (MemoryError(), "out of memory; a smaller --batch-size or fewer --workers may help"),
     ):
         result = CliRunner().invoke(group_raising(error), ["fail"])
         assert (result.exit_code, result.output) == (1, f"Error: {text}\n")
@@ -143,8 +141,19 @@ def test_expected_errors_are_one_line():
 
 
 def test_a_bug_keeps_its_traceback():
-    for error in (Foreign("somewhere else"), KeyError("key"), TypeError("type")):
+    for error in (KeyError("key"), TypeError("type"), RuntimeError("state")):
         assert CliRunner().invoke(group_raising(error), ["fail"]).exception is error
+
+
+def test_an_interrupted_training_ends_with_the_signals_status():
+    error = type("Interrupted", (Exception,), {"number": 15})("stopped after epoch 3")
+    result = CliRunner().invoke(group_raising(error), ["fail"])
+    assert (result.exit_code, result.output) == (143, "Error: stopped after epoch 3\n")
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    result = CliRunner().invoke(group_raising(BrokenPipeError(32, "Broken pipe")), ["fail"])
+    assert result.exit_code == 1 and not result.output
 
 
 def test_backend_is_set_before_the_command_runs(monkeypatch):
@@ -161,6 +170,5 @@ def test_demo_leaves_other_files_alone(tmp_path):
 
 
 def test_json_holds_plain_values_only():
-    numpy = pytest.importorskip("numpy")
     value = {"top1": numpy.float32(0.5), "confusion": numpy.eye(2, dtype=int), "empty": float("nan")}
-    assert json.loads(options.to_json(value)) == {"top1": 0.5, "confusion": [[1, 0], [0, 1]], "empty": None}
+    assert json.loads(printing.to_json(value)) == {"top1": 0.5, "confusion": [[1, 0], [0, 1]], "empty": None}

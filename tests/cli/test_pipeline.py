@@ -1,7 +1,5 @@
 """The commands on synthetic recordings, with nothing stood in for."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -28,15 +26,42 @@ def recordings(tmp_path_factory):
     return folder
 
 
+def without_keras(*arguments):
+    """The output of a command in a process that must not import Keras or a backend."""
+    command = [sys.executable, "-c", NO_KERAS, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_convert_and_info_without_keras(recordings, tmp_path):
-    store = tmp_path / "out.h5"
-    for arguments in (["convert-ntu", recordings, store, "--workers", "2"], ["info", store]):
-        command = [sys.executable, "-c", NO_KERAS, *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout
-    described = json.loads(CliRunner().invoke(cli, ["info", str(store), "--json"]).output)
-    assert described
+    assert "xsub_train" in without_keras("convert-ntu", recordings, tmp_path / "out.h5", "--workers", "2")
+    described = json.loads(without_keras("info", tmp_path / "out.h5", "--json"))
+    assert (described["layout"], described["joints"]) == ("ntu25", 25) and described["splits"]["xsub_train"]
+
+
+def test_info_of_a_run_or_an_ensemble_without_keras(tmp_path):
+    for name, text in {
+        "config.toml": "[data]\nseed = 3\n",
+        "metrics.json": '{"loss": 0.25}',
+        "model.keras": "",
+    }.items():
+        (tmp_path / name).write_text(text)
+    described = json.loads(without_keras("info", tmp_path, "--json"))
+    assert (described["kind"], described["metrics"]) == ("run", {"loss": 0.25}) and "model.keras" in described["files"]
+    assert "\n  seed = 3\n" in without_keras("info", tmp_path)
+    (tmp_path / "ensemble.json").write_text('{"weights": [2, 1]}')
+    assert json.loads(without_keras("info", tmp_path, "--json"))["weights"] == [2, 1]
+
+
+def test_a_damaged_store_is_repaired(recordings, tmp_path):
+    store = tmp_path / "s.h5"
+    assert CliRunner().invoke(cli, ["convert-ntu", str(recordings), str(store)]).exit_code == 0
+    repaired = CliRunner().invoke(cli, ["validate", str(store), "--output", str(tmp_path / "again.h5")])
+    assert repaired.exit_code == 0 and "again.h5: written" in repaired.output
+    assert (tmp_path / "again.h5").is_file()
+    same = CliRunner().invoke(cli, ["validate", str(store), "--output", str(store)])
+    assert same.exit_code == 1 and "output: expected another file" in same.output
 
 
 def test_a_broken_recording_is_left_out_or_stops_a_strict_run(recordings, tmp_path):
@@ -58,5 +83,5 @@ def test_demo(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
     figures = json.loads(done.stdout)
-    assert set(figures["top1"]) == {"pretrained", "random"}
-    assert figures["top1"]["pretrained"] > 0.3, "ten classes: chance is 0.1"
+    assert set(figures["starts"]) == {"pretrained", "random"}
+    assert figures["starts"]["pretrained"]["top1"] > 0.3, "ten classes: chance is 0.1"

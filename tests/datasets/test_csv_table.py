@@ -5,7 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 from skelmae_cli.main import cli
-from skelmae_datasets import DataError, SkeletonStore, convert_csv, csv_table, get_layout, read_sequence, validate
+from skelmae_datasets import DataError, SkeletonStore, convert_csv, get_layout, read_sequence, validate
+from skelmae_datasets.readers import csv_table
 
 HEADER = "sample,person,frame,joint,x,y,score,label,subject,split"
 
@@ -13,8 +14,11 @@ HEADER = "sample,person,frame,joint,x,y,score,label,subject,split"
 def rows(sample="a", frames=(3, 4, 6), person=0, label="wave", subject=1, split="train", joints=range(17), names=False):
     layout = get_layout("coco17")
     end = f"0.5,{label},{subject},{split}"
-    return [f"{sample},{person},{t},{layout.joints[v] if names else v},{100 + t + v},{50 + v},{end}"
-            for t in frames for v in joints]  # fmt: skip
+    return [
+        f"{sample},{person},{t},{layout.joints[v] if names else v},{100 + t + v},{50 + v},{end}"
+        for t in frames
+        for v in joints
+    ]
 
 
 def write(tmp_path, lines, header=HEADER, name="t.csv", encoding="utf-8", end="\n"):
@@ -53,8 +57,11 @@ def test_other_delimiters_give_the_same(tmp_path, delimiter, encoding, end):
 
 def test_names_as_other_programs_write_them(tmp_path):
     one = convert(write(tmp_path, rows(names=True)))[1]
-    lines = [line.replace(layout, layout.replace("_", " ").title()) for line in rows(names=True)
-             for layout in [line.split(",")[3]]]  # fmt: skip
+    lines = [
+        line.replace(layout, layout.replace("_", " ").title())
+        for line in rows(names=True)
+        for layout in [line.split(",")[3]]
+    ]
     path = write(tmp_path, lines, "Video,person,T,joint,X,Y,Confidence,label,subject,split", "u.csv")
     two = convert(path, columns={"sample": "Video", "frame": "T", "score": "confidence"})[1]
     assert one.fingerprint == two.fingerprint
@@ -79,8 +86,9 @@ def test_persons_absent_joints_and_columns_that_mean_nothing(tmp_path):
 
 
 def test_own_layout_and_three_dimensions(tmp_path):
-    (tmp_path / "own.toml").write_text('name = "stick"\njoints = ["top", "end"]\nedges = [["end", "top"]]\n'
-                                       '[parts]\nall = ["top", "end"]\n')  # fmt: skip
+    (tmp_path / "own.toml").write_text(
+        'name = "stick"\njoints = ["top", "end"]\nedges = [["end", "top"]]\n[parts]\nall = ["top", "end"]\n'
+    )
     lines = [f"s,{t},{joint},{t + 1},2,3" for t in range(2) for joint in ("top", "end")]
     path = write(tmp_path, lines, "sample,frame,joint,x,y,z")
     _, store = convert(path, layout=str(tmp_path / "own.toml"))
@@ -99,15 +107,18 @@ def test_labels_as_numbers_keep_their_order_and_take_names(tmp_path):
 
 
 HEADER_FAULTS = {
-    "x missing": (HEADER.replace(",x", ",u"), rows(),
-                  "t.csv: line 1: expected columns x (or --columns x=ITS_NAME), found sample, person"),
+    "x missing": (
+        HEADER.replace(",x", ",u"),
+        rows(),
+        "t.csv: line 1: expected columns x (or --columns x=ITS_NAME), found sample, person",
+    ),
     "column twice": (HEADER + ",x", [r + ",1" for r in rows()], "each column once, found 'x' twice"),
     "score beside z": (HEADER + ",z", [r + ",1" for r in rows()], "a score beside x and y only"),
     "columns": (HEADER, [*rows(), "a,0"], "line 53: expected 10 columns, found 2"),
     "quote": (HEADER, [*rows(), '"a,0'], "line 53: expected separated fields"),
     "empty": (HEADER, [], "line 2: expected a joint, found the end"),
     "unknown joints": (HEADER, [r.replace(",3,0,", ",3,nostril,") for r in rows()], "names of a built-in layout"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", HEADER_FAULTS)
@@ -125,7 +136,7 @@ SAMPLE_FAULTS = {
     "frame": ("a,0,3.5,5,1,50,.5,wave,1,train", "line 7: frame: expected a whole number, found '3.5'"),
     "huge frame": ("a,0,999999999,5,1,5,.5,wave,1,train", "frame: expected frames within"),
     "joint": ("a,0,3,17,1,50,.5,wave,1,train", "line 7: joint: expected a joint of coco17 or an index below 17"),
-    "twice": ("a,0,3,4,1,50,.5,wave,1,train", "line 7: joint: expected each joint once a frame and person"),
+    "twice": ("a,0,3,4,1,50,.5,wave,1,train", "line 7: joint: expected each joint once per frame and person"),
     "label": ("a,0,3,5,1,50,.5,kick,1,train", "line 7: label: expected the same in all lines of 'a', found 'kick'"),
     "subject": ("a,0,3,5,1,50,.5,wave,2,train", "line 7: subject: expected the same"),
 }
@@ -151,10 +162,19 @@ def test_lines_of_a_sample_stand_together(tmp_path):
     assert "line 104: sample: expected the lines of a sample together" in report["skipped"][0][1]
 
 
-@pytest.mark.parametrize("content", [
-    b"", b"\n\n", b"\xff\xfe\x00s", HEADER.encode() + b"\n\xff\n", b"a" * 200_000, b"\x00" * 100, b"x,y\n1,2\n",
-    HEADER.encode() + b"\n" + b"a," * 100_000,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n\n",
+        b"\xff\xfe\x00s",
+        HEADER.encode() + b"\n\xff\n",
+        b"a" * 200_000,
+        b"\x00" * 100,
+        b"x,y\n1,2\n",
+        HEADER.encode() + b"\n" + b"a," * 100_000,
+    ],
+)
 def test_hostile_files_are_told_in_one_line(tmp_path, content):
     (tmp_path / "t.csv").write_bytes(content)
     result = CliRunner().invoke(cli, ["convert-csv", str(tmp_path / "t.csv"), str(tmp_path / "out.h5")])

@@ -71,7 +71,9 @@ def dump(path, content):
 
 def pyskl_2d(tmp):
     return [dump(tmp / "diving48_hrnet.pkl", {"split": {"train": ["v0"], "test": ["v1"]}, "annotations": items()})], {
-        "train": 1, "test": 1}  # fmt: skip
+        "train": 1,
+        "test": 1,
+    }
 
 
 def pyskl_3d(tmp):
@@ -87,11 +89,20 @@ def kinetics(tmp):
     (tmp / "kp").mkdir()
     points = np.ones((3, 17, 3), "float16")
     dump(tmp / "kp" / "k.pkl", {"v0": {"keypoint": points}, "v1": {"keypoint": points}})
-    header = {"label": 0, "total_frames": 2, "raw_file": "x/k.pkl", "frame_inds": np.array([0, 0, 1], "int16"),
-              "box_score": np.ones(3, "float16"), "valid": {0.5: 2}}  # fmt: skip
+    header = {
+        "label": 0,
+        "total_frames": 2,
+        "raw_file": "x/k.pkl",
+        "frame_inds": np.array([0, 0, 1], "int16"),
+        "box_score": np.ones(3, "float16"),
+        "valid": {0.5: 2},
+    }
     annotations = [header | {"frame_dir": f"v{i}"} for i in range(2)]
-    return [dump(tmp / "k400_hrnet.pkl", {"split": {"val": ["v0"]}, "annotations": annotations}), "--kpfiles",
-            tmp / "kp"], {"val": 1}  # fmt: skip
+    return [
+        dump(tmp / "k400_hrnet.pkl", {"split": {"val": ["v0"]}, "annotations": annotations}),
+        "--kpfiles",
+        tmp / "kp",
+    ], {"val": 1}
 
 
 def ctr_gcn(tmp):
@@ -120,9 +131,12 @@ def kinetics_skeleton(tmp):
 
 
 def own_table(tmp):
-    lines = [f"{name},{t},{joint},{1 + t},{2 + v},{name},{split}"
-             for name, split in (("wave", "train"), ("kick", "test"))
-             for t in range(3) for v, joint in enumerate(get_layout("coco17").joints)]
+    lines = [
+        f"{name},{t},{joint},{1 + t},{2 + v},{name},{split}"
+        for name, split in (("wave", "train"), ("kick", "test"))
+        for t in range(3)
+        for v, joint in enumerate(get_layout("coco17").joints)
+    ]
     (tmp / "own.csv").write_text("\n".join(["sample,frame,joint,x,y,label,split", *lines]) + "\n")
     return [tmp / "own.csv"], {"train": 1, "test": 1}
 
@@ -139,11 +153,22 @@ def store(tmp):
 
 
 ROWS = {
-    "NTU RGB+D 60 raw": ntu60, "NTU RGB+D 120 raw": ntu120, "NTU RGB+D as 2D": ntu_2d, "Kinect v2 text": kinect,
-    "PYSKL 2D": pyskl_2d, "PYSKL 3D": pyskl_3d, "Bare list": bare_list, "Kinetics": kinetics, "CTR-GCN, MAMP": ctr_gcn,
-    "st-gcn, 2s-AGCN": st_gcn, "AimCLR, CrosSCLR": aimclr, "Kinetics-skeleton": kinetics_skeleton,
-    "Own table": own_table, "Own layout": own_layout, "Store": store,
-}  # fmt: skip
+    "NTU RGB+D 60 raw": ntu60,
+    "NTU RGB+D 120 raw": ntu120,
+    "NTU RGB+D as 2D": ntu_2d,
+    "Kinect v2 text": kinect,
+    "PYSKL 2D": pyskl_2d,
+    "PYSKL 3D": pyskl_3d,
+    "Bare list": bare_list,
+    "Kinetics": kinetics,
+    "CTR-GCN, MAMP": ctr_gcn,
+    "st-gcn, 2s-AGCN": st_gcn,
+    "AimCLR, CrosSCLR": aimclr,
+    "Kinetics-skeleton": kinetics_skeleton,
+    "Own table": own_table,
+    "Own layout": own_layout,
+    "Store": store,
+}
 
 
 def run(tmp, command, first, *options):

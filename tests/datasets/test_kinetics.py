@@ -17,8 +17,15 @@ def make(folder, counts=(2, 0, 12, 1)):
     points[..., 2] = 0.5
     (folder / "k0.pkl").write_bytes(pickle.dumps({"clip": {"keypoint": points}}))
     box = np.linspace(0.1, 0.9, total).astype("float16")
-    return {"frame_dir": "clip", "label": 0, "img_shape": (240, 320), "total_frames": len(counts),
-            "raw_file": "data/k400/k0.pkl", "frame_inds": frames, "box_score": box}  # fmt: skip
+    return {
+        "frame_dir": "clip",
+        "label": 0,
+        "img_shape": (240, 320),
+        "total_frames": len(counts),
+        "raw_file": "data/k400/k0.pkl",
+        "frame_inds": frames,
+        "box_score": box,
+    }
 
 
 def convert(tmp_path, annotations, **options):

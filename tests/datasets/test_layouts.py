@@ -10,12 +10,7 @@ import pytest
 from skelmae_datasets import DataError, SkeletonLayout, get_layout, layout_names
 from skelmae_datasets.layouts import NTU25_TO_COCO17, default_layout
 
-SMALL = {
-    "name": "small",
-    "joints": ["a", "b", "c"],
-    "edges": [["b", "a"], [2, 0]],
-    "parts": {"p": ["a"], "q": [1, 2]},
-}
+SMALL = {"name": "small", "joints": ["a", "b", "c"], "edges": [["b", "a"], [2, 0]], "parts": {"p": ["a"], "q": [1, 2]}}
 
 
 @pytest.mark.parametrize("name", layout_names())

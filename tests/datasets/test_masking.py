@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skelmae_datasets.layouts import get_layout
-from skelmae_datasets.masking import (
+from skelmae_datasets.transforms.masking import (
     motion_intensity,
     part_mask,
     sample_joint_masks,

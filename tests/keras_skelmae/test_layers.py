@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from keras_skelmae import layers
-from keras_skelmae.layers import channelwise, gin_conv
-from keras_skelmae.layers.frames import pooled_frames
+from skelmae_datasets import get_layout
 
 EDGES = [(1, 0), (2, 1), (3, 1)]
 V = 4
@@ -26,11 +25,14 @@ HERE = np.array([[[True] * 6, [False] * 6], [[True] * 6, [True] * 6]])
 CASES = {
     "ChannelNormalization": (lambda: layers.ChannelNormalization(epsilon=1e-5), (SEQUENCE,)),
     "ChannelPReLU": (lambda: layers.ChannelPReLU(), (SEQUENCE,)),
-    "Decorrelation": (lambda: layers.Decorrelation(0.5), (SEQUENCE, HERE)),
     "GATConv": (lambda: layers.GATConv(8, EDGES), (SEQUENCE,)),
     "GCNConv": (lambda: layers.GCNConv(5, EDGES), (SEQUENCE,)),
     "GINConv": (lambda: layers.GINConv(5, EDGES), (SEQUENCE,)),
     "GraphEncoder": (lambda: layers.GraphEncoder(5, EDGES, 2), (SEQUENCE, HERE)),
+    "JointEmbedding": (
+        lambda: layers.JointEmbedding(5, ["joint", "motion", "distance"], 2, EDGES),
+        (features(2, 2, 6, V, 2), SEQUENCE[..., 0] > 0),
+    ),
     "JointMasking": (lambda: layers.JointMasking(), (SEQUENCE, SEQUENCE[..., 0] > 0)),
     "JointPresence": (lambda: layers.JointPresence(2), (features(2, 2, 6, V, 3),)),
     "BodyEmbedding": (lambda: layers.BodyEmbedding(8, dropout_rate=0.1), (SEQUENCE, HERE)),
@@ -38,13 +40,19 @@ CASES = {
     "MultiScaleTemporalConv": (lambda: layers.MultiScaleTemporalConv(8, strides=2, residual=True), (SEQUENCE, HERE)),
     "PointwiseUpdate": (lambda: layers.PointwiseUpdate(5), (SEQUENCE, HERE)),
     "PositionEmbedding": (lambda: layers.PositionEmbedding(-2), (SEQUENCE,)),
-    "PresenceBatchNormalization": (lambda: layers.PresenceBatchNormalization(), (SEQUENCE,)),
-    "PresencePooling": (lambda: layers.PresencePooling("concat", [[0, 1], [2]], "mean+max"), (SEQUENCE, HERE)),
+    "PresenceBatchNormalization": (lambda: layers.PresenceBatchNormalization(), (SEQUENCE, HERE)),
+    "PresencePooling": (lambda: layers.PresencePooling("mean+max"), (SEQUENCE, HERE)),
     "ResampleFrames": (lambda: layers.ResampleFrames(4), (SEQUENCE,)),
+    "SkeletonMirror": (lambda: layers.SkeletonMirror([0, 2, 1, 3]), (features(2, 2, 6, V, 3),)),
     "SkeletonNormalization": (lambda: layers.SkeletonNormalization(2), (features(2, 2, 6, V, 3),)),
-    "SkeletonStreams": (lambda: layers.SkeletonStreams(["joint", "motion", "bone", "relative", "distance"], 2, EDGES),
-                        (features(2, 2, 6, V, 2), SEQUENCE[..., 0] > 0)),
-    "SpatialModeling": (lambda: layers.SpatialModeling(5, EDGES, 1, readout="pooled+joints"), (SEQUENCE, HERE)),
+    "SkeletonStreams": (
+        lambda: layers.SkeletonStreams(["joint", "motion", "bone", "relative", "distance"], 2, EDGES),
+        (features(2, 2, 6, V, 2), SEQUENCE[..., 0] > 0),
+    ),
+    "SpatialModeling": (
+        lambda: layers.SpatialModeling(layers.GraphEncoder(5, EDGES, 1), joint_features=True),
+        (SEQUENCE, HERE),
+    ),
 }
 every_layer = pytest.mark.parametrize("name", sorted(CASES))
 
@@ -86,7 +94,7 @@ def test_weights_rebuild_the_output(name):
     np.testing.assert_array_equal(array(again(*inputs)), expected)
 
 
-@pytest.mark.parametrize("name", sorted(set(CASES) - {"JointPresence", "PresencePooling"}))
+@pytest.mark.parametrize("name", sorted(set(CASES) - {"JointPresence", "PresencePooling", "SkeletonMirror"}))
 def test_mixed_precision_computes_in_float16(name):
     make, inputs = CASES[name]
     config = make().get_config() | {"dtype": "mixed_float16"}
@@ -101,7 +109,8 @@ def test_the_documented_example_runs(name):
     kind = type(CASES[name][0]())
     module = importlib.import_module(kind.__module__)
     test = doctest.DocTestFinder(recurse=False).find(
-        kind, name, globs={**vars(layers), "keras": keras, "module": module})[0]
+        kind, name, globs={**vars(layers), "keras": keras, "module": module}
+    )[0]
     assert test.examples, f"{name} has no example"
     result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test)
     assert result.failed == 0
@@ -153,13 +162,13 @@ def test_gat_conv_equals_message_passing():
             np.testing.assert_allclose(result[joint, :, head], expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("backbone", ["gin", "gcn", "gat"])
-def test_permuting_joints_and_graph_permutes_the_output(backbone):
+@pytest.mark.parametrize("graph_conv", ["gin", "gcn", "gat"])
+def test_permuting_joints_and_graph_permutes_the_output(graph_conv):
     order = np.array([2, 0, 3, 1])  # new position of each joint
     x = features(2, V, 5)
-    layer = layers.GraphEncoder(8, EDGES, 3, backbone=backbone)
+    layer = layers.GraphEncoder(8, EDGES, 3, graph_conv=graph_conv)
     expected = array(layer(x))
-    moved = layers.GraphEncoder(8, [(order[a], order[b]) for a, b in EDGES], 3, backbone=backbone)
+    moved = layers.GraphEncoder(8, [(order[a], order[b]) for a, b in EDGES], 3, graph_conv=graph_conv)
     y = np.empty_like(x)
     y[:, order] = x
     moved(y)
@@ -215,53 +224,70 @@ def test_body_dropout_leaves_the_same_channels_out_along_the_clip():
     assert np.abs(y[0] - y[1]).max() > 1e-3
 
 
+def test_pooling_is_the_mean_over_what_is_there():
+    here = np.array([[[True, False] * 3, [False] * 6], [[True] * 6, [False] * 2 + [True] * 4]])
+    pooled = array(layers.PresencePooling()(SEQUENCE, here))
+    joints = SEQUENCE.mean(axis=3)
+    people = [joints[1, 0].mean(axis=0), joints[1, 1, 2:].mean(axis=0)]
+    np.testing.assert_allclose(pooled, [joints[0, 0, ::2].mean(axis=0), np.mean(people, axis=0)], rtol=1e-4, atol=1e-6)
+    assert not array(layers.PresencePooling("mean+max")(SEQUENCE, np.zeros_like(here))).any(), "nobody gives zeros"
+
+
 def test_the_largest_value_over_time_may_be_negative():
     x, here = -1 - np.abs(SEQUENCE), np.array([[[True, False] * 3, [False] * 6], [[True] * 6] * 2])
-    expected = np.where(here[..., None, None], x, -np.inf)
-    pooled = array(layers.PresencePooling("concat", time="mean+max")(x, here)).reshape(2, 2, 2, 8)
-    largest = x.mean(axis=3)[0, 0, ::2].max(axis=0)
-    np.testing.assert_allclose(pooled[0, 0, 1], largest, atol=1e-6)
-    assert not pooled[0, 1].any()
-    y = array(pooled_frames(x, here, 4))
-    np.testing.assert_allclose(y[0, 0], [expected[0, 0, :4].max(axis=0), expected[0, 0, 4:].max(axis=0)])
-    assert not y[0, 1].any()
-    np.testing.assert_allclose(array(pooled_frames(x, None, 3))[1], x[1].reshape(2, 2, 3, V, 8).max(axis=2))
+    pooled = array(layers.PresencePooling("mean+max")(x, here))
+    joints = x.mean(axis=3)
+    largest = [joints[0, 0, ::2].max(axis=0), joints[1].max(axis=1).mean(axis=0)]
+    np.testing.assert_allclose(pooled[:, 8:], largest, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(pooled[:, :8], array(layers.PresencePooling()(x, here)), rtol=1e-5, atol=1e-6)
 
 
-def test_pooling_by_groups_is_pooling_of_each():
-    groups = [[0, 2], [1], [3]]
-    together = array(layers.PresencePooling(groups=groups)(SEQUENCE, HERE)).reshape(2, 3, 8)
-    for row, group in enumerate(groups):
-        alone = array(layers.PresencePooling()(SEQUENCE[:, :, :, group], HERE))
-        np.testing.assert_allclose(together[:, row], alone, rtol=1e-5, atol=1e-6)
+def spatial(num_people=2, **options):
+    layer = layers.SpatialModeling(layers.GraphEncoder(5, EDGES, 1), num_people, **options)
+    layer.build((None, num_people, 6, V, 8))
+    return layer
+
+
+def test_every_person_has_an_encoder_unless_they_share_one():
+    assert [
+        len(spatial(people, share_people=shared).encoders) for people, shared in [(2, False), (2, True), (1, False)]
+    ] == [2, 1, 1]
+    one, other = (encoder.get_weights() for encoder in spatial().encoders)
+    assert any((a != b).any() for a, b in zip(one, other, strict=True)), "drawn by itself"
+    with pytest.raises(ValueError, match="expected 2 people on axis 1"):
+        layers.SpatialModeling(layers.GraphEncoder(5, EDGES, 1))(SEQUENCE[:, :1])
+
+
+def test_spatial_modelling_takes_an_encoders_config_and_leaves_the_encoder_alone():
+    encoder = layers.GraphEncoder(5, EDGES, 1, normalization="layer", graph_conv="gcn")
+    one, other = layers.SpatialModeling(encoder), layers.SpatialModeling(encoder.get_config())
+    assert one.get_config()["encoder"] == other.get_config()["encoder"]
+    one(SEQUENCE)
+    assert not encoder.built and all(copy.graph_conv == "gcn" for copy in one.encoders)
+
+
+@pytest.mark.parametrize("joint_features", [False, True])
+def test_spatial_modelling_by_its_equation(joint_features):
+    layer = spatial(joint_features=joint_features)
+    found = array(layer(SEQUENCE, presence=HERE))
+    encoded = [array(encoder(SEQUENCE[:, i : i + 1])) for i, encoder in enumerate(layer.encoders)]
+    encoded = np.concatenate(encoded, axis=1)
+    pooled = encoded.sum(axis=3, keepdims=True)
+    there = pooled * HERE[..., None, None]
+    kernel, bias = layer.input_conv.get_weights()
+    expected = SEQUENCE @ kernel + bias + pooled @ layer.pooled_conv.get_weights()[0]
+    expected = expected + (there.sum(axis=1, keepdims=True) - there) @ layer.interaction_conv.get_weights()[0]
+    if joint_features:
+        expected = expected + encoded @ layer.joint_conv.get_weights()[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_mean_of_the_encoder_is_the_sum_but_for_the_number_of_joints():
-    summed = layers.SpatialModeling(5, EDGES, 1, interaction=False)
-    summed.build(SEQUENCE.shape)
-    meant = layers.SpatialModeling(5, EDGES, 1, interaction=False, encoder_pool="mean")
-    meant.build(SEQUENCE.shape)
+    summed, meant = spatial(), spatial(encoder_pool="mean")
     meant.set_weights(summed.get_weights())
-    meant.pooled_conv.kernel.assign(summed.pooled_conv.kernel * V)
-    np.testing.assert_allclose(array(meant(SEQUENCE)), array(summed(SEQUENCE)), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("absent", [False, True])
-def test_decorrelation_by_numpys_own_correlations(absent):
-    x = features(4, 2, 5, 3, 6) * [1, 10, 0.1, 1, 1, 1] + [0, 7, 0, 0, 3, 0]
-    x[..., 5] = 2 * x[..., 0] - x[..., 4]  # one channel that two others tell
-    here = np.ones((4, 2, 5), bool)
-    if absent:
-        here[1, 1] = here[2, 0, 3:] = False
-        x[~here] = 50  # whatever stands there
-    rows = x[here].reshape(-1, 6)
-    expected = 0.5 / 6 * (np.corrcoef(rows, rowvar=False)[~np.eye(6, dtype=bool)] ** 2).sum()
-    layer = layers.Decorrelation(0.5)
-    found = layer(x.astype("float32"), here if absent else None, training=True)
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(found), x.astype("float32"))
-    assert float(layer.losses[0]) == pytest.approx(expected, rel=2e-2)  # a small number keeps it finite
-    layer(x.astype("float32"), training=False)
-    assert not layer.losses, "outside training there is nothing to learn from it"
+    for name in ("pooled_conv", "interaction_conv"):
+        getattr(meant, name).kernel.assign(array(getattr(summed, name).kernel) * V)
+    np.testing.assert_allclose(array(meant(SEQUENCE)), array(summed(SEQUENCE)), rtol=1e-4, atol=1e-4)
 
 
 def test_strides_keep_every_second_frame():
@@ -287,6 +313,90 @@ def test_absent_people_stay_out_of_batch_statistics():
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
+def test_statistics_are_those_of_present_entries():
+    x, here = features(3, 4, 5, 2), np.array([True, False, True, True])[None] * np.ones((3, 1), bool)
+    x[~here] = 50  # whatever stands there
+    layer = layers.PresenceBatchNormalization(momentum=0.0, epsilon=0.0)
+    found, rows = array(layer(x, presence=here, training=True)), x[here].reshape(-1, 2)
+    np.testing.assert_allclose(found[here].reshape(-1, 2), (rows - rows.mean(axis=0)) / rows.std(axis=0), atol=1e-3)
+    np.testing.assert_allclose(array(layer.moving_mean), rows.mean(axis=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(array(layer.moving_variance), rows.var(axis=0), rtol=1e-4)
+
+
+STREAMS = ["joint", "motion", "bone", "relative", "distance"]
+
+
+def test_streams_by_hand():
+    x = np.array([[[[[0, 0], [3, 4], [3, 5]], [[1, 0], [4, 4], [9, 9]]]]], "float32")  # (1, 1, 2, 3, 2)
+    seen = np.array([[[[True, True, True], [True, True, False]]]])
+    found = array(layers.SkeletonStreams(STREAMS, 2, [(1, 0), (2, 1)])(x, seen))
+    joint, motion, bone, relative, distance = np.split(found, [2, 4, 6, 8], axis=-1)
+    np.testing.assert_array_equal(joint, x)
+    np.testing.assert_allclose(motion[0, 0], [[[1, 0], [1, 0], [0, 0]], np.zeros((3, 2))])
+    np.testing.assert_allclose(bone[0, 0], [[[0, 0], [3, 4], [0, 1]], [[0, 0], [3, 4], [0, 0]]])
+    np.testing.assert_allclose(relative[0, 0], [[[-2, -3], [1, 1], [1, 2]], [[-1.5, -2], [1.5, 2], [0, 0]]])
+    expected = [[[0, 5, np.sqrt(34)], [5, 0, 1], [np.sqrt(34), 1, 0]], [[0, 5, 0], [5, 0, 0], [0, 0, 0]]]
+    np.testing.assert_allclose(distance[0, 0], expected, atol=1e-3)
+
+
+def test_bones_are_the_layouts_own():
+    """COCO's hips have no edge between them: their bones begin at the nose, as its layout says."""
+    layout = get_layout("coco17")
+    x = features(1, 1, 2, 17, 2)
+    bone = array(layers.SkeletonStreams(["bone"], 2, layout.bones)(x, np.ones((1, 1, 2, 17), bool)))
+    for joint, reference in [(11, 0), (12, 0), (13, 11), (9, 7), (0, 0)]:
+        np.testing.assert_allclose(bone[..., joint, :], x[..., joint, :] - x[..., reference, :], atol=1e-6)
+    along_edges = array(layers.SkeletonStreams(["bone"], 2, layout.edges)(x, np.ones((1, 1, 2, 17), bool)))
+    assert np.abs(bone - along_edges)[..., [11, 12], :].min() > 1e-3
+    np.testing.assert_array_equal(np.delete(bone, [11, 12], axis=-2), np.delete(along_edges, [11, 12], axis=-2))
+
+
+def test_joint_embedding_is_a_linear_map_of_the_streams():
+    x, seen = features(2, 1, 6, V, 2), SEQUENCE[:, :1, ..., 0] > 0
+    layer = layers.JointEmbedding(5, ["joint", "motion"], 2, EDGES)
+    layer(x, seen)
+    assert layer.norm is not None, "motion is far smaller than position"
+    layer.norm.set_weights([weight + abs(features(*weight.shape)) for weight in layer.norm.get_weights()])
+    gamma, beta, mean, variance = layer.norm.get_weights()
+    streams = array(layers.SkeletonStreams(["joint", "motion"], 2, EDGES)(x, seen))
+    wide = (streams - mean) / np.sqrt(variance + 1e-5) * gamma + beta
+    np.testing.assert_allclose(array(layer.features(x, seen)), wide, rtol=1e-4, atol=1e-5)
+    kernel, bias = layer.dense.get_weights()
+    np.testing.assert_allclose(array(layer(x, seen)), wide @ kernel + bias, rtol=1e-4, atol=1e-4)
+    alone = layers.JointEmbedding(5, ["joint"], 2, EDGES)
+    found = array(alone(x, seen))
+    kernel, bias = alone.get_weights()
+    np.testing.assert_allclose(found, x @ kernel + bias, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("stream", ["motion", "bone", "relative", "distance"])
+def test_no_stream_shows_a_masked_joint_through_another(stream):
+    x, seen = features(1, 1, 6, V, 2), np.ones((1, 1, 6, V), bool)
+    seen[..., 1] = False  # which all others hang from
+    other = x.copy()
+    other[..., 1, :] = features(1, 1, 6, 2)
+    layer = layers.JointEmbedding(5, [stream], 2, EDGES)
+    np.testing.assert_allclose(array(layer(x, seen)), array(layer(other, seen)), atol=1e-6)
+    everything = np.ones_like(seen)
+    assert np.abs(array(layer(x, everything)) - array(layer(other, everything))).max() > 1e-3
+
+
+def test_mirroring_exchanges_sides_and_twice_is_the_identity():
+    layout = get_layout("coco17")
+    layer = layers.SkeletonMirror(layout.mirror)
+    x = features(2, 2, 3, 17, 3)
+    found = array(layer(x))
+    for left, right in layout.mirror_pairs:
+        np.testing.assert_array_equal(found[..., left, :], x[..., right, :] * [-1, 1, 1])
+        np.testing.assert_array_equal(found[..., right, :], x[..., left, :] * [-1, 1, 1])
+    np.testing.assert_array_equal(found[..., 0, :], x[..., 0, :] * [-1, 1, 1])  # the nose has no other side
+    np.testing.assert_array_equal(array(layer(found)), x)
+    pixels = np.full((1, 1, 1, 17, 2), 1919.7, "float32")  # float16 has no such number
+    np.testing.assert_array_equal(
+        array(layers.SkeletonMirror(layout.mirror, dtype="mixed_float16")(pixels))[..., 1], pixels[..., 1]
+    )
+
+
 def test_normalization_forgets_place_and_scale_but_not_shape():
     layer = layers.SkeletonNormalization(3)
     x = features(2, 2, 6, V, 3)
@@ -296,53 +406,37 @@ def test_normalization_forgets_place_and_scale_but_not_shape():
     assert not array(layer(x))[:, 1, :3].any()
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: layers.GraphEncoder(4, EDGES, normalization="group"), "normalization: expected one of"),
-    (lambda: layers.SkeletonNormalization(2, "box"), "mode: expected one of"),
-    (lambda: layers.SkeletonStreams(["speed"], 2, EDGES), "streams: expected"),
-    (lambda: layers.SpatialModeling(4, EDGES, residual="cat"), "residual: expected one of"),
-    (lambda: layers.MultiScaleTemporalConv(10), "units: expected a multiple of 4"),
-    (lambda: layers.TemporalConv(4, kernel_size=2), "kernel_size: expected odd"),
-    (lambda: layers.GINConv(4, [(9, 0)])(features(1, V, 2)), "outside the input's 4 joints"),
-])
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: layers.GraphEncoder(4, EDGES, normalization="group"), "normalization: expected one of"),
+        (lambda: layers.SkeletonNormalization(2, "box"), "mode: expected one of"),
+        (lambda: layers.SkeletonStreams(["speed"], 2, EDGES), "streams: expected"),
+        (lambda: layers.SkeletonNormalization(4), "num_coordinates: expected 2 or 3"),
+        (lambda: layers.SkeletonNormalization(3, "image"), "mode 'image' needs 2 coordinates"),
+        (lambda: layers.GraphEncoder(4, EDGES, 0), "num_layers: expected at least 1"),
+        (lambda: layers.GraphEncoder(4, EDGES, graph_conv="cheb"), "graph_conv: expected one of"),
+        (lambda: layers.GraphEncoder(4, [(0, 1, 2)]), "edges: expected pairs"),
+        (lambda: layers.GINConv(4, EDGES, joint_axis=1), "joint_axis: expected -2 or 0"),
+        (lambda: layers.GATConv(6, EDGES), "units: expected a multiple of 4 heads"),
+        (
+            lambda: layers.SpatialModeling(layers.GraphEncoder(4, EDGES), encoder_pool="max"),
+            "encoder_pool: expected one of",
+        ),
+        (lambda: layers.PresencePooling("last"), "time: expected one of"),
+        (lambda: layers.PositionEmbedding(-1), "axis: expected -3"),
+        (
+            lambda: layers.MultiScaleTemporalConv(8, residual=True)(features(1, 1, 3, V, 2)),
+            "residual: expected 8 input channels",
+        ),
+        (lambda: layers.MultiScaleTemporalConv(10), "units: expected a multiple of 4"),
+        (lambda: layers.TemporalConv(4, kernel_size=2), "kernel_size: expected odd"),
+        (lambda: layers.GINConv(4, [(9, 0)])(features(1, V, 2)), "outside the input's 4 joints"),
+    ],
+)
 def test_bad_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
-
-
-def one_step(layer, x, target):
-    """A layer's output, and its weights after a step against its gradients."""
-    model = keras.Sequential([keras.Input(x.shape[1:]), keras.layers.Dense(x.shape[-1], kernel_initializer="identity"),
-                              layer])
-    rng = np.random.default_rng(1)
-    layer.set_weights([weight + rng.normal(size=weight.shape) for weight in layer.get_weights()])
-    model.compile(keras.optimizers.SGD(1.0), "mse")
-    output = model.predict_on_batch(x)
-    model.train_on_batch(x, target)
-    return [output, *model.get_weights()]
-
-
-@pytest.mark.parametrize(("ours", "theirs"), [
-    (lambda: layers.ChannelNormalization(epsilon=1e-3), lambda: keras.layers.LayerNormalization(epsilon=1e-3)),
-    (lambda: layers.ChannelPReLU(),
-     lambda: keras.layers.PReLU(keras.initializers.Constant(0.25), shared_axes=[1, 2, 3])),
-])
-def test_channelwise_layers_compute_and_learn_as_those_of_keras(ours, theirs):
-    x, target = 3 + 5 * features(2, 2, 6, V, 8), features(2, 2, 6, V, 8)
-    for one, other in zip(one_step(ours(), x, target), one_step(theirs(), x, target), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("make", [lambda: layers.ChannelNormalization(epsilon=1e-3), lambda: layers.GINConv(8, EDGES)])
-def test_how_sums_are_spelled_changes_neither_values_nor_gradients(make, monkeypatch):
-    x, target, found = 3 + 5 * features(2, 2, 6, V, 8), features(2, 2, 6, V, 8), []
-    for slow in (True, False):
-        for module in (channelwise, gin_conv):
-            monkeypatch.setattr(module, "sums_products_slowly", lambda slow=slow: slow)
-        keras.utils.set_random_seed(0)
-        found.append(one_step(make(), x, target))
-    for one, other in zip(*found, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_normalization_in_half_precision_takes_its_mean_in_single():

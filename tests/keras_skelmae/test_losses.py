@@ -12,11 +12,14 @@ OUTPUT = np.array([[[2, 0], [0, 5], [-3, 0]], [[1, 0], [9, 9], [9, 9]], [[0, 1],
 MASK = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]], bool)
 
 
-@pytest.mark.parametrize(("beta", "expected"), [
-    # frame 1: (0 + (1/3)^2 + (2/3)^2) = 5/9; frame 2: (1 - 0.6)^2 = 0.16; frame 3 does not count
-    (2.0, (5 / 9 + 0.16) / 2),
-    (1.0, ((0 + 1 + 2) / 3 + 0.4) / 2),
-])
+@pytest.mark.parametrize(
+    ("beta", "expected"),
+    [
+        # frame 1: (0 + (1/3)^2 + (2/3)^2) = 5/9; frame 2: (1 - 0.6)^2 = 0.16; frame 3 does not count
+        (2.0, (5 / 9 + 0.16) / 2),
+        (1.0, ((0 + 1 + 2) / 3 + 0.4) / 2),
+    ],
+)
 def test_paper_reduction(beta, expected):
     assert float(reweighted_cosine_error(TARGET, OUTPUT, MASK, beta)) == pytest.approx(expected, rel=1e-5)
 

@@ -1,318 +1,310 @@
-"""The two models: masking hides, padding is harmless, saving keeps everything, in a fresh process too."""
+"""Rules every model keeps, asked of one small trained model of each class; what is particular has files of its own."""
 
+import copy
+import dataclasses
+import inspect
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from keras_skelmae.models import SkeletonEncoder, SkeletonMAE, STRLAutoencoder, STRLClassifier, feature_model
-from keras_skelmae.models.body_layers import BODY_STREAMS
-from skelmae_datasets import get_layout
+from keras_skelmae import models
 
-JIT = keras.config.backend() == "jax"  # elsewhere compiling takes longer than it saves here
-SMALL = {"num_frames": 8, "units": 8, "encoder_layers": 2}
-
-
-def clips(count=3, people=2, joints=17, channels=2, seed=0):
-    return np.random.default_rng(seed).normal(300, 50, (count, people, 8, joints, channels)).astype("float32")
+FEATURES = {"features": "mse", "presence": None}  # the loss of a network that has none of its own
+BODY = {"num_layers": 1, "temporal": "body", "body_units": (8, 8), "temporal_strides": (2,)}
+EACH = {"num_layers": 1, "temporal": "each", "temporal_strides": (2,), "joint_features": True}
+TASKS = ("ContrastiveModel", "Ensemble", "STRLClassifier", "SkeletonMAE")
 
 
-def masked(x, joints=(7, 9)):
-    mask = np.zeros(x.shape[:-1], bool)
-    mask[..., list(joints)] = True
-    return {"keypoints": x, "mask": mask}
+def make_encoder(tiny):
+    encoder = tiny.encoder(encoder_layers=1, streams=("joint", "motion"), joint_positions=True)
+    return encoder, tiny.clips(), {"features": np.zeros((3, 2, 8, 17, 8)), "presence": np.zeros((3, 2, 8))}, FEATURES
 
 
-def trained(model, x, y=None):
-    model.fit(x, y, epochs=2, batch_size=2, verbose=0)
-    return model
+def make_backbone(tiny):
+    backbone = tiny.backbone(encoder_layers=1, **BODY)
+    return backbone, tiny.clips(), {"features": np.zeros((3, 2, 2, 1, 8)), "presence": np.zeros((3, 2, 2))}, FEATURES
 
 
-def classifier(**options):
-    return STRLClassifier("coco17", 4, **{**SMALL, "num_layers": 2, **options})
+def make_mae(tiny):
+    mae = tiny.mae(encoder_layers=1, streams=("joint", "motion"), joint_positions=True, beta=1.5)
+    return mae, tiny.masked(tiny.clips(people=1)), None, None
 
 
-def test_the_papers_sizes_are_the_defaults():
-    mae, net = SkeletonMAE("coco17"), STRLClassifier("coco17", 60)
-    assert (mae.units, mae.num_frames, mae.encoder_layers, mae.num_people, mae.beta) == (64, 64, 3, 2, 2.0)
-    assert (net.units, net.num_frames, net.encoder_layers, net.num_layers, net.num_people) == (64, 64, 3, 3, 2)
-    assert mae.get_layer("decoder").num_layers == 1
-    assert net.output_shape == (None, 60)
+def make_classifier(tiny):
+    net = tiny.classifier(encoder_layers=1, class_names=list("abcd"), time_pooling="mean+max", dropout_rate=0.1, **EACH)
+    return net, tiny.clips(), np.eye(4, dtype="float32")[:3], "categorical_crossentropy"
 
 
-@pytest.mark.parametrize("streams", [["joint"], ["joint", "motion", "bone", "relative", "distance"]])
-@pytest.mark.parametrize("target", ["embedding", "coordinates", "motion"])
-def test_the_encoder_never_sees_a_masked_joint(target, streams):
-    # positions that keep the clip's centre and extent: only the masked joints change places among themselves
-    x = clips(people=1)
-    swapped = x.copy()
-    swapped[:, :, :, [7, 9]] = x[:, :, :, [9, 7]]
-    mae = SkeletonMAE("coco17", num_people=1, target=target, streams=streams, **SMALL)
-    one, other = (mae(masked(data))["reconstruction"] for data in (x, swapped))
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(one), keras.ops.convert_to_numpy(other), atol=1e-4)
-    shown = mae(masked(swapped, (0,)))["reconstruction"]
-    assert np.abs(keras.ops.convert_to_numpy(shown - mae(masked(x, (0,)))["reconstruction"])).max() > 1e-3
+def make_contrastive(tiny):
+    encoder = tiny.encoder(encoder_layers=1)
+    return models.ContrastiveModel(encoder, projection_units=6, temperature=0.3), tiny.views(tiny.clips()), None, None
 
 
-TRUNK = {**SMALL, "num_layers": 2, "num_people": 1, "temporal": "each", "temporal_strides": (2, 1),
-         "streams": ("joint", "motion")}
-BODY = {**TRUNK, "temporal": "body", "body_units": (12, 10, 6), "temporal_strides": (2, 2),
-        "streams": ("joint", "motion", "distance"), "body_streams": BODY_STREAMS}
+def make_ensemble(tiny):
+    options = {"encoder_layers": 1, "num_layers": 1, "head_units": 0, "share_people": True}
+    members = [tiny.classifier(**options), tiny.classifier(streams=("bone",), **options)]
+    y = np.eye(4, dtype="float32")[:3]
+    return models.Ensemble(members, (2, 1), mirror=True), tiny.clips(), y, "categorical_crossentropy"
 
 
-@pytest.mark.parametrize("options", [TRUNK, BODY], ids=["each", "body"])
-@pytest.mark.parametrize("target", ["coordinates", "motion"])
-def test_the_autoencoder_of_the_whole_network_never_sees_a_masked_joint(target, options):
-    x = clips(people=1)
-    swapped = x.copy()
-    swapped[:, :, :, [7, 9]] = x[:, :, :, [9, 7]]
-    model = STRLAutoencoder("coco17", target=target, **options)
-    one, other = (keras.ops.convert_to_numpy(model(masked(data))["reconstruction"]) for data in (x, swapped))
-    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-3)
-    assert one.shape == (3, 1, 8, 17, 2)
+MAKERS = {
+    "ContrastiveModel": make_contrastive,
+    "Ensemble": make_ensemble,
+    "STRLBackbone": make_backbone,
+    "STRLClassifier": make_classifier,
+    "SkeletonEncoder": make_encoder,
+    "SkeletonMAE": make_mae,
+}
+every_model = pytest.mark.parametrize("name", MAKERS)
 
 
-@pytest.mark.parametrize("options", [TRUNK, BODY], ids=["each", "body"])
-def test_the_whole_network_below_the_pooling_is_transferred(options):
-    keras.utils.set_random_seed(0)
-    model = STRLAutoencoder("coco17", **options)
-    model.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=JIT)
-    history = model.fit(masked(clips(8, people=1)), epochs=8, verbose=0).history
-    assert history["loss"][-1] < history["loss"][0]
-    net = STRLClassifier("coco17", 4, encoder=model, **options)
-    x = clips(people=1)
-    np.testing.assert_allclose(feature_model(net).predict(x, verbose=0), feature_model(model).predict(x, verbose=0),
-                               atol=1e-5)
-    with pytest.raises(ValueError, match="expected temporal_strides = "):
-        STRLClassifier("coco17", 4, encoder=model, **{**options, "temporal_strides": (1, 2)})
+@dataclasses.dataclass
+class Made:
+    """A model after one training step, and what a rule asks of it."""
+
+    model: keras.Model
+    inputs: object
+    before: list  # its weights before the step
+    history: dict
+    outputs: list  # of the trained model
+    folder: Path  # to which it was saved
 
 
-@pytest.mark.parametrize("options", [TRUNK, BODY], ids=["each", "body"])
-def test_a_person_seen_in_dropped_frames_only_still_counts(options):
-    net = STRLClassifier("coco17", 4, **options)
-    x = clips(people=1)
-    x[:, :, ::2] = 0  # what a stride of two keeps
-    assert np.abs(net.predict(x, verbose=0) - net.predict(np.zeros_like(x), verbose=0)).max() > 1e-3
-
-
-@pytest.mark.parametrize(("loss", "target", "remedy"), [
-    ("rce", "embedding", "none"), ("rce", "embedding", "stop_gradient"), ("sce", "embedding", "variance"),
-    ("sce", "embedding", "center"), ("mse", "coordinates", "none"), ("mse", "motion", "none"),
-])
-def test_pretraining_lowers_its_loss(loss, target, remedy):
-    keras.utils.set_random_seed(0)
-    x = masked(clips(8, people=1))
-    mae = SkeletonMAE("coco17", num_people=1, loss_function=loss, target=target, remedy=remedy, **SMALL)
-    mae.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=JIT)
-    history = mae.fit(x, epochs=12, verbose=0).history
-    assert history["loss"][-1] < history["loss"][0]
-    assert 0 <= history["target_spread"][-1] <= 1
-
-
-@pytest.mark.parametrize(("joints", "options"), [
-    ((7, 9), {}), ((8, 10, 13), {"remask": False, "remedy": "center"}), (range(17), {"remedy": "none"}),
-    ((0,), {"backbone": "gcn", "target": "coordinates", "loss_function": "mse", "num_people": 2}),
-    ((13, 15, 4), {"backbone": "gat", "target": "motion", "loss_function": "sce", "normalization": "none"}),
-    ((5, 11), {"joint_positions": True, "streams": ("joint", "motion"), "remedy": "stop_gradient"}),
-])
-def test_only_what_the_loss_depends_on_gives_the_same_step(joints, options):
-    options = {"num_people": 1, "normalization": "layer", **SMALL, **options}
-    keras.utils.set_random_seed(0)
-    mae = SkeletonMAE("coco17", **options)
-    x = masked(clips(people=options["num_people"]), joints)
-    x["keypoints"][0, :, 3] = x["keypoints"][1, :, :, 4] = 0
-    whole, results = mae.get_weights(), []
-    needed = mae.needed_joints(x["mask"][0, 0, 0])
-    for inputs in (x, {**x, "needed": needed}):
-        mae.set_weights(whole)
-        mae.compile(optimizer=keras.optimizers.SGD(0.1), jit_compile=JIT)
-        results.append((mae.train_on_batch(inputs, return_dict=True), mae.get_weights()))
-    for one, other in zip(results[0][1], results[1][1], strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
-    assert results[0][0] == pytest.approx(results[1][0], rel=1e-5)
-    assert any((a != b).any() for a, b in zip(whole, results[0][1], strict=True))
-    sizes = [len(field) for field in needed["encoder"]]
-    assert sizes == sorted(sizes, reverse=True)
-    output = mae({**x, "needed": needed})
-    assert output["reconstruction"].shape[3] == output["weight"].shape[3] == len(joints)
-
-
-def test_the_receptive_field_of_an_arm():
-    mae = SkeletonMAE("coco17", **{**SMALL, "normalization": "layer"})
-    needed = mae.needed_joints(masked(clips(1), (7, 9))["mask"][0, 0, 0])
-    assert [field.tolist() for field in needed["encoder"]] == [[0, 1, 2, 5, 6, 7, 9, 11, 13], [0, 5, 7, 11], [5]]
-    assert (needed["decoder"].tolist(), needed["masked"].tolist()) == ([7, 9, 5], [7, 9])
-    assert SkeletonMAE("coco17", **SMALL).needed_joints(np.arange(17) == 3) is None  # statistics of all joints
-
-
-def test_an_empty_second_person_changes_nothing_but_for_rounding_in_the_body_network():
-    one, two = (STRLClassifier("coco17", 4, share_people=True, **{**BODY, "num_people": people}) for people in (1, 2))
-    for layer in one.layers:
-        if layer.weights and "spatial" not in layer.name:
-            two.get_layer(layer.name).set_weights(layer.get_weights())
-    for index in range(2):
-        spatial, other = (net.get_layer(f"spatial_{index}") for net in (one, two))
-        for sub in ("encoders", "input_conv", "pooled_conv"):
-            pairs = [(getattr(spatial, sub), getattr(other, sub))] if sub != "encoders" else zip(
-                spatial.encoders, other.encoders, strict=True)
-            for source, target in pairs:
-                target.set_weights(source.get_weights())
-    x = clips(people=1)
-    padded = np.concatenate([x, np.zeros_like(x)], axis=1)
-    np.testing.assert_allclose(two.predict(padded, verbose=0), one.predict(x, verbose=0), atol=1e-5)
-
-
-def test_body_widths_belong_to_the_body_network():
-    with pytest.raises(ValueError, match="body_units: expected widths with temporal='body'"):
-        STRLClassifier("coco17", 4, **{**TRUNK, "body_units": (8,)})
-    with pytest.raises(ValueError, match="expected one for each of 2 temporal modules"):
-        STRLClassifier("coco17", 4, **{**BODY, "temporal_strides": (2,)})
-    with pytest.raises(ValueError, match="body_streams: expected a selection of"):
-        STRLClassifier("coco17", 4, **{**BODY, "body_streams": ("speed",)})
-    with pytest.raises(ValueError, match="num_frames: expected an even number"):
-        STRLClassifier("coco17", 4, **{**BODY, "num_frames": 7})
-
-
-def test_motion_over_two_frames_is_seen_by_its_own_stem_alone():
-    net = STRLClassifier("coco17", 4, **{**BODY, "body_streams": ("motion2",)})
-    x = clips(people=1)
-    odd = x.copy()
-    odd[:, :, 1::2] = odd[:, :, ::2]  # the frames between; the normalisation would see them
-    stem = keras.Model(net.input, net.get_layer("body_motion2").output)
-    plain = keras.Model(net.input, net.get_layer("normalize").output)
-    xyz = plain.predict(odd, verbose=0)[:, :, ::2]
-    np.testing.assert_allclose(stem.predict(odd, verbose=0)[:, :, :-1], np.diff(xyz, axis=2), atol=1e-5)
-
-
-def test_an_empty_second_person_changes_nothing_but_for_rounding():
-    x = clips(people=1)
-    one = classifier(num_people=1, share_people=True)
-    two = classifier(num_people=2, share_people=True)
-    for layer in one.layers:
-        weights = {weight.path.partition("spatial_")[2] or weight.path: weight for weight in layer.weights}
-        for weight in two.get_layer(layer.name).weights:
-            same = weights.get(weight.path.partition("spatial_")[2] or weight.path)
-            if same is not None:
-                weight.assign(keras.ops.convert_to_numpy(same))  # JAX gives an array away that it may use up
-            else:
-                assert "interaction" in weight.path  # what a lone person has not got
-    padded = np.concatenate([x, np.zeros_like(x)], axis=1)
-    np.testing.assert_allclose(two.predict(padded, verbose=0), one.predict(x, verbose=0), atol=1e-5)
-
-
-def test_the_order_of_people_does_not_matter_with_shared_encoders():
-    keras.utils.set_random_seed(0)
-    x = clips()
-    net = classifier(share_people=True)
-    np.testing.assert_allclose(net.predict(x[:, ::-1].copy(), verbose=0), net.predict(x, verbose=0), atol=1e-5)
-
-
-@pytest.mark.parametrize("x", [
-    np.zeros((2, 2, 8, 17, 2), "float32"),
-    np.eye(17, dtype="float32")[None, None, :8, :, None] * np.ones((2, 2, 1, 1, 2), "float32")])
-def test_empty_and_one_joint_clips_stay_finite(x):
-    net = classifier()
-    net.compile("sgd", "categorical_crossentropy", jit_compile=JIT)
-    history = net.fit(x, np.eye(4)[[0, 1]], epochs=2, verbose=0).history
-    assert np.isfinite(history["loss"]).all()
-    assert np.isfinite(net.predict(x, verbose=0)).all()
-
-
-@pytest.mark.parametrize(("layout", "coordinates", "score"), [
-    ("ntu25", 3, False), ("coco17", 2, True), ("hand21", 3, False)])
-def test_any_layout_2d_or_3d_with_or_without_score(layout, coordinates, score):
-    joints = get_layout(layout).num_joints
-    x = clips(2, 1, joints, coordinates + score)
-    options = {**SMALL, "num_coordinates": coordinates, "use_score": score, "num_people": 1}
-    mae = SkeletonMAE(layout, **options)
-    assert tuple(mae.encoder(x).shape) == (2, 1, 8, joints, 8)
-    net = STRLClassifier(layout, 3, num_layers=1, encoder=mae.encoder, **options)
-    np.testing.assert_allclose(net.predict(x, verbose=0).sum(axis=1), 1, atol=1e-5)
-
-
-def test_transfer_copies_embedding_and_every_encoder():
-    mae = SkeletonMAE("coco17", num_people=1, joint_positions=True, **SMALL)
-    net = classifier(joint_positions=True, encoder=mae)
-    wanted = mae.get_layer("encoder").get_weights()
-    copies = [e for i in range(2) for e in net.get_layer(f"spatial_{i}").encoders]
-    assert len(copies) == 4  # two layers, two people
-    for copy in copies:
-        for one, other in zip(copy.get_weights(), wanted, strict=True):
-            np.testing.assert_array_equal(one, other)
-    for name in ("joint_embedding", "joint_positions"):
-        for one, other in zip(net.get_layer(name).get_weights(), mae.get_layer(name).get_weights(), strict=True):
-            np.testing.assert_array_equal(one, other)
-
-
-def test_transfer_names_what_differs():
-    mae = SkeletonMAE("coco17", **{**SMALL, "units": 12})
-    with pytest.raises(ValueError, match="expected units = 8, found 12"):
-        classifier(encoder=mae)
-
-
-MODELS = ("STRLAutoencoder", "STRLClassifier", "SkeletonEncoder", "SkeletonMAE")
-
-
-def make(name):
-    if name == "STRLClassifier":
-        net = classifier(temporal="each", temporal_strides=(2, 1), readout="pooled+joints", streams=("joint", "motion"))
-        net.compile("adam", "categorical_crossentropy", metrics=["accuracy"], jit_compile=JIT)
-        return trained(net, clips(4), np.eye(4))
-    if name == "STRLAutoencoder":
-        mae = STRLAutoencoder("coco17", **{**TRUNK, "num_people": 2})
-    else:
-        mae = SkeletonMAE("coco17", streams=("joint", "motion"), **SMALL)
-    mae.compile("adam", jit_compile=JIT)
-    trained(mae, masked(clips(4)))
-    return mae.encoder if name == "SkeletonEncoder" else mae
-
-
-def outputs(model, name):
-    x = clips()
-    result = model.predict(masked(x) if isinstance(model.input, dict) else x, verbose=0)
-    return result["reconstruction"] if isinstance(result, dict) else result
+def outputs(tiny, model, inputs):
+    return [tiny.array(output) for output in keras.tree.flatten(model(inputs, training=False))]
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """A folder of one trained model of each kind, what it is asked and what it answers."""
-    folder = tmp_path_factory.mktemp("saved")
-    np.savez(folder / "x.npz", **masked(clips()))
-    answers = {}
-    for name in MODELS:
-        model = make(name)
-        model.save(folder / f"{name}.keras")
-        answers[name] = outputs(model, name), int(model.optimizer.iterations) if model.compiled else 0
-    return folder, answers
+def made(tiny, tmp_path_factory):
+    """{class name: Made}, each made when it is asked for first."""
+    found, folder = {}, tmp_path_factory.mktemp("models")
+
+    def get(name):
+        if name not in found:
+            keras.utils.set_random_seed(0)
+            model, inputs, y, loss = MAKERS[name](tiny)
+            before = model.get_weights()
+            history = tiny.fit(model, inputs, y, loss)
+            model.save_to_preset(folder / name)
+            answer = outputs(tiny, model, inputs)
+            found[name] = Made(model, inputs, before, history, answer, folder / name)
+        return found[name]
+
+    return get
+
+
+def assert_same(found, expected, **options):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, **{"rtol": 1e-5, "atol": 1e-5, **options})
+
+
+def test_every_public_model_is_checked():
+    public = (getattr(models, name) for name in models.__all__)
+    assert {kind.__name__ for kind in public if isinstance(kind, type) and issubclass(kind, keras.Model)} == set(MAKERS)
+
+
+@every_model
+def test_a_step_changes_weights_and_its_loss_is_finite(name, made):
+    found = made(name)
+    assert np.isfinite(found.history["loss"]).all()
+    after = found.model.get_weights()
+    assert all(np.isfinite(weight).all() for weight in after)
+    changed = [bool((one != other).any()) for one, other in zip(found.before, after, strict=True)]
+    assert sum(changed) > len(changed) / 2
+
+
+@every_model
+def test_config_survives_json(name, made):
+    model = made(name).model
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
+    assert config["registered_name"] == f"keras_skelmae>{name}"
+    again = keras.saving.deserialize_keras_object(config)
+    assert type(again) is type(model) and again.get_config() == model.get_config()
+
+
+@every_model
+def test_a_config_gives_the_same_weights_shapes_and_names(name, made):
+    model = made(name).model
+    again = type(model).from_config(model.get_config())
+    assert type(again) is type(model)
+    assert [weight.shape for weight in again.weights] == [weight.shape for weight in model.weights]
+    assert [weight.path for weight in again.weights] == [weight.path for weight in model.weights]
+    assert len({weight.path for weight in model.weights}) == len(model.weights), "a path is one weight's"
+    assert [variable.trainable for variable in again.weights] == [variable.trainable for variable in model.weights]
+
+
+@every_model
+def test_weights_rebuild_the_output(name, made, tiny):
+    found = made(name)
+    again = type(found.model).from_config(found.model.get_config())
+    again.set_weights(found.model.get_weights())
+    assert_same(outputs(tiny, again, found.inputs), found.outputs)
+
+
+@every_model
+def test_a_file_gives_the_same_outputs(name, made, tiny):
+    found = made(name)
+    again = keras.saving.load_model(found.folder / "model.keras", safe_mode=True)
+    assert type(again) is type(found.model)
+    assert again.get_config() == found.model.get_config()
+    assert again.preprocessor.get_config() == found.model.preprocessor.get_config()
+    assert_same(outputs(tiny, again, found.inputs), found.outputs)
+    assert int(again.optimizer.iterations) == 1, "training can go on from a file"
+
+
+@every_model
+def test_a_preset_gives_the_same_outputs(name, made, tiny):
+    found = made(name)
+    again = type(found.model).from_preset(found.folder)
+    assert type(again) is type(found.model)
+    assert_same(outputs(tiny, again, found.inputs), found.outputs)
+
+
+@every_model
+def test_a_preset_gives_an_architecture_with_new_weights(name, made):
+    found = made(name)
+    fresh = type(found.model).from_preset(found.folder, load_weights=False)
+    assert fresh.get_config() == found.model.get_config()
+    pairs = zip(fresh.get_weights(), found.model.get_weights(), strict=True)
+    assert any(np.abs(one - other).max() > 1e-3 for one, other in pairs)
+
+
+PARTS = [
+    ("SkeletonMAE", "SkeletonEncoder"),
+    ("STRLClassifier", "STRLBackbone"),
+    ("ContrastiveModel", "SkeletonEncoder"),
+]
+
+
+@pytest.mark.parametrize(("name", "part"), PARTS)
+def test_a_preset_gives_the_part_that_is_asked_for(name, part, made, tiny):
+    made_of, x = made(name), tiny.clips(seed=5)
+    found = getattr(models, part).from_preset(made_of.folder)
+    assert type(found).__name__ == part
+    own = made_of.model.encoder if name == "SkeletonMAE" else made_of.model.backbone
+    assert_same(outputs(tiny, found, x), outputs(tiny, own, x))
+    with pytest.raises(ValueError, match=f"expected a folder with a Ensemble .*found a {name}"):
+        models.Ensemble.from_preset(made_of.folder)
+
+
+@every_model
+def test_symbolic_shape_is_the_eager_shape(name, made):
+    found = made(name)
+    symbolic = keras.tree.map_structure(
+        lambda x: keras.KerasTensor((None, *x.shape[1:]), dtype=str(x.dtype)), found.inputs
+    )
+    specs = keras.tree.flatten(found.model(symbolic))
+    assert [spec.shape[1:] for spec in specs] == [output.shape[1:] for output in found.outputs]
+    assert [spec.dtype == "bool" for spec in specs] == [output.dtype == bool for output in found.outputs]
+    shape = keras.tree.flatten(found.model.compute_output_spec(symbolic))[0].shape
+    assert shape[0] is None, "a batch may have any size"
+
+
+@every_model
+def test_a_batch_may_have_any_size(name, made, tiny):
+    found = made(name)
+    first = keras.tree.map_structure(lambda x: x[:1], found.inputs)
+    assert_same(outputs(tiny, found.model, first), [output[:1] for output in found.outputs], rtol=1e-4, atol=1e-4)
+
+
+@every_model
+def test_a_deep_copy_is_the_same_and_independent(name, made, tiny):
+    found = made(name)
+    again = copy.deepcopy(found.model)
+    assert type(again) is type(found.model)
+    assert_same(outputs(tiny, again, found.inputs), found.outputs)
+    again.set_weights([np.zeros_like(weight) for weight in again.get_weights()])
+    assert_same(outputs(tiny, found.model, found.inputs), found.outputs)
+
+
+@every_model
+def test_a_summary_tells_layers_and_parameters(name, made):
+    model, lines = made(name).model, []
+    model.summary(print_fn=lines.append, line_length=120)
+    text = "\n".join(lines)
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    assert f'"{model.name}"' in text and f"Trainable params: {trainable:,} (" in text
+    assert all(layer.name[:20] in text for layer in model.layers)
+
+
+@every_model
+def test_keras_clones_the_graph_of_a_model(name, made, tiny):
+    """``clone_model`` gives a plain functional model: the same graph on new weights, without class and preprocessor.
+
+    Keras does so with every functional model whose constructor takes other arguments than inputs and outputs. What
+    gives the class is ``from_config`` or ``copy.deepcopy``.
+    """
+    found = made(name)
+    clone = keras.models.clone_model(found.model)
+    assert type(clone).__name__ == "Functional" and not hasattr(clone, "preprocessor")
+    assert [weight.shape for weight in clone.weights] == [weight.shape for weight in found.model.weights]
+    shapes = [output.shape for output in found.outputs]
+    assert [output.shape for output in outputs(tiny, clone, found.inputs)] == shapes
+    assert not {id(variable) for variable in clone.variables} & {id(variable) for variable in found.model.variables}
+    clone.set_weights(found.model.get_weights())
+    assert_same(outputs(tiny, clone, found.inputs), found.outputs)
+    clone.set_weights([np.zeros_like(weight) for weight in clone.get_weights()])
+    assert_same(outputs(tiny, found.model, found.inputs), found.outputs)
+
+
+def own_arguments(kind):
+    parameters = list(inspect.signature(kind.__init__).parameters.values())
+    return [
+        one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD and one.name not in ("self", "name")
+    ]
+
+
+@every_model
+def test_constructors_stay_small(name):
+    arguments = own_arguments(getattr(models, name))
+    assert 1 <= len(arguments) <= (9 if name in TASKS else 16)
+
+
+@every_model
+def test_every_argument_is_in_the_config(name, made):
+    model = made(name).model
+    assert set(model.get_config()) == {*own_arguments(type(model)), "name"}
+
+
+@every_model
+def test_a_name_can_be_given_and_is_kept(name, made):
+    model = made(name).model
+    again = type(model).from_config({**model.get_config(), "name": "of_my_own"})
+    assert again.name == again.get_config()["name"] == "of_my_own"
 
 
 @pytest.mark.parametrize("order", ["import keras, keras_skelmae", "import keras_skelmae, keras"])
-def test_loading_in_a_fresh_process(order, saved, tmp_path):
-    folder, answers = saved
-    code = (f"{order}\nimport numpy as np, pathlib, sys\n"
-            "source = pathlib.Path(sys.argv[1])\n"
-            "x = dict(np.load(source / 'x.npz'))\n"
-            "for name in sys.argv[2:]:\n"
-            "    model = keras.saving.load_model(source / f'{name}.keras', safe_mode=True)\n"
-            "    y = model.predict(x if isinstance(model.input, dict) else x['keypoints'], verbose=0)\n"
-            "    np.save(f'{name}.npy', y['reconstruction'] if isinstance(y, dict) else y)\n"
-            "    print(type(model).__name__, int(model.optimizer.iterations) if model.compiled else 0)")
-    done = subprocess.run([sys.executable, "-c", code, str(folder), *MODELS], cwd=tmp_path, capture_output=True,
-                          text=True, check=False, env={**os.environ, "KERAS_BACKEND": keras.config.backend()})
+def test_loading_in_a_fresh_process(order, made, tmp_path):
+    for name in MAKERS:
+        inputs = made(name).inputs
+        np.savez(tmp_path / f"{name}.npz", **(inputs if isinstance(inputs, dict) else {"x": inputs}))
+    code = (
+        f"{order}\nimport numpy as np, sys\n"
+        "for file in sys.argv[1:]:\n"
+        "    model = keras.saving.load_model(f'{file}/model.keras', safe_mode=True)\n"
+        "    name = type(model).__name__\n"
+        "    x = dict(np.load(f'{name}.npz'))\n"
+        "    outputs = keras.tree.flatten(model(x.get('x', x), training=False))\n"
+        "    np.savez(f'{name}-found.npz', *map(keras.ops.convert_to_numpy, outputs))\n"
+        "    print(name, int(model.optimizer.iterations))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *(str(made(name).folder) for name in MAKERS)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+        env={**os.environ, "KERAS_BACKEND": keras.config.backend()},
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [word for name in MODELS for word in (name, str(answers[name][1]))]
-    for name, (expected, steps) in answers.items():
-        assert steps > 0 or name == "SkeletonEncoder"
-        np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), expected, atol=1e-6)
-
-
-def test_encoder_equals_the_masked_models_own():
-    mae = make("SkeletonMAE")
-    x = clips()
-    features = keras.Model(mae.inputs, mae.get_layer("encoder").output)
-    expected = features.predict({"keypoints": x, "mask": np.zeros(x.shape[:-1], bool)}, verbose=0)
-    assert isinstance(mae.encoder, SkeletonEncoder)
-    np.testing.assert_allclose(mae.encoder.predict(x, verbose=0), expected, atol=1e-5)
+    assert done.stdout.split() == [word for name in MAKERS for word in (name, "1")]
+    for name in MAKERS:
+        with np.load(tmp_path / f"{name}-found.npz") as file:
+            assert_same([file[key] for key in sorted(file)], made(name).outputs)

@@ -6,16 +6,17 @@ import keras
 import numpy as np
 import pytest
 
-from keras_skelmae import models
+from keras_skelmae.fast.networks.trimmed_mae import TrimmedMAE
 from keras_skelmae.layers import JointPresence, SkeletonNormalization
-from keras_skelmae.training import finetune, pretrain, resolve_config
-from keras_skelmae.training.evaluation import load_classifier
+from keras_skelmae.models import ContrastiveModel, load_model
+from keras_skelmae.training import finetune, pretrain
 from skelmae_datasets import SkeletonStore, convert_ntu
+from skelmae_datasets.runs.settings import resolve_settings
 from skelmae_datasets.synthetic import write_dataset
 
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
-SMALL = {"num_frames": 8, "units": 8, "encoder_layers": 1, "streams": ("joint", "motion", "bone", "distance")}
-TRUNK = {**SMALL, "num_layers": 1, "temporal": "body", "body_units": (8, 8), "readout": "pooled+joints"}
+SMALL = {"encoder_layers": 1, "streams": ("joint", "motion", "bone", "distance")}
+BODY = {**SMALL, "num_layers": 1, "temporal": "body", "body_units": (8, 8), "joint_features": True}
 
 
 def hard_clips():
@@ -37,33 +38,34 @@ def policy(request):
 
 
 MAKERS = {
-    "ContrastiveEncoder": lambda: models.ContrastiveEncoder("coco17", backbone="gat", **SMALL),
-    "STRLAutoencoder": lambda: models.STRLAutoencoder("coco17", **TRUNK),
-    "STRLClassifier": lambda: models.STRLClassifier("coco17", 5, time_pooling="mean+max", **TRUNK),
-    "STRLSiamese": lambda: models.STRLSiamese("coco17", projection_units=8, **TRUNK),
-    "SkeletonMAE": lambda: models.SkeletonMAE("coco17", loss_function="rce", target="embedding", **SMALL),
+    "ContrastiveModel on a backbone": lambda tiny: tiny.contrastive(**BODY),
+    "ContrastiveModel on an encoder": lambda tiny: ContrastiveModel(tiny.encoder(graph_conv="gat", **SMALL)),
+    "STRLClassifier": lambda tiny: tiny.classifier(num_classes=5, time_pooling="mean+max", **BODY),
+    "SkeletonMAE": lambda tiny: tiny.mae(num_people=2, **SMALL),
+    "TrimmedMAE": lambda tiny: TrimmedMAE(tiny.mae(num_people=2, normalization="layer", **SMALL)),
 }
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_nothing_becomes_nan(name, policy):
+def test_nothing_becomes_nan(name, policy, tiny):
     keras.utils.set_random_seed(0)
     x, y = hard_clips(), None
-    model = MAKERS[name]()
+    model = MAKERS[name](tiny)
     if name == "STRLClassifier":
         inputs, y = x, np.eye(5, dtype="float32")
-    elif "other" in model.input:
+    elif "Contrastive" in name:
         inputs = {"keypoints": x, "other": x[::-1].copy()}
     else:
-        inputs = {"keypoints": x, "mask": np.random.default_rng(0).random(x.shape[:-1]) < 0.5}
+        inputs = tiny.masked(x)
+        if name == "TrimmedMAE":
+            inputs["trim"] = model.trim(inputs["mask"][0, 0, 0])
     model.compile(keras.optimizers.Adam(1e-3), None if y is None else "categorical_crossentropy", run_eagerly=True)
     for _ in range(2):
-        loss = model.fit(inputs, y, epochs=1, batch_size=5, verbose=0).history["loss"]
-        assert np.isfinite(loss).all()
+        assert np.isfinite(model.train_on_batch(inputs, y)).all()
     for weight in model.get_weights():
         assert np.isfinite(weight).all() and weight.dtype == np.float32
     outputs = keras.tree.flatten(model(inputs, training=False))
-    assert all(np.isfinite(keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))).all() for output in outputs)
+    assert all(np.isfinite(tiny.array(keras.ops.cast(output, "float32"))).all() for output in outputs)
 
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
@@ -81,21 +83,22 @@ def test_coordinates_are_normalised_in_float32(dtype):
 def test_training_in_it_ends_near_float32_and_saves_float32(name, tmp_path):
     write_dataset(tmp_path / "raw", subjects=4, repetitions=1, actions=["wave", "squat"], frames=(12, 16))
     convert_ntu(tmp_path / "raw", tmp_path / "s.h5")
-    settings = ("epochs=3", "units=8", "encoder_layers=1", "body_units=[8,8]",
-                "body_streams=features,motion2", "temporal_strides=[]", "num_frames=8",
-                "batch_size=4", "warmup_epochs=0", "jit=off", "dropout_rate=0", "body_dropout=0", "joint_noise=0")
+    common = ("epochs=3", "units=8", "encoder_layers=1", "num_frames=8", "batch_size=4", "warmup_epochs=0")
+    common = (*common, "jit_compile=off", "joint_noise=0")
+    body = ("body_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]", "body_dropout=0")
+    more = {"pretrain": (), "finetune": (*body, "dropout_rate=0", "mirror=off")}
     losses = {}
     with SkeletonStore(tmp_path / "s.h5") as store:
-        for precision in ("float32", f"mixed_{name}"):
+        for policy in ("float32", f"mixed_{name}"):
             for stage, run in (("pretrain", pretrain), ("finetune", finetune)):
-                config = resolve_config(stage, overrides=settings, precision=precision)
+                settings = resolve_settings(stage, overrides=(*common, *more[stage]), dtype_policy=policy)
                 splits = ("xsub_train",) if stage == "pretrain" else ("xsub_train", "xsub_val")
-                run(store, *splits, tmp_path / precision / stage, config, verbose=False)
-                with open(tmp_path / precision / stage / "history.csv", newline="", encoding="utf-8") as file:
-                    losses[precision, stage] = [float(row["loss"]) for row in csv.DictReader(file)]
+                run(store, *splits, tmp_path / policy / stage, settings, verbose=False)
+                with open(tmp_path / policy / stage / "history.csv", newline="", encoding="utf-8") as file:
+                    losses[policy, stage] = [float(row["loss"]) for row in csv.DictReader(file)]
     assert keras.config.dtype_policy().name == "float32", "the policy before comes back"
     for stage in ("pretrain", "finetune"):
         np.testing.assert_allclose(losses[f"mixed_{name}", stage], losses["float32", stage], rtol=0.1)
         assert losses[f"mixed_{name}", stage] != losses["float32", stage]
-    model = load_classifier(tmp_path / f"mixed_{name}" / "finetune")
+    model = load_model(tmp_path / f"mixed_{name}" / "finetune")
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}

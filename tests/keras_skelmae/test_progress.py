@@ -1,4 +1,4 @@
-"""The line an epoch: what it says, and to whom."""
+"""The line per epoch: what it says, and to whom."""
 
 import io
 
@@ -34,7 +34,8 @@ def test_a_line_tells_figures_rate_and_time_left():
     assert line.stream.getvalue().splitlines() == [
         "epoch 1/3  loss 0.5124  accuracy 50.0 %  7 sequences/s  1:00 left",
         "epoch 2/3  loss 0.5124  accuracy 50.0 %  20 sequences/s  0:10 left",
-        "epoch 3/3  loss 0.5124  accuracy 50.0 %  20 sequences/s  0:50 in all"]
+        "epoch 3/3  loss 0.5124  accuracy 50.0 %  20 sequences/s  0:50 in all",
+    ]
 
 
 @pytest.mark.parametrize(("stream", "lines"), [(Terminal(), 2), (io.StringIO(), 0)])

@@ -5,31 +5,37 @@ import json
 import numpy as np
 import pytest
 
-from keras_skelmae.models import SkeletonMAE, STRLAutoencoder
-from keras_skelmae.training import embed, markdown_table, resolve_config, run_protocol
-from keras_skelmae.training.features import linear_probe, nearest_neighbours, pool_features, retrieval_precision
-from keras_skelmae.training.protocols import stratified_fraction
-from skelmae_datasets import Sample, SkeletonStore, StoreWriter
+from keras_skelmae.evaluation import embed
+from keras_skelmae.evaluation.features import pool_features
+from keras_skelmae.evaluation.metrics import linear_probe, nearest_neighbours, retrieval_precision
+from keras_skelmae.experiments import markdown_table, run_protocol
+from keras_skelmae.experiments.protocols import random_model, stratified_fraction
+from keras_skelmae.models import Ensemble, SkeletonEncoder, STRLBackbone
+from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter
+from skelmae_datasets.runs.settings import resolve_settings
 
-TINY = ("epochs=1", "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]",
-        "body_streams=features,motion2", "temporal_strides=[]",
-        "num_frames=8", "batch_size=8", "warmup_epochs=0", "jit=off")
+TINY = ("epochs=1", "units=8", "encoder_layers=1", "num_layers=1", "temporal=last", "streams=joint")
+TINY += ("num_frames=8", "batch_size=8", "warmup_epochs=0", "jit_compile=off", "mirror=off")
+
+
+def settings(*more):
+    return resolve_settings("finetune", overrides=(*TINY, *more))
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     """Two classes told apart by how far a hand moves; some sequences with a second person."""
-    rng = np.random.default_rng(0)
-    path = tmp_path_factory.mktemp("store") / "s.h5"
-    with StoreWriter(path, layout="coco17", classes=["still", "wave"], channels=("x", "y"), units="pixels",
-                     provenance={}, dtype="float32") as writer:
+    rng, path = np.random.default_rng(0), tmp_path_factory.mktemp("store") / "s.h5"
+    header = {"layout": "coco17", "classes": ["still", "wave"], "channels": ("x", "y"), "units": "pixels"}
+    with StoreWriter(path, provenance={}, dtype="float32", **header) as writer:
         pose = rng.uniform(50, 150, (17, 2))
         for i in range(40):
             keypoints = pose + rng.normal(0, 1, (1 + (i % 5 == 0), 12, 17, 2))
             keypoints[:, :, 9, 1] += (i % 2) * 40 * np.sin(np.arange(12))
             writer.append(Sample(f"s{i}", keypoints.astype("float32"), label=i % 2))
         writer.set_splits({"train": [f"s{i}" for i in range(28)], "test": [f"s{i}" for i in range(28, 40)]})
-    return SkeletonStore(path)
+    with SkeletonStore(path) as opened:
+        yield opened
 
 
 def clusters(count=30, seed=0):
@@ -81,35 +87,99 @@ def test_fractions_are_stratified_and_seeded(fraction, count):
     assert (np.diff(chosen) > 0).all()
 
 
-@pytest.mark.parametrize("make", [
-    lambda: SkeletonMAE("coco17", num_people=1, num_frames=8, units=8, encoder_layers=1),
-    lambda: STRLAutoencoder("coco17", num_people=2, num_frames=8, units=8, encoder_layers=1, num_layers=1,
-                            temporal="each", temporal_strides=(2,)),
-])
-def test_embeddings_do_not_depend_on_their_batch(make, store):
-    model = make()
+@pytest.mark.parametrize(
+    ("kind", "options", "vectors"),
+    [
+        ("mae", {}, 6),  # one per body part
+        ("backbone", {"temporal": "each", "temporal_strides": (2, 1)}, 6),
+        ("backbone", {"temporal": "body", "body_units": (8, 8), "temporal_strides": (2,)}, 1),
+    ],
+)
+def test_embeddings_do_not_depend_on_their_batch(kind, options, vectors, store, tiny):
+    model = getattr(tiny, kind)(**options)
     whole = embed(model, store, np.arange(12))
-    assert whole.shape == (12, 2 * 6 * 8)
+    assert whole.shape == (12, 2 * vectors * 8)
     np.testing.assert_allclose(whole[5:9], embed(model, store, np.arange(5, 9), batch_size=3), atol=1e-4)
 
 
-@pytest.mark.parametrize(("protocol", "scope"), [("linear", "encoder"), ("knn", "trunk"), ("semi", "encoder")])
-def test_a_protocol_is_measured_once_over_seeds_and_fractions(protocol, scope, store, tmp_path):
-    config = resolve_config("finetune", overrides=(*TINY, f"scope={scope}"))
-    calls = []
-    seeds = (0, 1) if protocol != "semi" else (0,)
+def test_features_are_those_of_the_backbone_or_of_the_encoder(store, tiny):
+    """Of any model of ours; an encoder sees all people, though a SkeletonMAE is made for one."""
+    indices = np.arange(6)  # two of them have a second person
+    mae, classifier = tiny.mae(num_people=1), tiny.classifier(num_classes=2)
+    for model, part in ((mae, mae.encoder), (classifier, classifier.backbone)):
+        np.testing.assert_allclose(embed(model, store, indices), embed(part, store, indices), rtol=1e-5)
+    found = mae.encoder(tiny.preprocessor()(store.read(0))[None], training=False)  # of both people
+    wanted = pool_features(*(tiny.array(found[key]) for key in ("features", "presence")), store.layout.parts.values())
+    np.testing.assert_allclose(embed(mae, store, [0]), wanted, rtol=1e-4, atol=1e-4)
+    mirrored = Ensemble([classifier], mirror=True)
+    np.testing.assert_allclose(embed(mirrored, store, indices), embed(classifier, store, indices), rtol=1e-5)
+    with pytest.raises(ValueError, match="expected a model of its own features, found 2 members"):
+        embed(Ensemble([classifier, classifier]), store, indices)
 
-    def measure():
-        return run_protocol(protocol, store, "train", "test", tmp_path, config, seeds=seeds, fractions=(0.25, 1.0),
-                            progress=lambda done, total: calls.append((done, total)))
-    result = measure()
+
+def test_a_random_network_is_like_the_pretrained_one(store, tiny, tmp_path):
+    for number, (model, kind) in enumerate(((tiny.mae(), SkeletonEncoder), (tiny.contrastive(), STRLBackbone))):
+        model.save_to_preset(tmp_path / str(number))
+        found, other = (random_model(store, settings(f"seed={seed}"), tmp_path / str(number)) for seed in (0, 1))
+        again = random_model(store, settings(), tmp_path / str(number))
+        assert type(found) is kind and found.units == 8 and found.preprocessor.num_frames == 8
+        differs = [(a != b).any() for a, b in zip(found.get_weights(), other.get_weights(), strict=True)]
+        assert any(differs)
+        for one, two in zip(found.get_weights(), again.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, two)
+    made = random_model(store, settings("units=12"))
+    assert type(made) is STRLBackbone and made.units == 12
+
+
+@pytest.mark.parametrize("protocol", ["linear", "knn", "retrieval", "semi"])
+def test_a_protocol_is_measured_once_over_seeds_and_fractions(protocol, store, tmp_path, eagerly):
+    calls, seeds = [], (0, 1) if protocol != "semi" else (0,)
+
+    def run(*more, **options):
+        calls.clear()
+        options = {"seeds": seeds, "fractions": (0.25, 1.0), **options}
+        options["progress"] = lambda done, total: calls.append((done, total))
+        return run_protocol(protocol, store, "train", "test", tmp_path, settings(*more), **options)
+
+    result = run()
     assert [row["fraction"] for row in result["rows"]] == [0.25, 1.0]
     assert calls[-1] == (2 * len(seeds), 2 * len(seeds))
     ids = (tmp_path / f"{protocol}-0.25-0" / "train_ids.txt").read_text().split()
     assert len(ids) == 2 * round(0.25 * 14) and set(ids) <= {store.ids[i] for i in store.select("train")}
     if protocol == "linear":
-        assert result["rows"][1]["mean"] > 80  # even a random encoder shows a waving hand
+        assert result["rows"][1]["mean"] > 80  # even random features show a waving hand
     changed = tmp_path / f"{protocol}-1-0" / "result.json"
     changed.write_text(json.dumps({**json.loads(changed.read_text()), "top1": 0.123}))
-    assert measure()["rows"][1]["values"][0] == pytest.approx(12.3)
-    assert markdown_table([result]).count("\n") == 3
+    again = run()
+    assert again["rows"][1]["values"][0] == pytest.approx(12.3)
+    assert markdown_table([again]).count("\n") == 3
+    with pytest.raises(DataError, match="config: expected what is asked for now, found a result of something else"):
+        run("learning_rate=0.5")
+    with pytest.raises(DataError, match="neighbours: expected what is asked for now"):
+        run(neighbours=3)
+
+
+def test_a_result_tells_what_it_was_made_from(store, tiny, tmp_path):
+    for seed, name in enumerate(("a-0", "a-1", "b-0", "b-1")):
+        encoder = tiny.encoder(encoder_layers=1)
+        encoder.set_weights([weight + seed / 10 for weight in encoder.get_weights()])
+        encoder.save_to_preset(tmp_path / name)
+
+    def run(**options):
+        folder = tmp_path / "out" / next(iter(options))
+        return run_protocol("knn", store, "train", "test", folder, settings(), seeds=(0, 1), **options)
+
+    for key in ("pretrained", "like"):
+        first = run(**{key: tmp_path / "a-{seed}"})
+        assert first["pretrained"] == (str(tmp_path / "a-{seed}") if key == "pretrained" else None)
+        assert run(**{key: tmp_path / "a-{seed}"}) == first
+        with pytest.raises(DataError, match=f"{key}: expected what is asked for now"):
+            run(**{key: tmp_path / "b-{seed}"})
+
+
+def test_an_unknown_protocol_is_named(store, tmp_path):
+    with pytest.raises(ValueError, match="protocol: expected one of linear, knn, retrieval, finetune, semi, found 'x'"):
+        run_protocol("x", store, "train", "test", tmp_path, settings())
+    for fraction in (0, 1.5):
+        with pytest.raises(ValueError, match=f"fraction: expected 0 < fraction <= 1, found {fraction}"):
+            stratified_fraction([0, 1], fraction, 0)

@@ -12,20 +12,23 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from keras_skelmae.report.charts import SHAPES, line_chart, marker, ticks
-from keras_skelmae.report.evidence import measure_pretrained, neighbour_map, principal_components
+from keras_skelmae.evaluation import evaluate_model, predict_files
+from keras_skelmae.report import evidence
+from keras_skelmae.report.charts import COLOURS, SHAPES, line_chart, marker, ticks
+from keras_skelmae.report.evidence import (
+    measure_evaluated,
+    measure_pretrained,
+    neighbour_map,
+    principal_components,
+    write_embedding,
+)
+from keras_skelmae.report.markup import duration, element, table
 from keras_skelmae.report.page import render_report, write_report
 from keras_skelmae.report.run_folder import read_run, read_runs, repeat_command
-from keras_skelmae.training import predict_files
+from keras_skelmae.training import pretrain
 from skelmae_cli.main import cli
-from skelmae_datasets import DataError, Sample, SkeletonLayout, SkeletonStore, StoreWriter, convert_ntu
-from skelmae_datasets.synthetic import write_dataset
+from skelmae_datasets import DataError, Sample, SkeletonLayout, SkeletonStore, StoreWriter
 
-SETTINGS = [f"--set={item}" for item in (
-    "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]",
-    "body_streams=features,motion2", "temporal_strides=[]", "num_frames=8",
-    "warmup_epochs=0", "jit=off", "streams=joint", "validation_every=1")]  # fmt: skip
-SETTINGS += ["--epochs", "3", "--batch-size", "8"]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -33,19 +36,6 @@ def skelmae(*arguments):
     result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
     assert result.exit_code == 0, (result.output, result.exception)
     return result.output
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    write_dataset(folder / "raw", subjects=4, repetitions=1, actions=["wave", "squat", "handshake"], frames=(10, 20))
-    (folder / "raw" / "classes.txt").write_text("wave <both> & \"all\"\nsquat\nhandshake\n", encoding="utf-8")
-    convert_ntu(folder / "raw", folder / "s.h5")
-    assert SkeletonStore(folder / "s.h5").classes[0] == 'wave <both> & "all"'
-    skelmae("pretrain", folder / "s.h5", "--split", "xsub_train", "--output", folder / "pre", *SETTINGS)
-    skelmae("finetune", folder / "s.h5", "--train-split", "xsub_train", "--output", folder / "fine", *SETTINGS,
-            "--pretrained", folder / "pre", "--set", "validation_fraction=0.4")  # fmt: skip
-    return folder
 
 
 class Reader(HTMLParser):
@@ -76,8 +66,10 @@ class Reader(HTMLParser):
 
 
 def test_trainings_leave_a_report_that_needs_nothing_else(runs):
-    for name, words in (("pre", ("Reconstruction", "Spread of the target", "--split xsub_train", "t-SNE")),
-                        ("fine", ("Confusion matrix", "Most often confused", "Accuracy by class"))):  # fmt: skip
+    for name, words in (
+        ("pre", ("Reconstruction", "Spread of the target", "--train-split xsub_train", "t-SNE")),
+        ("fine", ("Confusion matrix", "Most often confused", "Accuracy by class")),
+    ):
         page = (runs / name / "report.html").read_text("utf-8")
         reader = Reader()
         reader.feed(page)
@@ -113,18 +105,43 @@ def test_the_figures_are_those_of_the_evaluation(runs):
     assert right == sum(found["confusion"][k][k] for k in range(3))
 
 
-def test_evaluation_writes_the_report_anew_and_may_be_told_not_to(runs, tmp_path):
+def test_evaluation_writes_the_report_again_and_may_be_told_not_to(runs, tmp_path):
     fine = tmp_path / "fine"
     shutil.copytree(runs / "fine", fine)
     before = (fine / "report.html").read_bytes()
-    skelmae("evaluate", fine, runs / "s.h5", "--split", "xsub_val", "--no-report")
+    skelmae("evaluate", fine, runs / "s.h5", "--test-split", "xsub_val", "--no-report")
     assert (fine / "report.html").read_bytes() == before
-    skelmae("evaluate", fine, runs / "s.h5", "--split", "xsub_val", "--clips", "2")
+    skelmae("evaluate", fine, runs / "s.h5", "--test-split", "xsub_val", "--clips", "2")
     page = (fine / "report.html").read_text("utf-8")
     assert "Measured on xsub_val, 3 sequences, 2 clips each" in page
     once = {path.name: path.read_bytes() for path in fine.iterdir()}
-    skelmae("evaluate", fine, runs / "s.h5", "--split", "xsub_val", "--clips", "2")
+    skelmae("evaluate", fine, runs / "s.h5", "--test-split", "xsub_val", "--clips", "2")
     assert {path.name: path.read_bytes() for path in fine.iterdir()} == once, "byte for byte"
+
+
+def test_a_split_is_predicted_once(runs, tmp_path, monkeypatch):
+    """What an evaluation has measured is kept: the embedding asks the backbone alone."""
+    shutil.copytree(runs / "fine", tmp_path / "fine")
+    with SkeletonStore(runs / "s.h5") as store:
+        measured = evaluate_model(tmp_path / "fine", store, "xsub_val")
+        monkeypatch.setattr(evidence, "load_classifier", None)
+        monkeypatch.setattr(measured.model, "predict_on_batch", None)
+        measure_evaluated(tmp_path / "fine", store, measured)
+    found, kept = (json.loads((tmp_path / "fine" / name).read_text()) for name in ("embedding.json", "evaluation.json"))
+    assert found["predicted"] == measured.probabilities.argmax(axis=1).tolist() and found["split"] == "xsub_val"
+    assert kept["confusion"] == measured.result["confusion"] and "model" not in kept
+
+
+def test_of_many_sequences_some_are_embedded(runs, tmp_path, monkeypatch):
+    shutil.copytree(runs / "fine", tmp_path / "fine")
+    monkeypatch.setattr(evidence, "MOST_EMBEDDED", 5)
+    monkeypatch.setattr(evidence, "embed", lambda model, store, indices: np.eye(12)[indices])
+    with SkeletonStore(runs / "s.h5") as store:
+        write_embedding(tmp_path / "fine", None, store, np.arange(12)[::-1], "all", np.arange(12) % 3)
+        chosen = [1, 3, 6, 8, 10]
+        found = json.loads((tmp_path / "fine" / "embedding.json").read_text())
+        assert found["ids"] == [store.ids[11 - index] for index in chosen]
+    assert found["predicted"] == [index % 3 for index in chosen]
 
 
 def test_several_runs_stand_beside_each_other(runs, tmp_path):
@@ -135,12 +152,14 @@ def test_several_runs_stand_beside_each_other(runs, tmp_path):
     found = read_runs([runs / "fine", other, runs / "pre"])
     assert len({run.name for run in found}) == 3
     page = render_report(found)
-    different = page[page.index("<h3>Different</h3>"):].partition("</table>")[0]
+    different = page[page.index("<h3>Different</h3>") :].partition("</table>")[0]
     assert "label_smoothing" in different and "num_frames" not in different
     assert page.count("Confusion matrix</h3>") == 2 and page.count("<h2>Reconstruction</h2>") == 1
 
 
 def test_the_command_repeats_the_run(runs):
+    words = repeat_command(read_run(runs / "pre")).split()
+    assert words[words.index("--train-split") + 1] == "xsub_train" and words[-1] == f"{runs / 'pre'}-again"
     words = repeat_command(read_run(runs / "fine")).split()
     backend = keras.config.backend()
     chosen = [] if backend == "tensorflow" else ["--backend", backend]
@@ -154,8 +173,13 @@ def test_a_broken_folder_is_told(runs, tmp_path):
         read_run(tmp_path)
     with pytest.raises(DataError, match="expected a run folder, found nothing there"):
         read_run(tmp_path / "none")
-    for name, content in (("history.csv", "epoch,loss\n1,low\n"), ("evaluation.json", "[]"),
-                          ("embedding.json", "{"), ("config.toml", "=")):  # fmt: skip
+    for name, content in (
+        ("history.csv", "epoch,loss\n1,low\n"),
+        ("evaluation.json", "[]"),
+        ("embedding.json", "{"),
+        ("config.toml", "="),
+        ("metrics.json", "[]"),
+    ):
         shutil.copytree(runs / "fine", tmp_path / name)
         (tmp_path / name / name).write_text(content)
         result = CliRunner().invoke(cli, ["report", str(tmp_path / name)])
@@ -173,17 +197,23 @@ def test_a_report_without_evidence_shows_what_there_is(runs, tmp_path):
 def test_a_table_is_predicted_as_the_store_is(runs, tmp_path):
     with SkeletonStore(runs / "s.h5") as store:
         name, points = store.ids[0], store.read(0)
-        lines = ["sample,person,frame,joint,x,y,z", *(
-            f"{name},{m},{t},{v},{x:.9g},{y:.9g},{z:.9g}" for m, person in enumerate(points)
-            for t, frame in enumerate(person) for v, (x, y, z) in enumerate(frame))]  # fmt: skip
+        lines = [
+            "sample,person,frame,joint,x,y,z",
+            *(
+                f"{name},{m},{t},{v},{x:.9g},{y:.9g},{z:.9g}"
+                for m, person in enumerate(points)
+                for t, frame in enumerate(person)
+                for v, (x, y, z) in enumerate(frame)
+            ),
+        ]
     (tmp_path / "t.csv").write_text("\n".join(lines))
     one = next(found for found in predict_files(runs / "fine", [runs / "s.h5"]) if found["sample"] == name)
-    two, = predict_files(runs / "fine", [tmp_path / "t.csv"])
+    (two,) = predict_files(runs / "fine", [tmp_path / "t.csv"])
     assert two["sample"] == name and two["probability"] == pytest.approx(one["probability"], abs=1e-4)
     assert two["label"] == one["label"]
 
 
-def test_what_cannot_be_shown_is_left_out(runs, tmp_path):
+def test_what_cannot_be_shown_is_left_out(runs, tiny_settings, tmp_path):
     """A training that diverged, and a skeleton of one part, of which nothing visible would stay."""
     shutil.copytree(runs / "pre", tmp_path / "nan", ignore=shutil.ignore_patterns("*.html", "e[mv]*.json", "rec*"))
     metrics = json.loads((tmp_path / "nan" / "metrics.json").read_text()) | {"loss": float("nan")}
@@ -197,16 +227,28 @@ def test_what_cannot_be_shown_is_left_out(runs, tmp_path):
         for number in range(8):
             points = np.random.default_rng(number).uniform(1, 9, (1, 12, 2, 2)).astype("float32")
             writer.append(Sample(f"s{number}", points, 0))
-    skelmae("pretrain", tmp_path / "one.h5", "--split", "all", "--output", tmp_path / "one", *SETTINGS)
-    page = (tmp_path / "one" / "report.html").read_text("utf-8")
+    with SkeletonStore(tmp_path / "one.h5") as store:
+        pretrain(store, "all", tmp_path / "one", tiny_settings("pretrain"), verbose=False)
+        measure_pretrained(tmp_path / "one", store)
+    page = write_report([tmp_path / "one"]).read_text("utf-8")
     assert "Embedding" in page and "Reconstruction</h2>" not in page
+
+
+def test_markup_is_escaped_and_short():
+    assert (
+        element("p", class_="a", data_tip='<"&', x=1.26, y=None)
+        == '<p class="a" data-tip="&lt;&quot;&amp;" x="1.3"></p>'
+    )
+    rows = table(["", "<n>"], [["<a>", 1]], {1})
+    assert '<th class="n" scope="col">&lt;n&gt;</th>' in rows and '<td class="n">1</td>' in rows and "<a>" not in rows
+    assert [duration(seconds) for seconds in (None, 4.2, 61, 7320)] == ["–", "4 s", "1 min 1 s", "2 h 2 min"]
 
 
 def test_ticks_are_round_and_within():
     for low, high in ((0, 1), (0.9221, 0.9243), (-3, 1200), (1, 110)):
         found = ticks(low, high)
         assert 2 <= len(found) <= 6 and low <= found[0] and found[-1] <= high * 1.000001
-    assert ticks(2, 2) == [2] and ticks(0, 1) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0]) or len(ticks(0, 1)) <= 6
+    assert ticks(2, 2) == [2] and ticks(0, 1) == [0, 0.5, 1]
 
 
 def test_curves_leave_out_what_was_not_measured():
@@ -216,9 +258,8 @@ def test_curves_leave_out_what_was_not_measured():
 
 
 def test_classes_have_marks_of_their_own():
-    marks = {re.sub(r'(?:points|cx|cy|x|y)="[^"]*"', "", marker(k, 0, 0, 3)) for k in range(8)}
-    assert len(marks) == 8
-    assert len({marker(k, 0, 0, 3) for k in range(8 * len(SHAPES))}) == 8 * len(SHAPES)
+    assert len({re.sub(r'c[xy]="[^"]*"', "", marker(k, 0, 0, 3)) for k in range(COLOURS)}) == COLOURS
+    assert len({marker(k, 0, 0, 3) for k in range(COLOURS * len(SHAPES))}) == COLOURS * len(SHAPES)
 
 
 def test_the_plane_of_a_seed_is_always_the_same():
@@ -259,11 +300,24 @@ frame.onload = () => {{
 def test_in_a_browser(runs, tmp_path, width, scheme):
     page = render_report([read_run(runs / "fine")])
     (tmp_path / "probe.html").write_text(PROBE.format(width=width, page=html.escape(page)), "utf-8")
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-               "--disable-background-networking", "--disable-component-update", "--disable-sync",
-               f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1500,1000", "--enable-logging=stderr",
-               f"--blink-settings=preferredColorScheme={scheme}", "--virtual-time-budget=5000", "--dump-dom",
-               (tmp_path / "probe.html").as_uri()]  # fmt: skip
+    command = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--window-size=1500,1000",
+        "--enable-logging=stderr",
+        f"--blink-settings=preferredColorScheme={scheme}",
+        "--virtual-time-budget=5000",
+        "--dump-dom",
+        (tmp_path / "probe.html").as_uri(),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     found = json.loads(html.unescape(re.search(r'<pre id="out">(.*?)</pre>', done.stdout, re.S)[1]))
     assert "CONSOLE" not in done.stderr, done.stderr

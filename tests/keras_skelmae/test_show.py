@@ -152,9 +152,10 @@ def test_video_where_ffmpeg_is(tmp_path, monkeypatch):
 def test_one_sequence_of_any_file(tmp_path):
     paths = write_dataset(tmp_path / "raw", subjects=1, repetitions=1, actions=["handshake"])
     found = read_sequence(paths[0])
-    assert found.sample.keypoints.shape[0] == 2 and found.layout is NTU
-    with StoreWriter(tmp_path / "s.h5", layout="ntu25", classes=["handshake"], channels=("x", "y", "z"),
-                     units="metres") as writer:  # fmt: skip
+    assert found.sample.keypoints.shape[0] == 2 and found.layout == NTU
+    with StoreWriter(
+        tmp_path / "s.h5", layout="ntu25", classes=["handshake"], channels=("x", "y", "z"), units="metres"
+    ) as writer:
         found.sample.label = 0
         writer.append(found.sample)
     stored = read_sequence(tmp_path / "s.h5", found.sample.id)

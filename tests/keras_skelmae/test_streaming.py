@@ -7,20 +7,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from keras_skelmae.models import STRLClassifier
-from keras_skelmae.streaming import StreamingPredictor, stream_recording
-from keras_skelmae.training import predict_files
+from keras_skelmae.evaluation import StreamingPredictor, predict_files
+from keras_skelmae.evaluation.streaming import stream_lines, stream_recording
 from skelmae_cli.main import cli
-from skelmae_datasets import get_layout
-from skelmae_datasets.store import Sample, StoreWriter
+from skelmae_datasets import DataError, Sample, StoreWriter, get_layout
 
 NAMES = ["wave", "squat", "sit"]
 
 
 @pytest.fixture(scope="module")
-def model():
-    return STRLClassifier("coco17", 3, NAMES, num_frames=6, units=8, encoder_layers=1, num_layers=1,
-                          streams=("joint", "motion"))
+def model(tiny):
+    sizes = {"num_frames": 6, "encoder_layers": 1, "num_layers": 1, "streams": ("joint", "motion")}
+    return tiny.classifier(num_classes=3, class_names=NAMES, **sizes)
 
 
 def recording(people=2, frames=20, seed=0):
@@ -29,10 +27,11 @@ def recording(people=2, frames=20, seed=0):
     return x
 
 
-def store_of(path, keypoints):
+def store_of(path, *recordings):
     header = {"layout": get_layout("coco17"), "classes": NAMES, "channels": ("x", "y"), "units": "pixels"}
     with StoreWriter(path, **header) as writer:
-        writer.append(Sample("clip", keypoints, 0))
+        for number, keypoints in enumerate(recordings):
+            writer.append(Sample(f"clip{number}", keypoints, 0))
     return path
 
 
@@ -42,10 +41,10 @@ def test_a_windows_probabilities_are_those_of_predict(model, tmp_path):
     predictor = StreamingPredictor(tmp_path / "model.keras", window=10, stride=3)
     found = list(stream_recording(predictor, x))
     assert [window.frame for window in found] == [9, 12, 15, 18, 19]
-    for number, window in enumerate(found):
-        part = x[:, window.frame - 9:window.frame + 1]
-        alone = predict_files(tmp_path / "model.keras", [store_of(tmp_path / f"{number}.h5", part)])[0]
-        np.testing.assert_allclose(window.window_probabilities, list(alone["probabilities"].values()), atol=1e-6)
+    parts = [x[:, window.frame - 9 : window.frame + 1] for window in found]
+    alone = predict_files(tmp_path / "model.keras", [store_of(tmp_path / "parts.h5", *parts)])
+    for window, each in zip(found, alone, strict=True):
+        np.testing.assert_allclose(window.window_probabilities, list(each["probabilities"].values()), atol=1e-6)
         assert window.tracks == (0, 1)
 
 
@@ -95,9 +94,14 @@ def test_a_buffer_may_be_used_again(model):
     assert predictor.clip()[0][0, :, 0, 0].tolist() == [1, 7]
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"window": 0}, "window: expected at least 1, found 0"), ({"stride": 0}, "stride: expected at least 1"),
-    ({"smoothing": 1.0}, "smoothing: expected 0 <= smoothing < 1, found 1.0")])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": 0}, "window: expected at least 1, found 0"),
+        ({"stride": 0}, "stride: expected at least 1"),
+        ({"smoothing": 1.0}, "smoothing: expected 0 <= smoothing < 1, found 1.0"),
+    ],
+)
 def test_bad_settings_are_named(options, message, model):
     with pytest.raises(ValueError, match=message):
         StreamingPredictor(model, **options)
@@ -114,7 +118,7 @@ def test_the_command_prints_a_line_a_window(model, tmp_path):
     arguments = ["predict", str(tmp_path / "model.keras"), str(file), "--stream", "--window", "8", "--stride", "6"]
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 0, done.output
-    assert [line.split()[:2] for line in done.output.splitlines()] == [["clip", "7"], ["clip", "13"], ["clip", "19"]]
+    assert [line.split()[:2] for line in done.output.splitlines()] == [["clip0", "7"], ["clip0", "13"], ["clip0", "19"]]
     assert {line.split()[-1] for line in done.output.splitlines()} <= set(NAMES)
     listed = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).output)
     assert [entry["frame"] for entry in listed] == [7, 13, 19]
@@ -125,18 +129,29 @@ def test_the_command_prints_a_line_a_window(model, tmp_path):
 def test_frames_come_from_the_standard_input(model, tmp_path):
     model.save(tmp_path / "model.keras")
     x = recording()
-    lines = [json.dumps({f"p{row}": person[t].tolist() for row, person in enumerate(x) if person[t].any()})
-             for t in range(20)]
+    lines = [
+        json.dumps({f"p{row}": person[t].tolist() for row, person in enumerate(x) if person[t].any()})
+        for t in range(20)
+    ]
     settings = {"window": 8, "stride": 6}
     expected = list(stream_recording(StreamingPredictor(model, **settings), x))
     command = ["predict", str(tmp_path / "model.keras"), "-", "--stream", "--window", "8", "--stride", "6"]
     listed = json.loads(CliRunner().invoke(cli, [*command, "--json"], input="\n".join(lines)).output)
     assert [(entry["frame"], entry["label"]) for entry in listed] == [(w.frame, w.label) for w in expected]
     np.testing.assert_allclose([entry["probability"] for entry in listed], [w.probability for w in expected], atol=1e-5)
-    for line, found in (("{", "found Expecting"), ("[]", "found list"), ('{"a": [[1], [2, 3]]}', "found setting")):
-        done = CliRunner().invoke(cli, command, input="\n".join([lines[0], line]))
-        assert done.exit_code == 1 and "-: line 2: expected a JSON object" in done.output and found in done.output
-        assert done.output.count("\n") == 1
+    done = CliRunner().invoke(cli, command, input="\n".join([lines[0], "{"]))
+    assert done.exit_code == 1 and "-: line 2: expected a JSON object" in done.output
+    assert done.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "found"), [("{", "found Expecting"), ("[]", "found list"), ('{"a": [[1], [2, 3]]}', "found setting")]
+)
+def test_a_line_that_is_no_frame_is_named(line, found, model):
+    lines = [json.dumps({"a": np.ones((17, 2)).tolist()}), line]
+    with pytest.raises(DataError, match=rf"^-: line 2: expected a JSON object of track id to joints .*, {found}") as e:
+        list(stream_lines(StreamingPredictor(model), lines))
+    assert "\n" not in str(e.value)
 
 
 def test_results_cannot_be_changed(model):

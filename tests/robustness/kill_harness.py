@@ -5,7 +5,7 @@
 `pretrain`, `finetune` and `convert-ntu` are each started, killed by SIGKILL after a random part of the time they take,
 then called with --resume until they end (every second one is killed twice). The weights, the history but for its
 seconds, and the store's fingerprint must be those of the undisturbed run to the last bit, and whatever stands under a
-final name at the moment of the kill must be whole. Prints one JSON line a command.
+final name at the moment of the kill must be whole. Prints one JSON line per command.
 """
 
 import argparse
@@ -29,17 +29,23 @@ import numpy as np
 from skelmae_datasets import SkeletonStore
 from skelmae_datasets.synthetic import write_dataset
 
-TINY = ("epochs=6", "units=8", "encoder_layers=1", "num_layers=1", "body_units=[8,8]",
-        "body_streams=features,motion2", "temporal_strides=[]",
-        "num_frames=8", "batch_size=8", "warmup_epochs=1", "jit=off", "ema=0.9")
+TINY = ("epochs=6", "units=8", "encoder_layers=1", "num_frames=8", "batch_size=8", "warmup_epochs=1", "jit_compile=off")
+TINY += ("ema_momentum=0.9",)
+BODY = ("num_layers=1", "body_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]")
 
 
 def skelmae(*arguments, backend="tensorflow", **options):
     """A started `skelmae` process."""
     environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
     code = "import sys; from skelmae_cli.main import cli; cli(sys.argv[1:], prog_name='skelmae')"
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
 
 
 def finish(process, timeout=600):
@@ -52,9 +58,11 @@ def weights_digest(path):
     """SHA-256 of the weights in a .keras file, by name: the archive itself holds times."""
     digest = hashlib.sha256()
     with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as file, h5py.File(file, "r") as weights:
+
         def add(name, item):
             if isinstance(item, h5py.Dataset):
                 digest.update(name.encode() + np.ascontiguousarray(item[()]).tobytes())
+
         weights.visititems(add)
     return digest.hexdigest()
 
@@ -87,11 +95,10 @@ class Training:
         self.name, self.stage, self.store, self.backend = f"{stage} ({backend})", stage, store, backend
 
     def start(self, folder, resume=False):
-        split = ["--split", "xsub_train"] if self.stage == "pretrain" else ["--train-split", "xsub_train"]
-        extra = ["--select", "best"] if self.stage == "finetune" else []
-        settings = [part for setting in TINY for part in ("--set", setting)]
-        return skelmae(self.stage, self.store, *split, *extra, "--output", folder / "run", "--no-report", *settings,
-                       "--checkpoint-minutes", "0.0005", *["--resume"] * resume, backend=self.backend)
+        own = {"pretrain": (), "finetune": ("--select", "best", *(f"--set={setting}" for setting in BODY))}[self.stage]
+        line = [self.stage, self.store, "--train-split", "xsub_train", "--output", folder / "run", "--no-report"]
+        line += [*own, *(f"--set={setting}" for setting in TINY), "--checkpoint-minutes", "0.0005"]
+        return skelmae(*line, *["--resume"] * resume, backend=self.backend)
 
     def check(self, folder):
         if (folder / "run").exists():
@@ -147,8 +154,14 @@ def disturb(command, count, folder, seed):
         assert status == 0, f"{command.name}, kill {number}: {errors}"
         assert command.result(place) == wanted, f"{command.name}, kill {number}: another result"
         shutil.rmtree(place)
-    return {"command": command.name, "runs": count, "kills": kills, "too late": ended, "identical": count,
-            "seconds": round(time.perf_counter() - started)}
+    return {
+        "command": command.name,
+        "runs": count,
+        "kills": kills,
+        "too late": ended,
+        "identical": count,
+        "seconds": round(time.perf_counter() - started),
+    }
 
 
 def main():
@@ -164,8 +177,11 @@ def main():
         store = folder / "store.h5"
         status, _, errors = finish(skelmae("convert-ntu", folder / "raw", store))
         assert status == 0, errors
-        commands = {"pretrain": Training("pretrain", store, options.backend),
-                    "finetune": Training("finetune", store, options.backend), "convert-ntu": Conversion(folder / "raw")}
+        commands = {
+            "pretrain": Training("pretrain", store, options.backend),
+            "finetune": Training("finetune", store, options.backend),
+            "convert-ntu": Conversion(folder / "raw"),
+        }
         for key, command in commands.items():
             if options.only in (None, key):
                 (folder / key).mkdir()

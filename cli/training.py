@@ -1,0 +1,64 @@
+"""What pretrain and finetune have in common."""
+
+import click
+from click.core import ParameterSource
+
+from . import options
+from .printing import echo
+
+
+def run_training(stage, data, output, splits, chosen, **named):
+    """Train as the options of `training_options` say, write the report, tell the figures.
+
+    Args:
+        stage: "pretrain" or "finetune". splits: of the stage's function; `named`: its further arguments.
+    """
+    from keras_skelmae import training
+    from keras_skelmae.fast.networks.devices import is_writer, use_devices
+
+    use_devices(chosen["devices"])
+    settings, writes = _resolved(stage, output, chosen), is_writer()
+    named |= {key: chosen[key] for key in ("resume", "force", "minutes")}
+    with options.open_data(data, labelled=stage == "finetune") as store:
+        named |= {"verbose": writes and not chosen["as_json"], "callbacks": _callbacks(output, chosen)}
+        metrics = getattr(training, stage)(store, *splits, output, settings, **named)
+        if writes and chosen["report"]:
+            _report(stage, output, store)
+    if writes:
+        told = {"run": str(output), **metrics}
+        echo(told, chosen["as_json"], lambda: f"{output}: {', '.join(sorted(p.name for p in output.iterdir()))}")
+
+
+def _resolved(stage, output, chosen):
+    """The Settings of a training; with --resume those of the run, unless --config or --recipe were given."""
+    from skelmae_datasets.runs.run_folder import SETTINGS
+
+    asked = click.get_current_context().get_parameter_source("recipe") is not ParameterSource.DEFAULT
+    own = output / SETTINGS
+    if chosen["resume"] and chosen["config_file"] is None and not asked and own.is_file():
+        chosen = {**chosen, "config_file": own}
+    return options.settings_of(stage, chosen)
+
+
+def _callbacks(output, chosen):
+    """What --tensorboard adds to a training."""
+    if not chosen["tensorboard"]:
+        return ()
+    from keras_skelmae.training.progress import tensorboard
+
+    return (tensorboard(output / "tensorboard"),)
+
+
+def _report(stage, output, store):
+    """Write RUN/report.html after a training.
+
+    What the model itself has to be asked for is left out on several devices: other processes would not take part.
+    """
+    from keras_skelmae.fast.networks.devices import device_count
+    from keras_skelmae.report import evidence
+    from keras_skelmae.report.page import write_report
+
+    if device_count() == 1:
+        measure = {"pretrain": evidence.measure_pretrained, "finetune": evidence.measure_finetuned}[stage]
+        measure(output, store)
+    write_report([output])

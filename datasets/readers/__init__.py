@@ -1,0 +1,1 @@
+"""Readers of recordings: each converts one form of file into a store."""

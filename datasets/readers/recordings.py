@@ -1,0 +1,137 @@
+"""From the path of any readable file or folder to its samples: the one place that knows which reader it takes."""
+
+import contextlib
+import difflib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DataError
+from ..layouts import SkeletonLayout, get_layout
+from ..store import Sample, SkeletonStore
+from .arrays import convert_arrays
+from .csv_table import convert_csv
+from .ntu import convert_ntu
+from .pyskl import convert_pyskl
+
+_KINDS = {
+    ".skeleton": "skeletons",
+    ".pkl": "annotations",
+    ".h5": "store",
+    ".hdf5": "store",
+    ".npz": "arrays",
+    ".npy": "arrays",
+    ".csv": "table",
+    ".toml": "layout",
+}
+_CONVERTERS = {"annotations": convert_pyskl, "arrays": convert_arrays, "table": convert_csv}
+SUFFIXES = tuple(suffix for suffix, kind in _KINDS.items() if kind != "layout")  # of recordings
+
+
+def kind_of(path):
+    """What a path is to be read as: "skeletons", "annotations", "arrays", "table", "store" or "layout".
+
+    Raises: DataError where neither the suffix nor a folder's content is known, OSError where there is nothing.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return "arrays" if any(path.glob("*.npy")) else "skeletons"
+    if not path.suffix:
+        path.stat()
+    if path.suffix.lower() not in _KINDS:
+        raise _wrong_kind(path)
+    return _KINDS[path.suffix.lower()]
+
+
+def convert_recordings(path, output, layout=None, *, people=None, joints="all", strict=False):
+    """Convert what `open_recordings` opens, stores apart, to a store; returns the report of the kind's `convert_*`."""
+    kind = kind_of(path)
+    if kind == "skeletons":
+        return convert_ntu(path, output, joints, people=2 if people is None else people, strict=strict)
+    if kind not in _CONVERTERS:
+        raise _wrong_kind(path)
+    return _CONVERTERS[kind](path, output, layout=layout, people=people, strict=strict)
+
+
+def _wrong_kind(path):
+    return DataError(path, "suffix", f"{', '.join(SUFFIXES)} or a folder", Path(path).suffix or "none")
+
+
+@contextlib.contextmanager
+def open_recordings(path, layout=None, *, people=None, joints="all", strict=True):
+    """Open a file or folder of recordings as a SkeletonStore; a context manager.
+
+    A store is opened itself. All else is first converted, by the reader of its kind, to a temporary store, so that
+    samples are the same as those of a conversion.
+
+    Args:
+        path: a store, a `.skeleton` file or a folder of them, an annotation `.pkl`, `.npz` or `.npy` arrays or a folder
+            of them, or a `.csv` table of joints.
+        layout: SkeletonLayout, name or TOML file; by default the file's own, or the usual one for V joints.
+        people: the most persons kept of a converted sample; by default as many as its reader keeps.
+        joints: of `.skeleton` files, as `read_skeleton`.
+        strict: raise on the first bad sample instead of leaving it out.
+    Raises: DataError where the file is unsound, of another kind, or has another number of joints than the layout;
+        OSError where it cannot be read.
+    """
+    with contextlib.ExitStack() as stack:
+        if kind_of(path) == "store":
+            store = stack.enter_context(SkeletonStore(path))
+        else:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="skelmae-"))
+            output = Path(folder) / Path(os.path.abspath(path)).name  # of this name, as readers' errors tell it
+            with _told_of(path, folder):
+                convert_recordings(path, output, layout, people=people, joints=joints, strict=strict)
+            store = stack.enter_context(SkeletonStore(output, source=path))
+        if layout is not None:
+            skeleton = get_layout(layout)
+            if skeleton.num_joints != store.layout.num_joints:
+                raise DataError(path, "layout", f"{store.layout.num_joints} joints", skeleton.num_joints)
+            store.layout = skeleton
+        yield store
+
+
+@contextlib.contextmanager
+def _told_of(path, folder):
+    """An OSError about the temporary folder names the user's file."""
+    try:
+        yield
+    except OSError as error:
+        if not str(error.filename).startswith(folder):
+            raise
+        raise OSError(error.errno, f"{error.strerror} in the temporary folder {folder}", str(path)) from error
+
+
+@dataclass
+class Sequence:
+    """A sample, the layout of its joints, what its channels are, and the name of its class ("": unknown)."""
+
+    sample: Sample
+    layout: SkeletonLayout
+    channels: tuple[str, ...]
+    action: str = ""
+
+    @property
+    def num_coordinates(self):
+        """2 or 3."""
+        return 3 if "z" in self.channels else 2
+
+
+def read_sequence(path, sample=None, layout=None):
+    """One sequence of whatever `open_recordings` opens, with what is needed to look at it.
+
+    Args:
+        path, layout: as `open_recordings`.
+        sample: its id; None for the first.
+    Returns: Sequence.
+    Raises: DataError where the file is unsound, of another kind or has no such sample; OSError where unreadable.
+    """
+    with open_recordings(path, layout, strict=False) as store:
+        if sample is not None and sample not in store.ids:
+            close = difflib.get_close_matches(sample, store.ids, 3, 0.4) or store.ids[:3]
+            bad = store.provenance.get("skipped")
+            note = f"; {bad} left out as bad, `skelmae validate` says why" if bad else ""
+            raise DataError(path, "sample", f"an id such as {', '.join(close)}", f"{sample!r}{note}")
+        found = store.sample(0 if sample is None else store.ids.index(sample))
+        return Sequence(found, store.layout, store.channels, store.classes[found.label] if found.label >= 0 else "")

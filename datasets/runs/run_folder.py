@@ -1,0 +1,52 @@
+"""What a run folder is on disk: names of its files, and reading them."""
+
+from pathlib import Path
+
+from ..errors import DataError
+from ..files import read_json
+
+MODEL = "model.keras"
+SETTINGS, IDENTITY, METRICS, HISTORY = "config.toml", "run.json", "metrics.json", "history.csv"
+TRAIN_IDS = "train_ids.txt"  # the samples that a model was trained on
+ENSEMBLE = "ensemble.json"  # in the folder of an ensemble: what it was made of
+EVALUATION, EMBEDDING, RECONSTRUCTION = "evaluation.json", "embedding.json", "reconstruction.json"
+REPORT = "report.html"
+
+
+def trained_ids(model_path):
+    """Ids of the samples that a model was trained on, going by the file beside it; none without one."""
+    path = Path(model_path)
+    file = (path if path.is_dir() else path.parent) / TRAIN_IDS
+    return file.read_text("utf-8").splitlines() if file.is_file() else []
+
+
+def read_metrics(run):
+    """The final figures of a finished run, dict.
+
+    Raises:
+        DataError: the folder holds no finished run.
+    """
+    metrics = read_json(Path(run) / METRICS, missing_ok=True)
+    if not metrics or metrics.get("stage") not in ("pretrain", "finetune"):
+        raise DataError(run, METRICS, "a finished run", "none")
+    return metrics
+
+
+def describe_run(path):
+    """What a run folder holds, as a dict.
+
+    Raises:
+        DataError: the folder is none.
+    """
+    path = Path(path)
+    files = sorted(item.name for item in path.iterdir() if item.is_file())
+    if ENSEMBLE in files:
+        return {"kind": "ensemble", "files": files, **read_json(path / ENSEMBLE)}
+    if SETTINGS not in files:
+        raise DataError(path, SETTINGS, "a run folder", "no such file")
+    return {
+        "kind": "run",
+        "files": files,
+        "config": (path / SETTINGS).read_text("utf-8"),
+        "metrics": read_json(path / METRICS, missing_ok=True),
+    }

@@ -1,0 +1,426 @@
+"""Settings of a training, in groups: presets, recipes, TOML files and overrides resolved into one record.
+
+A key stands in one group only, so that it can be given without it. What a setting does, which values it takes and when
+it has an effect is told here once; ``--help``, the documentation and ``skelmae settings`` read it from here.
+"""
+
+import dataclasses
+import difflib
+import json
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+STAGES = ("pretrain", "finetune")
+RECIPES = ("small", "paper")
+PRESETS = {
+    "small": "a whole-body temporal network beside one STRL layer, for hundreds of sequences",
+    "paper": "the paper's sizes: three STRL layers, one temporal module at the end",
+}
+
+
+class SettingsError(ValueError):
+    """A setting that does not exist, has the wrong type or no effect; the message names it."""
+
+
+def setting(default, text, choices=None, least=None, needs=None, items=str):
+    """A dataclass field with what it does.
+
+    Args:
+        default: its type is the setting's; a tuple takes a list.
+        choices: values it may have. least: the smallest number it may be.
+        needs: dict of another setting to the values with which this one has an effect.
+        items: the type of what is in a list.
+    """
+    metadata = {"text": text, "choices": choices, "least": least, "needs": needs or {}, "items": items}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+BODY = {"temporal": ("body",)}
+MASKED, VIEWS = {"objective": ("masked",)}, {"objective": ("contrastive",)}
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """How recordings become clips."""
+
+    num_frames: int = setting(64, "frames of a clip, T", least=1)
+    num_people: int = setting(0, "people of a clip; 0: as many as the store holds, at most 2", least=0)
+    use_score: bool = setting(False, "the pose estimator's confidence as a channel")
+    sampling: str = setting(
+        "uniform", "frames of a training clip: PYSKL's, or stretched smoothly", choices=("uniform", "stretch")
+    )
+    seed: int = setting(0, "seed of weights, order, masks and noise", least=0)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The architecture: arguments of preprocessor, encoder, backbone and classifier."""
+
+    preset: str = setting("small", "architecture that the others of [model] change", choices=tuple(PRESETS))
+    normalize: str = setting(
+        "clip",
+        "how coordinates are placed; auto: image for pixels, else clip",
+        choices=("auto", "clip", "image", "none"),
+    )
+    streams: tuple = setting(("joint",), "input streams: joint, motion, bone, relative, distance")
+    units: int = setting(64, "width of the graph layers, D", least=1)
+    encoder_layers: int = setting(3, "graph convolutions in an encoder, L_D", least=1)
+    graph_conv: str = setting("gin", "kind of graph convolution", choices=("gin", "gcn", "gat"))
+    normalization: str = setting("batch", "normalisation between layers", choices=("batch", "layer", "none"))
+    joint_positions: bool = setting(False, "a learnable vector per joint")
+    num_layers: int = setting(3, "STRL layers, M", least=1)
+    share_people: bool = setting(False, "one encoder for all people")
+    encoder_pool: str = setting("sum", "pooling over joints in spatial modelling", choices=("sum", "mean"))
+    joint_features: bool = setting(False, "spatial modelling also adds the encoder's output joint by joint")
+    temporal: str = setting(
+        "last",
+        "temporal modules: one at the end, one per layer, or over the whole body",
+        choices=("last", "each", "body"),
+    )
+    temporal_strides: tuple = setting(
+        (), "frames thinned, one per temporal module", needs={"temporal": ("each", "body")}, items=int
+    )
+    body_streams: tuple = setting(("features",), "what the body's vectors are made of", needs=BODY)
+    body_units: tuple = setting((), "width of the body's vector, then of each convolution", needs=BODY, items=int)
+    body_dropout: float = setting(0.0, "dropout of the body's vectors", least=0, needs=BODY)
+    time_pooling: str = setting("mean", "pooling over frames", choices=("mean", "mean+max"))
+    dropout_rate: float = setting(0.0, "dropout before the classifier", least=0)
+    head_units: int = setting(128, "hidden units of the classifier; 0: none", least=0)
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """What is learned without labels."""
+
+    objective: str = setting("masked", "masked joints, or two views drawn together", choices=("masked", "contrastive"))
+    scope: str = setting("encoder", "what two views pre-train", choices=("encoder", "backbone"), needs=VIEWS)
+    target: str = setting(
+        "embedding", "what masked joints are to become", choices=("embedding", "coordinates", "motion"), needs=MASKED
+    )
+    remedy: str = setting(
+        "variance",
+        "against a collapsing target",
+        choices=("none", "stop_gradient", "variance"),
+        needs=MASKED | {"target": ("embedding",)},
+    )
+    loss_function: str = setting(
+        "rce", "the paper's, its mean, or squares", choices=("rce", "sce", "mse"), needs=MASKED
+    )
+    remask: bool = setting(True, "mask again before the decoder", needs=MASKED)
+    mask: str = setting("parts", "how joints are chosen", choices=("parts", "joints", "motion"), needs=MASKED)
+    mask_parts: tuple = setting((), "names of body parts; none: drawn", needs=MASKED | {"mask": ("parts",)})
+    num_masked: int = setting(0, "parts or joints; 0: drawn, or half of the joints", least=0, needs=MASKED)
+    mask_frames: int = setting(0, "frames that share a draw; 0: the whole clip", least=0, needs=MASKED)
+    mask_sequences: int = setting(1, "sequences that share a draw; 0: the whole batch", least=0, needs=MASKED)
+    node_drop: float = setting(0.2, "share of the joints that each view lacks", least=0, needs=VIEWS)
+    part_drop: float = setting(0.0, "how probable it is that a view lacks a body part", least=0, needs=VIEWS)
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """How training clips are changed at random; shares of the clip's extent, or radians; 0: not."""
+
+    crop_min: float = setting(1.0, "shortest temporal crop, a share of the sequence", least=0)
+    rotate: float = setting(0.0, "largest rotation", least=0)
+    scale: float = setting(0.0, "largest change of size", least=0)
+    shear: float = setting(0.0, "largest shear", least=0)
+    joint_noise: float = setting(0.0, "noise of every joint", least=0)
+    flip: float = setting(0.0, "how probable a mirror image is", least=0)
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """What is special to the classifier's training."""
+
+    label_smoothing: float = setting(0.1, "share of the target that all classes have", least=0)
+    mirror: str = setting("off", "recognise mirrored clips too, where the classes allow it", choices=("off", "auto"))
+    frozen_epochs: int = setting(0, "first epochs in which pre-trained layers stay as they are", least=0)
+    pretrained_rate: float = setting(1.0, "factor on the learning rate with pre-trained layers, after these", least=0)
+    validation_fraction: float = setting(0.1, "share set aside without a validation split", least=0)
+    validation_every: int = setting(1, "epochs from one validation to the next; the last one always is", least=1)
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """Optimiser, schedule and what a step is."""
+
+    optimizer: str = setting("adam", "which", choices=("adam", "adamw", "sgd"))
+    learning_rate: float = setting(1.5e-4, "after the warm-up", least=0)
+    weight_decay: float = setting(0.0, "decoupled", least=0)
+    momentum: float = setting(0.9, "of SGD", least=0, needs={"optimizer": ("sgd",)})
+    schedule: str = setting("constant", "how the rate falls", choices=("constant", "cosine", "step"))
+    step_epochs: tuple = setting((), "epochs after which the rate is a tenth", needs={"schedule": ("step",)}, items=int)
+    warmup_epochs: int = setting(0, "epochs in which the rate rises", least=0)
+    global_clipnorm: float = setting(0.0, "largest norm of all gradients; 0: any", least=0)
+    epochs: int = setting(50, "passes over the training split", least=1)
+    batch_size: int = setting(128, "sequences in a batch", least=1)
+    gradient_accumulation_steps: int = setting(1, "batches whose gradients are averaged", least=1)
+    steps_per_execution: int = setting(1, "steps handed to TensorFlow or JAX together", least=1)
+    ema_momentum: float = setting(0.0, "of the weights' moving average; 0: none", least=0)
+    jit_compile: str = setting("auto", "compile the step with XLA or torch.compile", choices=("auto", "on", "off"))
+    dtype_policy: str = setting(
+        "float32", "what is computed in", choices=("float32", "mixed_float16", "mixed_bfloat16")
+    )
+
+
+GROUPS = {
+    "data": DataSettings,
+    "model": ModelSettings,
+    "pretrain": PretrainSettings,
+    "augment": AugmentSettings,
+    "finetune": FinetuneSettings,
+    "optimizer": OptimizerSettings,
+}
+FIELDS = {field.name: field for kind in GROUPS.values() for field in dataclasses.fields(kind)}
+GROUP_OF = {field.name: group for group, kind in GROUPS.items() for field in dataclasses.fields(kind)}
+UNDECIDED = {"num_people": 0, "normalize": "auto"}  # values that leave a setting to the data
+BACKBONE_KEYS = ("num_layers", "share_people", "encoder_pool", "joint_features", "temporal", "temporal_strides")
+BACKBONE_KEYS += ("body_streams", "body_units", "body_dropout")
+CLASSIFIER_KEYS = ("time_pooling", "dropout_rate", "head_units")
+
+
+def effect_needs(stage, key):
+    """What it takes for a setting to have an effect in a stage.
+
+    Returns:
+        dict of other settings to the values with which it has one, {} for any; None where it never has one.
+    """
+    if GROUP_OF[key] in STAGES and GROUP_OF[key] != stage or stage == "pretrain" and key in CLASSIFIER_KEYS:
+        return None
+    needs = dict(FIELDS[key].metadata["needs"])
+    if stage == "pretrain" and key in BACKBONE_KEYS:
+        needs |= VIEWS | {"scope": ("backbone",)}
+    return needs
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting of a training of one stage, "pretrain" or "finetune"; ``settings.optimizer.epochs``."""
+
+    stage: str
+    data: DataSettings
+    model: ModelSettings
+    pretrain: PretrainSettings
+    augment: AugmentSettings
+    finetune: FinetuneSettings
+    optimizer: OptimizerSettings
+    given: frozenset = dataclasses.field(default=frozenset(), compare=False)  # keys that were asked for by name
+
+    @classmethod
+    def of(cls, stage, given=(), **values):
+        """From a flat dict of settings; what is not in it has its default."""
+        if stage not in STAGES:
+            raise SettingsError(f"stage: expected one of {', '.join(STAGES)}, found {stage!r}")
+        groups = {group: {} for group in GROUPS}
+        for key, value in values.items():
+            groups[GROUP_OF[key]][key] = value
+        return cls(stage, **{group: kind(**groups[group]) for group, kind in GROUPS.items()}, given=frozenset(given))
+
+    def flat(self):
+        """dict of every key to its value."""
+        return {key: getattr(getattr(self, group), key) for key, group in GROUP_OF.items()}
+
+    def replace(self, **values):
+        """The same with some settings changed."""
+        return Settings.of(self.stage, self.given, **{**self.flat(), **values})
+
+    def adopt(self, architecture, source):
+        """The same with the architecture of a pre-trained model.
+
+        Args:
+            architecture: dict; what is no setting of the model is passed over. source: where it comes from.
+
+        Raises:
+            SettingsError: a setting that was asked for by name differs from it.
+        """
+        changes = {key: value for key, value in architecture.items() if GROUP_OF.get(key) in ("model", "data")}
+        changes = {key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()}
+        for key in sorted(self.given & set(changes)):
+            wanted, found = changes[key], self.flat()[key]
+            if found not in (wanted, UNDECIDED.get(key, wanted)):
+                raise SettingsError(f"{key}: expected {wanted!r} as the pre-trained {source} has, found {found!r}")
+        return self.replace(**changes)
+
+    def without_effect(self, key):
+        """Why a setting has no effect here, in words; "" where it has one."""
+        needs, values = effect_needs(self.stage, key), self.flat()
+        if needs is None:
+            return f"it is a setting of {GROUP_OF[key] if GROUP_OF[key] in STAGES else 'the classifier'}"
+        for other, allowed in needs.items():
+            if values[other] not in allowed:
+                return f"it needs {other} = {' or '.join(map(repr, allowed))}, found {values[other]!r}"
+        return ""
+
+    def to_toml(self):
+        """The settings that have an effect as TOML tables; reading it back gives the same training."""
+        lines = []
+        for group, kind in GROUPS.items():
+            keys = [field.name for field in dataclasses.fields(kind) if not self.without_effect(field.name)]
+            if keys:
+                lines += [f"[{group}]", *(f"{key} = {json.dumps(self.flat()[key])}" for key in keys), ""]
+        return "\n".join(lines)
+
+
+def convert(key, value, source):
+    """A value as its setting takes it, or SettingsError naming the source and the key."""
+    if key not in FIELDS:
+        close = difflib.get_close_matches(key, FIELDS, 3, 0.5)
+        hint = f" (did you mean {' or '.join(close)}?)" if close else ""
+        raise SettingsError(f"{source}: unknown setting {key!r}{hint}; skelmae settings lists them")
+    field = FIELDS[key]
+    kind, choices, least = type(field.default), field.metadata["choices"], field.metadata["least"]
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if kind is tuple and isinstance(value, list | tuple):
+        value = tuple(value)
+    if type(value) is not kind:
+        raise SettingsError(f"{source}: {key}: expected {kind.__name__}, found {value!r}")
+    if kind is tuple and any(type(item) is not field.metadata["items"] for item in value):
+        wanted = f"a list of {field.metadata['items'].__name__}"
+        raise SettingsError(f"{source}: {key}: expected {wanted}, found {list(value)!r}")
+    if choices and value not in choices:
+        raise SettingsError(f"{source}: {key}: expected one of {', '.join(choices)}, found {value!r}")
+    if least is not None and not least <= value < float("inf"):
+        raise SettingsError(f"{source}: {key}: expected at least {least}, found {value!r}")
+    return value
+
+
+def read_toml(text, source):
+    """A TOML table, or SettingsError."""
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SettingsError(f"{source}: not TOML: {error}") from error
+
+
+def _read_file(path):
+    try:
+        return read_toml(Path(path).read_text("utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: not TOML: expected UTF-8, found {error}") from error
+
+
+def _shipped(folder, name):
+    text = resources.files("skelmae_datasets").joinpath("data", folder, f"{name}.toml").read_text("utf-8")
+    return read_toml(text, name)
+
+
+def read_preset(name, changes=None):
+    """The settings of a built-in architecture with some changed, dict.
+
+    What the preset has and the changes leave without effect, such as ``body_units`` without ``temporal="body"``, is
+    left out.
+
+    Args:
+        name: one of PRESETS. changes: dict of settings.
+    """
+    own = {key: convert(key, value, name) for key, value in _shipped("presets", name).items()}
+    found = {**own, **(changes or {})}
+    idle = {
+        key
+        for key in set(own) - set(changes or {})
+        for other, allowed in FIELDS[key].metadata["needs"].items()
+        if found.get(other, FIELDS[other].default) not in allowed
+    }
+    return {key: value for key, value in found.items() if key not in idle}
+
+
+def flatten(table, stage, source):
+    """Settings of a TOML table for one stage: keys without a table, then tables, then those of ``[stage.table]``."""
+    flat, special = {}, {}
+    for group, content in table.items():
+        if not isinstance(content, dict):
+            flat[group] = convert(group, content, source)
+            continue
+        if group not in GROUPS:
+            raise SettingsError(f"{source}: [{group}]: expected one of the tables {', '.join(GROUPS)}")
+        for key, value in content.items():
+            if isinstance(value, dict):
+                if group not in STAGES or key not in GROUPS:
+                    raise SettingsError(
+                        f"{source}: [{group}.{key}]: expected a table of settings such as [pretrain.optimizer]"
+                    )
+                for name, item in value.items():
+                    converted = _in_table(key, name, item, source)
+                    if group == stage:
+                        special[name] = converted
+            else:
+                converted = _in_table(group, key, value, source)
+                if group not in STAGES or group == stage:
+                    flat[key] = converted
+    return {**flat, **special}
+
+
+def _in_table(group, key, value, source):
+    value = convert(key, value, source)
+    if GROUP_OF[key] != group:
+        raise SettingsError(f"{source}: [{group}] {key}: expected it in [{GROUP_OF[key]}]")
+    return value
+
+
+def _plain_value(text):
+    """What a text means: TOML, a list without its brackets and perhaps without quotes, else itself."""
+    for form in (text, f"[{text}]") if "," in text else (text,):
+        try:
+            return tomllib.loads(f"x = {form}")["x"]
+        except (tomllib.TOMLDecodeError, RecursionError):
+            continue
+    return [item.strip() for item in text.split(",") if item.strip()] if "," in text else text
+
+
+def parse_override(text):
+    """(key, value) of ``key=value``: the value TOML where it is TOML, a list where it has commas, else a string."""
+    key, sign, value = text.partition("=")
+    key, value = key.strip(), value.strip()
+    if not sign:
+        raise SettingsError(f"--set {text}: expected key=value")
+    value = _plain_value(value)
+    if not isinstance(value, list) and key in FIELDS and isinstance(FIELDS[key].default, tuple):
+        value = [value]
+    return key, convert(key, value, "--set")
+
+
+def read_settings(path, stage):
+    """The Settings in the config.toml of a run."""
+    return Settings.of(stage, **flatten(_read_file(path), stage, path))
+
+
+def resolve_settings(stage, recipe="small", config_file=None, overrides=(), check=True, **explicit):
+    """Defaults, then the preset, the recipe, the file, ``key=value`` overrides and explicit options.
+
+    Args:
+        stage: "pretrain" or "finetune".
+        recipe: one of RECIPES.
+        config_file: TOML path, such as the config.toml of a run folder.
+        overrides: strings ``key=value``.
+        check: False where settings are shared by stages: whether each has an effect in one is for the caller to see.
+        explicit: settings that win over everything; None = not given.
+
+    Returns:
+        Settings.
+
+    Raises:
+        SettingsError: naming the source, the setting, what was expected and what was found; also where a setting that
+            was given has no effect in this stage.
+    """
+    if recipe not in RECIPES:
+        raise SettingsError(f"recipe: expected one of {', '.join(RECIPES)}, found {recipe!r}")
+    values = flatten(_shipped("recipes", recipe), stage, recipe)
+    given = {}
+    if config_file is not None:
+        given = dict.fromkeys(flatten(_read_file(config_file), stage, config_file), config_file)
+        values |= flatten(_read_file(config_file), stage, config_file)
+    for key, value in map(parse_override, overrides):
+        values[key], given[key] = value, "--set"
+    for key, value in explicit.items():
+        if value is not None:
+            values[key], given[key] = convert(key, value, f"--{key.replace('_', '-')}"), f"--{key.replace('_', '-')}"
+    found = Settings.of(stage, given, **read_preset(values["preset"], values))
+    for key, source in given.items():
+        stages = STAGES if source is config_file else (stage,)  # one file may serve both
+        if check and all(dataclasses.replace(found, stage=each).without_effect(key) for each in stages):
+            told = found.without_effect(key)
+            raise SettingsError(f"{source}: {key}: expected a setting with an effect in {stage}: {told}")
+    return found

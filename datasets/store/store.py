@@ -1,0 +1,253 @@
+"""The store: one HDF5 file of skeleton sequences with its layout, classes, splits and provenance.
+
+A sample of M people and T frames is M*T consecutive rows of `keypoints` (rows, V, C), person by person. The
+file says what it is, refuses what it is not, and appears under its name only when complete.
+"""
+
+import difflib
+import hashlib
+import json
+import os
+import zlib
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ..errors import DataError
+from ..layouts import SkeletonLayout
+from .writer import COLUMNS, CRC32, FORMAT, VERSION, Sample, check_header, content_fingerprint
+
+SELECTORS = ("subject", "camera", "setup")
+_COUNTS = {"min": np.min, "median": np.median, "max": np.max, "total": np.sum}
+_BLOCK_ROWS = 1 << 14
+_INDEX_BYTES = 16 << 20  # HDF5 keeps 1 MiB of a file's index: too little for 100,000 sequences in any order
+_MAX_INFLATION = 4096  # gzip cannot exceed 1032:1, so a larger announced size is not backed by data
+
+
+class SkeletonStore:
+    """Reads a store. Cheap to pickle (the path travels), safe to use in forked workers, a context manager.
+
+    Args:
+        path: the file. source: what errors name instead, where the file is a converted copy.
+    Raises: DataError where the file is not a sound store, OSError where it cannot be read.
+    """
+
+    def __init__(self, path, source=None):
+        self.path, self._location = Path(path if source is None else source), Path(path)
+        self._file, self._keypoints, self._process = None, None, None
+        try:
+            self._load(self._open())
+        except DataError:
+            self.close()
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OSError, MemoryError) as error:
+            self.close()
+            if isinstance(error, OSError) and error.filename is not None:
+                raise  # the file cannot be read at all
+            raise DataError(self.path, "", "a sound store", error) from None
+
+    def __reduce__(self):
+        return type(self), (self._location, self.path)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __len__(self):
+        return len(self.ids)
+
+    def close(self):
+        """Close the file; it opens again when needed."""
+        if self._file is not None and self._process == os.getpid():
+            self._file.close()
+        self._file = self._keypoints = None
+
+    @property
+    def num_coordinates(self):
+        """2 or 3: the leading channels that are coordinates."""
+        return 3 if "z" in self.channels else 2
+
+    @property
+    def has_score(self):
+        return "score" in self.channels
+
+    def read(self, index):
+        """Keypoints of one sample, (M, T, V, C) float32."""
+        return self._read(index).astype("float32", copy=False)
+
+    def sample(self, index):
+        """One Sample, keypoints in the precision stored."""
+        values = {name: int(getattr(self, name)[index]) for name in SELECTORS}
+        size = tuple(map(int, self.image_size[index]))
+        return Sample(self.ids[index], self._read(index), int(self.labels[index]), image_size=size, **values)
+
+    def select(self, expression):
+        """Indices, int64, of "all", a split, "subject=1,2", "camera=1", "setup=3" or "ids=FILE" (one per line).
+
+        Raises DataError, listing what there is, where the name is unknown or nothing is selected.
+        """
+        key, equals, value = str(expression).partition("=")
+        if expression == "all":
+            return np.arange(len(self))
+        if expression in self.splits:
+            return self.splits[expression]
+        if equals and key == "ids":
+            return self._select_ids(value)
+        if not equals or key not in SELECTORS:
+            known = [*self.splits, "all", *(f"{name}=" for name in (*SELECTORS, "ids"))]
+            close = difflib.get_close_matches(str(expression), known, 3, 0.5)
+            listed = ", ".join(close + [name for name in known if name not in close])
+            raise DataError(self.path, "split", f"one of {listed}", repr(expression))
+        column = getattr(self, key)
+        present = ", ".join(map(str, np.unique(column).tolist()))
+        wanted = value.split(",")
+        for item in wanted:
+            if not item.strip().lstrip("-").isdecimal() or int(item) not in column:
+                raise DataError(self.path, key, f"values of {present}", repr(item))
+        return np.flatnonzero(np.isin(column, [int(item) for item in wanted]))
+
+    def verify(self):
+        """Recompute the fingerprint from the content. Raises DataError where it differs."""
+        data, digest = self._open()["keypoints"], hashlib.sha256()
+        for start in range(0, len(data), _BLOCK_ROWS):
+            try:
+                digest.update(data[start : start + _BLOCK_ROWS])
+            except OSError as error:
+                raise DataError(self.path, f"keypoints, row {start} on", "", error) from None
+        try:
+            columns = {name: self._open()["samples"][name][()] for name in COLUMNS}
+        except OSError as error:
+            raise DataError(self.path, "samples", "", error) from None
+        found = content_fingerprint(digest, self._header, self.ids, columns, self.splits)
+        if found != self.fingerprint:
+            raise DataError(self.path, "fingerprint", self.fingerprint[:16], found[:16])
+
+    def _select_ids(self, path):
+        numbers = {name: index for index, name in enumerate(self.ids)}
+        lines = Path(path).read_text("utf-8").splitlines()
+        wanted = [line.strip() for line in lines if line.strip()]
+        unknown = [name for name in wanted if name not in numbers]
+        if unknown or not wanted:
+            close = difflib.get_close_matches(unknown[0] if unknown else "", self.ids, 3, 0.5)
+            listed = f" (close: {', '.join(close)})" if close else ""
+            raise DataError(path, "ids", f"ids of {self.path.name}{listed}", repr(unknown[0]) if unknown else "none")
+        return np.array([numbers[name] for name in wanted], "int64")
+
+    def _open(self):
+        if self._file is None or self._process != os.getpid():
+            with open(self._location, "rb") as file:  # a plain OSError where it cannot be read
+                magic = file.read(8)
+            if magic != b"\x89HDF\r\n\x1a\n":
+                raise DataError(self.path, "", "an HDF5 store", "another kind of file")
+            try:
+                self._file, self._process = h5py.File(self._location, "r", locking=False), os.getpid()
+                self._keypoints = None
+                cache = self._file.id.get_mdc_config()
+                cache.set_initial_size, cache.initial_size = True, _INDEX_BYTES  # at most
+                self._file.id.set_mdc_config(cache)
+            except OSError as error:
+                raise DataError(self.path, "", "an HDF5 store", error) from None
+        return self._file
+
+    def _read(self, index):
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        start, people, frames = int(self._offset[index]), int(self.people[index]), int(self.frames[index])
+        try:
+            file = self._open()
+            if self._keypoints is None:  # looking it up takes longer than reading from it
+                self._keypoints = file["keypoints"]
+            rows = self._keypoints[start : start + people * frames]
+        except OSError as error:
+            raise DataError(self.path, f"sample {self.ids[index]!r}", "", error) from None
+        if self._crc32 is not None and zlib.crc32(rows) != self._crc32[index]:
+            raise DataError(self.path, f"sample {self.ids[index]!r}", "the keypoints that were written", "others")
+        return rows.reshape(people, frames, *rows.shape[1:])
+
+    def _load(self, file):
+        attrs = {name: file.attrs[name] for name in file.attrs}
+        attrs = {name: v.decode() if isinstance(v, bytes) else v for name, v in attrs.items()}
+        if attrs.get("format") != FORMAT or int(attrs.get("version", 0)) != VERSION:
+            found = f"{attrs.get('format')} {attrs.get('version')}"
+            raise DataError(self.path, "format", f"{FORMAT} {VERSION}", found)
+        self._header = {name: str(attrs[name]) for name in ("layout", "classes", "channels", "units")}
+        self.layout = SkeletonLayout.from_dict(json.loads(attrs["layout"]), self.path)
+        self.classes, self.channels = json.loads(attrs["classes"]), tuple(json.loads(attrs["channels"]))
+        self.units, self.provenance = str(attrs["units"]), json.loads(attrs["provenance"])
+        self.fingerprint = str(attrs["fingerprint"])
+        data = self._dataset(file, "keypoints")
+        check_header(self.path, self.channels, self.units, data.dtype)
+        self.dtype, shape = data.dtype, (self.layout.num_joints, len(self.channels))
+        if data.ndim != 3 or data.shape[1:] != shape:
+            raise DataError(self.path, "keypoints", f"shape (rows, {shape[0]}, {shape[1]})", data.shape)
+        if data.nbytes > _MAX_INFLATION * (data.id.get_storage_size() + 4096):
+            raise DataError(self.path, "keypoints", "the announced rows", "no data behind them")
+        self._group(file, "samples")
+        known = (CRC32,) if CRC32 in file["samples"] else ()  # the first stores relied on HDF5's checksums
+        columns = {name: self._dataset(file, f"samples/{name}") for name in ("id", *COLUMNS, *known)}
+        count = columns["id"].shape[0] if columns["id"].ndim == 1 else -1
+        for name, column in columns.items():
+            wanted = (count, 2) if name == "image_size" else (count,)
+            if column.shape != wanted or column.dtype.kind != ("S" if name == "id" else "i") or count < 1:
+                raise DataError(self.path, f"samples/{name}", f"shape {wanted}", f"{column.dtype} {column.shape}")
+        self.ids = [value.decode("utf-8") for value in columns.pop("id")[()].tolist()]
+        values = {name: column[()] for name, column in columns.items()}
+        self.labels, self._offset = values.pop("label"), values.pop("offset")
+        self._crc32 = values.pop(CRC32, None)
+        for name, column in values.items():
+            setattr(self, name, column)
+        ends = self._offset.astype(float) + self.people.astype(float) * self.frames
+        if min(self._offset.min(), self.people.min() - 1, self.frames.min() - 1) < 0 or ends.max() > len(data):
+            raise DataError(self.path, "samples", f"rows within {len(data)}", "a sample outside")
+        if self.labels.min() < -1 or self.labels.max() >= len(self.classes):
+            raise DataError(self.path, "samples/label", f"-1 to {len(self.classes) - 1}", self.labels.max())
+        self._group(file, "splits")
+        self.splits = {name: self._dataset(file, f"splits/{name}")[()] for name in file["splits"]}
+        for name, indices in self.splits.items():
+            ok = indices.ndim == 1 and indices.dtype.kind == "i"
+            if not ok or (len(indices) and not 0 <= indices.min() <= indices.max() < count):
+                raise DataError(self.path, f"splits/{name}", f"indices below {count}")
+
+    def _group(self, file, name):
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink) or not isinstance(file[name], h5py.Group):
+            raise DataError(self.path, name, "a group in this file")
+
+    def _dataset(self, file, name):
+        if "/" in name:
+            self._group(file, name.partition("/")[0])
+        item = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+        if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
+            raise DataError(self.path, name, "a dataset held in this file", "none" if item is None else "another")
+        if name != "keypoints" and item.nbytes > os.path.getsize(self._location):  # the others are not compressed
+            raise DataError(self.path, name, "the announced rows", "no data behind them")
+        return item
+
+
+def describe_store(path):
+    """What a store holds, a JSON-able dict."""
+    with SkeletonStore(path) as store:
+        counts = np.bincount(store.labels[store.labels >= 0], minlength=len(store.classes)).tolist()
+        people, number = np.unique(store.people, return_counts=True)
+        known = {
+            name: np.unique(column[column >= 0]).tolist() for name in SELECTORS for column in [getattr(store, name)]
+        }
+        return {
+            "path": str(store.path),
+            "samples": len(store),
+            "size_bytes": os.path.getsize(path),
+            "layout": store.layout.name,
+            "joints": store.layout.num_joints,
+            "channels": list(store.channels),
+            "units": store.units,
+            "dtype": str(store.dtype),
+            "frames": {name: count(store.frames).item() for name, count in _COUNTS.items()},
+            "people": dict(zip(map(str, people.tolist()), number.tolist(), strict=True)),
+            "classes": dict(zip(store.classes, counts, strict=True)),
+            "splits": {name: len(indices) for name, indices in store.splits.items()},
+            **known,
+            "provenance": store.provenance,
+            "fingerprint": store.fingerprint,
+        }

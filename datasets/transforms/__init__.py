@@ -1,0 +1,1 @@
+"""From arrays to arrays: frames drawn, joints masked, samples augmented."""

@@ -1,0 +1,15 @@
+"""Seeded batches from a store for ``fit``, the same on every backend."""
+
+from keras_skelmae.data.batches import LabelledBatches, SequenceSource, SkeletonBatches, labelled
+from keras_skelmae.data.unlabelled import MaskedBatches, ViewBatches, masked, views
+
+__all__ = [
+    "LabelledBatches",
+    "MaskedBatches",
+    "SequenceSource",
+    "SkeletonBatches",
+    "ViewBatches",
+    "labelled",
+    "masked",
+    "views",
+]

@@ -1,0 +1,20 @@
+"""Measuring trained models: metrics, the one way to predict, features, streams."""
+
+from keras_skelmae.evaluation.evaluate import Measured, describe, evaluate_model, measure
+from keras_skelmae.evaluation.features import embed
+from keras_skelmae.evaluation.metrics import scores
+from keras_skelmae.evaluation.predict import load_classifier, predict_files, predict_store
+from keras_skelmae.evaluation.streaming import StreamingPredictor
+
+__all__ = [
+    "Measured",
+    "StreamingPredictor",
+    "describe",
+    "embed",
+    "evaluate_model",
+    "load_classifier",
+    "measure",
+    "predict_files",
+    "predict_store",
+    "scores",
+]

@@ -1,0 +1,113 @@
+"""Accuracy of a trained classifier on a split, and what a path holds."""
+
+import importlib.metadata
+import platform
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from keras_skelmae.evaluation.metrics import scores
+from keras_skelmae.evaluation.predict import load_classifier, predict_store
+from keras_skelmae.models import load_model
+from keras_skelmae.version import __version__
+from skelmae_datasets import DataError
+from skelmae_datasets.runs.run_folder import trained_ids
+
+SHOWN_SEEN = 3
+
+
+def versions():
+    """Versions of what the figures depend on."""
+    found = {"keras_skelmae": __version__, "python": platform.python_version(), "backend": keras.config.backend()}
+    names = ["keras", "numpy", "h5py", keras.config.backend()]
+    if keras.config.backend() == "tensorflow":
+        names.append("tensorflow-cpu")  # the same under another name
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass
+class Measured:
+    """A model on some sequences: loaded once, run once."""
+
+    model: object
+    indices: np.ndarray  # samples of the store
+    probabilities: np.ndarray  # (N, K)
+    result: dict  # of `scores`, and where it came from
+
+
+def check_unseen(model_path, store, split, indices):
+    """DataError where a model was trained on one of these samples, going by the train_ids.txt beside it."""
+    trained = set(trained_ids(model_path))
+    seen = [store.ids[index] for index in indices if store.ids[index] in trained]
+    if seen:
+        more = ", ..." if len(seen) > SHOWN_SEEN else ""
+        raise DataError(
+            store.path,
+            f"split {split}",
+            "sequences that the model was not trained on",
+            f"{len(seen)} of {len(indices)} that it was ({', '.join(seen[:SHOWN_SEEN])}{more}); --allow-overlap "
+            "measures all the same",
+        )
+
+
+def measure(model, store, indices, split, num_clips=1, batch_size=64, progress=None):
+    """A classifier on samples of a store, as a Measured.
+
+    Raises:
+        DataError: the store does not fit the model, or has other classes, or sequences without a label.
+    """
+    labels = store.labels[indices]
+    if len(store.classes) != model.num_classes or (labels < 0).any():
+        found = f"{len(store.classes)} classes, {int((labels < 0).sum())} sequences without"
+        raise DataError(store.path, "classes", f"{model.num_classes} classes, every sequence labelled", found)
+    probabilities = predict_store(model, store, indices, num_clips, batch_size, progress)
+    result = {
+        "data": str(store.path),
+        "fingerprint": store.fingerprint,
+        "split": split,
+        "num_clips": num_clips,
+        **scores(probabilities, labels, store.classes),
+    }
+    return Measured(model, indices, probabilities, result)
+
+
+def evaluate_model(model_path, store, split, num_clips=1, batch_size=64, progress=None, allow_overlap=False):
+    """Evaluate a run folder or .keras file on a split, as a Measured.
+
+    Raises:
+        DataError: the store does not fit the model; the model was trained on some of the split and ``allow_overlap``
+            is False.
+    """
+    model = load_classifier(model_path)
+    model.preprocessor.check(store, model_path)
+    indices = store.select(split)
+    if not allow_overlap:
+        check_unseen(model_path, store, split, indices)
+    found = measure(model, store, indices, split, num_clips, batch_size, progress)
+    found.result = {"model": str(model_path), **found.result, "versions": versions()}
+    return found
+
+
+def describe(path):
+    """What a .keras file holds, as a dict; see also ``describe_store`` and ``describe_run`` of skelmae_datasets."""
+    model = load_model(path)
+    return {
+        "kind": type(model).__name__,
+        "layout": model.preprocessor.layout.name,
+        "parameters": int(model.count_params()),
+        "config": _plain(model.get_config()),
+    }
+
+
+def _plain(config):
+    """A config without layouts, and without Keras's words around the objects in it."""
+    if isinstance(config, dict):
+        config = config.get("config", config) if "registered_name" in config else config
+        return {key: _plain(value) for key, value in config.items() if key != "layout"}
+    return [_plain(item) for item in config] if isinstance(config, list) else config

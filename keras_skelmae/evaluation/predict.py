@@ -1,0 +1,90 @@
+"""From a trained classifier and recordings to probabilities: the one loop over batches."""
+
+from contextlib import ExitStack
+
+import numpy as np
+
+from keras_skelmae.data import LabelledBatches, SequenceSource
+from keras_skelmae.fast.networks.batch_slices import prediction_function
+from keras_skelmae.models import Ensemble, STRLClassifier, load_model, model_file
+from skelmae_datasets import DataError, open_recordings
+from skelmae_datasets.readers.recordings import kind_of
+
+
+def load_classifier(path):
+    """An STRLClassifier or Ensemble from a run folder or file, or DataError."""
+    model = load_model(path)
+    if not isinstance(model, STRLClassifier | Ensemble):
+        raise DataError(model_file(path), "model", "a classifier", type(model).__name__)
+    return model
+
+
+def predict_batches(data, predict, progress=None):
+    """What ``predict`` gives for the clips of every batch, in a list.
+
+    Args:
+        data: SkeletonBatches, not in training. predict: function of the clips (B, M, T, V, C).
+        progress: called with (done, total) batches.
+    """
+    found = []
+    for number in range(len(data)):
+        found.append(predict(data[number][0]))
+        if progress:
+            progress(number + 1, len(data))
+    return found
+
+
+def predict_store(model, store, indices, num_clips=1, batch_size=64, progress=None):
+    """(N, K) probabilities, averaged over the clips of each sequence; ``progress`` is called with (done, total).
+
+    Raises:
+        DataError: the store does not fit the model.
+    """
+    size = max(1, batch_size // num_clips)
+    source = SequenceSource(store, 0)
+    data = LabelledBatches(source, indices, model, batch_size=size, training=False, num_clips=num_clips)
+    predict = prediction_function(model, size * num_clips, len(data))
+    found = np.concatenate(predict_batches(data, predict, progress))
+    return found.reshape(len(indices), num_clips, -1).mean(axis=1)
+
+
+def predict_clip(model, recording):
+    """(K,) probabilities of one recording (M, T, V, C); people and channels beyond the model's are left out."""
+    return np.asarray(model.predict_on_batch(model.preprocessor(recording)[None]))[0]
+
+
+def open_inputs(stack, model, inputs):
+    """Yield (path, store) of files of any readable kind, checked against a model; closed with the ExitStack."""
+    layout = model.preprocessor.layout
+    joints = "coco17" if layout.num_joints == 17 else "all"
+    for path in inputs:
+        own = None if kind_of(path) == "store" else layout  # a store knows its own
+        store = stack.enter_context(open_recordings(path, own, joints=joints))
+        model.preprocessor.check(store)
+        yield path, store
+
+
+def predict_files(model_path, inputs):
+    """Class probabilities for every sequence of the given files.
+
+    Returns:
+        list of dict with input, sample, label, probability and probabilities by class name.
+    """
+    model = load_classifier(model_path)
+    results = []
+    with ExitStack() as stack:
+        for path, store in open_inputs(stack, model, inputs):
+            found = predict_store(model, store, np.arange(len(store)))
+            results += [_result(path, sample, model.names, row) for sample, row in zip(store.ids, found, strict=True)]
+    return results
+
+
+def _result(path, sample, names, probability):
+    best = int(probability.argmax())
+    return {
+        "input": str(path),
+        "sample": sample,
+        "label": names[best],
+        "probability": float(probability[best]),
+        "probabilities": {name: float(p) for name, p in zip(names, probability, strict=True)},
+    }

@@ -1,0 +1,166 @@
+"""Labels for a stream of frames: a window that slides over tracked people, its probabilities smoothed."""
+
+import json
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_skelmae.evaluation.predict import load_classifier, predict_clip
+from skelmae_datasets import DataError
+
+
+@dataclass(frozen=True)
+class WindowLabel:
+    """What a stream says about one window."""
+
+    frame: int  # number of the window's last frame, from 0
+    label: str | None  # None where nobody is in the window
+    probability: float  # of the label, smoothed
+    probabilities: np.ndarray | None  # (K,), smoothed
+    window_probabilities: np.ndarray | None  # (K,), of this window alone
+    tracks: tuple  # ids of the people the model saw, in the order it saw them
+
+
+class StreamingPredictor:
+    """Frames in, labels out: every ``stride`` frames a label of the last ``window`` ones.
+
+    A person is known by a track id. Where a track is missing from a frame it is zeros, as absent people are
+    everywhere here. Of more people than the model takes, those seen in most frames of the window are kept, among
+    equals those who came first.
+
+    Args:
+        model: classifier, or the run folder or .keras file of one.
+        window: frames in a window; the model's own number by default. Any number is resampled to that.
+        stride: frames from one label to the next; a quarter of the window by default.
+        smoothing: weight of the labels before, in 0 <= smoothing < 1: ``p = smoothing * p + (1 - smoothing) * now``.
+
+    Raises:
+        ValueError: naming the argument, what was expected and what was found.
+
+    Example:
+        >>> predictor = StreamingPredictor("runs/fine", window=48, stride=12)  # doctest: +SKIP
+        >>> for frame in camera:  # doctest: +SKIP
+        ...     result = predictor.update({person.id: person.keypoints for person in frame})
+        ...     if result:
+        ...         print(result.frame, result.label, result.probability)
+    """
+
+    def __init__(self, model, window=None, stride=None, smoothing=0.5):
+        self.model = model if hasattr(model, "predict_on_batch") else load_classifier(model)
+        self.window = self.model.preprocessor.num_frames if window is None else window
+        self.stride = max(self.window // 4, 1) if stride is None else stride
+        for name in ("window", "stride"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, found {getattr(self, name)}")
+        if not 0 <= smoothing < 1:
+            raise ValueError(f"smoothing: expected 0 <= smoothing < 1, found {smoothing}")
+        self.smoothing = smoothing
+        self.names = self.model.names
+        self.shape = self.model.preprocessor.clip_shape[2:]
+        self.reset()
+
+    def reset(self):
+        """Forget all frames, people and labels."""
+        self.frames = deque(maxlen=self.window)
+        self.first_seen, self.count, self.told, self.smoothed = {}, 0, 0, None
+
+    def update(self, people):
+        """Take one frame.
+
+        Args:
+            people: dict of track id (anything hashable) to joints (V, C) in the units of the training data; joints not
+                seen are zeros. Channels beyond the model's are left out. An empty dict is a frame without anybody.
+
+        Returns:
+            WindowLabel when a window is complete and ``stride`` frames have passed since the last one, else None.
+        """
+        frame = {}
+        for track, joints in people.items():
+            joints = np.array(joints, np.float32)  # a copy: the caller may use its buffer again
+            if joints.ndim != 2 or joints.shape[0] != self.shape[0] or joints.shape[1] < self.shape[1]:
+                raise ValueError(f"track {track!r}: expected joints of shape {self.shape}, found {joints.shape}")
+            frame[track] = joints[:, : self.shape[1]]
+            self.first_seen.setdefault(track, self.count)
+        self.frames.append(frame)
+        self.count += 1
+        due = self.count >= self.window and (self.count - self.window) % self.stride == 0
+        return self._label() if due else None
+
+    def flush(self):
+        """The label of the frames that no window has covered yet, with those before them; None if there are none."""
+        return self._label() if self.count > self.told else None
+
+    def clip(self):
+        """((M, T, V, C) float32 of the current window, ids of its M people)."""
+        seen = {}
+        for frame in self.frames:
+            for track, joints in frame.items():
+                seen[track] = seen.get(track, 0) + bool(joints.any())
+        present = sorted((track for track in seen if seen[track]), key=lambda t: (-seen[t], self.first_seen[t]))
+        tracks = sorted(present[: self.model.preprocessor.num_people], key=lambda track: self.first_seen[track])
+        clip = np.zeros((len(tracks), len(self.frames), *self.shape), np.float32)
+        for row, track in enumerate(tracks):
+            for number, frame in enumerate(self.frames):
+                if track in frame:
+                    clip[row, number] = frame[track]
+        for track in set(self.first_seen) - set(seen):
+            del self.first_seen[track]  # a stream may run for days
+        return clip, tuple(tracks)
+
+    def _label(self):
+        self.told = self.count
+        clip, tracks = self.clip()
+        if not tracks:
+            self.smoothed = None
+            return WindowLabel(self.count - 1, None, 0.0, None, None, ())
+        now = predict_clip(self.model, clip)
+        past = now if self.smoothed is None else self.smoothed
+        self.smoothed = self.smoothing * past + (1 - self.smoothing) * now
+        best = int(self.smoothed.argmax())
+        return WindowLabel(self.count - 1, self.names[best], float(self.smoothed[best]), self.smoothed, now, tracks)
+
+
+def stream_recording(predictor, keypoints):
+    """All labels of one recording (M, T, V, C), frame by frame; persons are tracks, zeros are absence."""
+    return _labels(
+        predictor,
+        (
+            {person: joints for person, joints in enumerate(frame) if joints.any()}
+            for frame in np.swapaxes(np.asarray(keypoints), 0, 1)
+        ),
+    )
+
+
+def stream_lines(predictor, lines, source="-"):
+    """All labels of frames that come as JSON, one a line: an object of track id to joints [[x, y], ...].
+
+    Raises:
+        DataError: naming the source and the line.
+    """
+    return _labels(predictor, (_frame(line, source, number) for number, line in enumerate(lines, 1)))
+
+
+def _frame(line, source, number):
+    expected = "a JSON object of track id to joints [[x, y], ...]"
+    try:
+        people = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(source, f"line {number}", expected, str(error)) from error
+    if not isinstance(people, dict):
+        raise DataError(source, f"line {number}", expected, type(people).__name__)
+    try:
+        return {track: np.array(joints, np.float32) for track, joints in people.items()}
+    except (TypeError, ValueError) as error:
+        raise DataError(source, f"line {number}", expected, str(error).splitlines()[0]) from error
+
+
+def _labels(predictor, frames):
+    predictor.reset()
+    for people in frames:
+        result = predictor.update(people)
+        if result:
+            yield result
+    last = predictor.flush()
+    if last:
+        yield last

@@ -1,0 +1,208 @@
+"""Evaluation protocols of the field: linear probe, nearest neighbours, retrieval, fine-tuning with fewer labels."""
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_skelmae.evaluation.evaluate import measure
+from keras_skelmae.evaluation.features import embed
+from keras_skelmae.evaluation.metrics import linear_probe, nearest_neighbours, retrieval_precision, scores
+from keras_skelmae.models import SkeletonEncoder, STRLBackbone, load_model, model_file
+from keras_skelmae.models.preset import find_part
+from keras_skelmae.training.finetune import finetune
+from keras_skelmae.training.runs import ids_digest
+from keras_skelmae.training.starting_point import starting_point
+from skelmae_datasets import DataError
+from skelmae_datasets.files import file_digest, read_json, write_json, write_text
+from skelmae_datasets.runs.run_folder import TRAIN_IDS
+
+PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
+
+
+def stratified_fraction(labels, fraction, seed):
+    """Positions of a random ``fraction`` of each class, at least one of each, in rising order.
+
+    Args:
+        labels: (N,) int; fraction: in (0, 1]; seed: int.
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction: expected 0 < fraction <= 1, found {fraction}")
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        chosen.append(rows[: max(1, round(fraction * len(rows)))])
+    return np.sort(np.concatenate(chosen))
+
+
+def random_model(store, settings, like=None):
+    """A network before any training, what a pre-trained one is compared with.
+
+    Args:
+        store: SkeletonStore. settings: Settings; their backbone is made where there is nothing to be like.
+        like: None, or the run folder or file of a pre-trained model, whose architecture is taken.
+    """
+    keras.utils.set_random_seed(settings.data.seed)
+    if like is None:
+        return starting_point(store, settings).backbone
+    part = find_part(load_model(like), STRLBackbone | SkeletonEncoder)
+    return type(part).from_config(part.get_config())
+
+
+def run_protocol(
+    protocol,
+    store,
+    train_split,
+    test_split,
+    output,
+    settings,
+    *,
+    pretrained=None,
+    like=None,
+    seeds=(0,),
+    fractions=(1.0,),
+    neighbours=1,
+    verbose=False,
+    resume=True,
+    progress=None,
+):
+    """Measure a pre-trained model, or random initialisation, by one protocol over seeds and fractions of the labels.
+
+    A result that is already in ``output`` is not measured again, an interrupted training goes on.
+
+    Args:
+        protocol: one of PROTOCOLS; "semi" is "finetune" with fractions of the labels.
+        store: SkeletonStore; train_split, test_split: split names or expressions.
+        output: folder; index lists and results are written there.
+        settings: Settings of the fine-tuning, and of a random network.
+        pretrained: None for random initialisation, or a path with "{seed}" in it where each seed has its own.
+        like: without ``pretrained``, such a path, whose architecture a random network of frozen features has.
+        seeds: ints. fractions: floats in (0, 1]. neighbours: k of "knn". progress: called with (done, total).
+        resume: False begins an interrupted training from the start.
+
+    Returns:
+        dict with protocol, and rows: dict(fraction, mean, std, values, mean_class and its
+        _std and _values, seeds) in per cent.
+
+    Raises:
+        DataError: a result in ``output`` has other settings or data.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
+    train, test = store.select(train_split), store.select(test_split)
+    rows, done = [], 0
+    for fraction in fractions:
+        results = []
+        for seed in seeds:
+            folder = Path(output) / f"{protocol}-{fraction:g}-{seed}"
+            subset = train[stratified_fraction(store.labels[train], fraction, seed)]
+            sources = [path and str(path).format(seed=seed) for path in (pretrained, like)]
+            case = Case(protocol, store, subset, test, folder, settings.replace(seed=seed), *sources, neighbours)
+            results.append(_result(case, test_split, verbose, resume))
+            done += 1
+            if progress:
+                progress(done, len(fractions) * len(seeds))
+        rows.append({"fraction": fraction, **_spread(results), "seeds": list(seeds)})
+    return {
+        "protocol": protocol,
+        "pretrained": None if pretrained is None else str(pretrained),
+        "train_split": train_split,
+        "test_split": test_split,
+        "data": str(store.path),
+        "rows": rows,
+    }
+
+
+@dataclass
+class Case:
+    """One measurement: a protocol on some sequences with one seed."""
+
+    protocol: str
+    store: object
+    train: np.ndarray
+    test: np.ndarray
+    folder: Path
+    settings: object
+    source: str | None
+    like: str | None
+    neighbours: int
+
+    def made_from(self):
+        """What another measurement must have in common with this one to be the same."""
+        return {
+            "config": hashlib.sha256(self.settings.to_toml().encode()).hexdigest(),
+            "fingerprint": self.store.fingerprint,
+            "train": ids_digest(self.store, self.train),
+            "test": ids_digest(self.store, self.test),
+            "neighbours": self.neighbours,
+            "pretrained": self.source and file_digest(model_file(self.source)),
+            "like": self.like and file_digest(model_file(self.like)),
+        }
+
+
+def _result(case, test_split, verbose, resume):
+    """The figures of a case, measured unless they are in its folder already."""
+    file, made_from = case.folder / "result.json", case.made_from()
+    if not file.exists():
+        write_text(case.folder / TRAIN_IDS, "".join(f"{case.store.ids[i]}\n" for i in case.train))
+        write_json(file, {**_measure(case, test_split, verbose, resume), "made_from": made_from})
+    result = read_json(file)
+    for key, value in result.get("made_from", {}).items():
+        if value != made_from[key]:
+            found = "a result of something else; choose another --output"
+            raise DataError(file, key, "what is asked for now", found)
+    return result
+
+
+def _spread(results):
+    """Mean, standard deviation and values of both accuracies over seeds, in per cent."""
+    values = {key: [100 * result[key] for result in results] for key in ("top1", "mean_class")}
+    return {
+        "mean": float(np.mean(values["top1"])),
+        "std": float(np.std(values["top1"])),
+        "values": values["top1"],
+        "mean_class": float(np.mean(values["mean_class"])),
+        "mean_class_std": float(np.std(values["mean_class"])),
+        "mean_class_values": values["mean_class"],
+    }
+
+
+def _measure(case, test_split, verbose, resume):
+    store, train, test, settings = case.store, case.train, case.test, case.settings
+    labels = store.labels
+    if case.protocol in ("finetune", "semi"):
+        run = case.folder / "run"
+        if run.exists() and not resume:
+            shutil.rmtree(run)
+        ids = f"ids={case.folder / TRAIN_IDS}"
+        finetune(store, ids, test_split, run, settings, pretrained=case.source, verbose=verbose, resume=True)
+        return measure(load_model(run), store, test, test_split).result
+    model = random_model(store, settings, case.like) if case.source is None else load_model(case.source)
+    if case.protocol == "retrieval":
+        precision = retrieval_precision(embed(model, store, test), labels[test])
+        return {"top1": precision, "mean_class": precision}
+    one, other = embed(model, store, train), embed(model, store, test)
+    if case.protocol == "linear":
+        probabilities = linear_probe(one, labels[train], other, settings.data.seed)
+    else:
+        probabilities = nearest_neighbours(one, labels[train], other, case.neighbours)
+    full = np.zeros((len(test), len(store.classes)), np.float32)
+    full[:, : probabilities.shape[1]] = probabilities
+    return scores(full, labels[test], store.classes)
+
+
+def markdown_table(results):
+    """One Markdown table of several results of :func:`run_protocol`."""
+    lines = ["| protocol | start | labels | top-1 % | mean class % | seeds |", "|---|---|---|---|---|---|"]
+    for result in results:
+        for row in result["rows"]:
+            start = "random" if result["pretrained"] is None else "pre-trained"
+            lines.append(
+                f"| {result['protocol']} | {start} | {100 * row['fraction']:g} % | {row['mean']:.1f} +- "
+                f"{row['std']:.1f} | {row['mean_class']:.1f} | {len(row['seeds'])} |"
+            )
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Whole networks computed in another order, in slices, or on several devices."""

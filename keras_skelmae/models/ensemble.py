@@ -1,0 +1,126 @@
+"""Several classifiers, or one and its mirror image, as one model: the weighted mean of their probabilities."""
+
+import keras
+from keras import ops
+
+from keras_skelmae.layers import SkeletonMirror
+from keras_skelmae.models.preset import Preset
+from keras_skelmae.models.strl_classifier import STRLClassifier
+
+CLIPS_AGREE = ("channels", "num_frames", "num_people")
+
+
+def find_difference(first, other):
+    """What keeps two classifiers from one ensemble: (setting, its value in ``first``, in ``other``), or None."""
+    one, two = first.preprocessor, other.preprocessor
+    if (one.layout.edges, one.layout.joints) != (two.layout.edges, two.layout.joints):
+        return "layout", one.layout.name, two.layout.name
+    for key in CLIPS_AGREE:
+        if getattr(one, key) != getattr(two, key):
+            return key, getattr(one, key), getattr(two, key)
+    if first.names != other.names:
+        return "class_names", first.names, other.names
+    return None
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+class Ensemble(Preset, keras.Model):
+    """The weighted mean of the class probabilities of classifiers of the same clips, and of the clips' mirror images.
+
+    Args:
+        members: STRLClassifiers of the same skeleton, classes and clips, two or more, or one with ``mirror``; they are
+            copied. Or their configs.
+        weights: one positive number per member, of which only the proportions matter; None for equal ones.
+        mirror: bool, whether the mirror image of each clip counts as much as the clip. For classes that know no left
+            and right; with ``normalize="clip"`` alone, which places the body itself.
+
+    Input shape:
+        ``(B, M, T, V, C)`` in the units of the recording.
+
+    Output shape:
+        ``(B, num_classes)``, probabilities.
+
+    Raises:
+        ValueError: naming the setting in which a member differs from the first, or the weight that does not fit.
+
+    Reference:
+        Shi et al., "Two-Stream Adaptive Graph Convolutional Networks", CVPR 2019, for fusing joints and bones.
+    """
+
+    def __init__(self, members, weights=None, mirror=False, name="ensemble", **kwargs):
+        configs = [dict(member) if isinstance(member, dict) else member.get_config() for member in members]
+        weights = [1.0] * len(configs) if weights is None else [float(weight) for weight in weights]
+        if len(configs) < 2 - mirror:
+            raise ValueError(f"members: expected two or more classifiers, found {len(configs)}")
+        if len(weights) != len(configs) or not all(0 < weight < float("inf") for weight in weights):
+            raise ValueError(f"weights: expected {len(configs)} positive numbers, found {weights}")
+        copies = []
+        for index, config in enumerate(configs):
+            with keras.name_scope(f"member_{index}"):  # weights of one path are one to Keras's trainer for PyTorch
+                copies.append(STRLClassifier.from_config({**config, "name": f"member_{index}"}))
+        first = copies[0]
+        for index, member in enumerate(copies[1:], 2):
+            difference = find_difference(first, member)
+            if difference:
+                raise ValueError("members: expected {} = {!r}, found {!r} in number {}".format(*difference, index))
+        placed = {member.preprocessor.normalize for member in copies}
+        if mirror and placed != {"clip"}:
+            raise ValueError(f"mirror: expected False with normalize = {', '.join(sorted(placed))}, found True")
+        for member, source in zip(copies, members, strict=True):
+            if not isinstance(source, dict):
+                member.set_weights(source.get_weights())
+
+        # === Functional graph ===
+        keypoints = keras.Input(first.input_shape[1:], name="keypoints")
+        x, total = keypoints, sum(weights)
+        if mirror:
+            mirrored = SkeletonMirror(first.preprocessor.layout.mirror, name="mirror")(keypoints)
+            x = ops.concatenate([keypoints, mirrored], axis=0)  # (2B, M, T, V, C)
+        outputs = sum(member(x) * (weight / total) for member, weight in zip(copies, weights, strict=True))
+        if mirror:
+            outputs = ops.mean(ops.reshape(outputs, (2, -1, first.num_classes)), axis=0)  # (B, num_classes)
+        super().__init__(inputs=keypoints, outputs=outputs, name=name, **kwargs)
+
+        # === Config ===
+        self.member_weights = weights
+        self.mirror = bool(mirror)
+        self.num_members = len(copies)
+
+    @property
+    def members(self):
+        """The classifiers, in their order."""
+        return [self.get_layer(f"member_{index}") for index in range(self.num_members)]
+
+    @property
+    def backbone(self):
+        """The backbone of the only member.
+
+        Raises:
+            ValueError: several members, each of which has features of its own.
+        """
+        if self.num_members > 1:
+            raise ValueError(f"{self.name}: expected a model of its own features, found {self.num_members} members")
+        return self.members[0].backbone
+
+    @property
+    def preprocessor(self):
+        """The first member's SkeletonPreprocessor; the others' take the same clips."""
+        return self.members[0].preprocessor
+
+    @property
+    def num_classes(self):
+        """The members'."""
+        return self.members[0].num_classes
+
+    @property
+    def names(self):
+        """The classes' names."""
+        return self.members[0].names
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "members": [member.get_config() for member in self.members],
+            "weights": self.member_weights,
+            "mirror": self.mirror,
+        }

@@ -1,0 +1,138 @@
+"""From a recording of any length to the clip a model takes."""
+
+import keras
+import numpy as np
+
+from skelmae_datasets import DataError, SkeletonLayout, get_layout
+from skelmae_datasets.transforms.sampling import uniform_grid_indices
+
+DEFAULT_IMAGE_SIZE = (1080, 1920)
+MOST_PEOPLE = 2  # modelled where nothing else is asked for
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+class SkeletonPreprocessor:
+    """What a model's data are, and the way from a recording ``(M, T, V, C)`` to a clip ``(M', T', V, C')``.
+
+    Every model has one, and it is saved with the model. Training, evaluation, prediction, streaming and reconstruction
+    all take clips from it. Coordinates stay in the units of the recording: the model places them by itself.
+
+    Args:
+        layout: SkeletonLayout, its dict, a built-in name such as "coco17", or a TOML file.
+        channels: names of the channels, the coordinates first: ("x", "y"), ("x", "y", "score") or ("x", "y", "z").
+        num_frames: int, frames of a clip, T'.
+        num_people: int, people of a clip, M'; absent ones are zeros.
+        units: "pixels" or "metres".
+        normalize: "clip", "image" or "none", how the model places coordinates, see SkeletonNormalization.
+        image_size: (height, width) in pixels, for "image".
+
+    Raises:
+        ValueError: naming the argument, what was expected and what was found.
+    """
+
+    def __init__(
+        self,
+        layout,
+        channels=("x", "y"),
+        num_frames=64,
+        num_people=MOST_PEOPLE,
+        units="pixels",
+        normalize="clip",
+        image_size=DEFAULT_IMAGE_SIZE,
+    ):
+        self.layout = SkeletonLayout.from_dict(layout) if isinstance(layout, dict) else get_layout(layout)
+        self.channels = [str(name) for name in channels]
+        if self.channels[:2] != ["x", "y"] or not set(self.channels[2:]) <= {"z", "score"}:
+            raise ValueError(f"channels: expected x, y and z or score, found {self.channels}")
+        for name, value in (("num_frames", num_frames), ("num_people", num_people)):
+            if value < 1:
+                raise ValueError(f"{name}: expected at least 1, found {value}")
+        if normalize == "image" and "z" in self.channels:
+            raise ValueError("normalize: expected clip or none with 3 coordinates, found 'image'")
+        self.num_frames, self.num_people = int(num_frames), int(num_people)
+        self.units, self.normalize = units, normalize
+        self.image_size = [int(side) for side in image_size]
+
+    @classmethod
+    def for_data(cls, data, num_frames=64, num_people=0, use_score=False, normalize="clip", images=None):
+        """The preprocessor of a store: its layout, channels, units and image size.
+
+        Args:
+            data: SkeletonStore.
+            num_people: int; 0 for as many as the store holds, at most 2.
+            use_score: bool, whether the model sees the estimator's confidence.
+            normalize: as above, or "auto": "image" for pixels, else "clip".
+            images: None, or the indices of the samples whose image size counts; None for all.
+        """
+        if use_score and not data.has_score:
+            raise ValueError(f"{data.path}: use_score: expected a score channel, found {data.channels}")
+        channels = [name for name in data.channels if name != "score" or use_score]
+        if normalize == "auto":
+            normalize = "image" if data.units == "pixels" and data.num_coordinates == 2 else "clip"
+        sizes = data.image_size if images is None else data.image_size[images]
+        size = tuple(sizes.max(axis=0)) if sizes.all(axis=1).any() else DEFAULT_IMAGE_SIZE
+        people = num_people or int(np.clip(data.people.max(), 1, MOST_PEOPLE))
+        return cls(data.layout, channels, num_frames, people, data.units, normalize, size)
+
+    @property
+    def num_coordinates(self):
+        """2 or 3: the leading channels that are coordinates."""
+        return 3 if "z" in self.channels else 2
+
+    @property
+    def clip_shape(self):
+        """(M', T', V, C')."""
+        return (self.num_people, self.num_frames, self.layout.num_joints, len(self.channels))
+
+    def clips(self, recording, frames):
+        """Clips of a recording (M, T, V, C) by frame numbers (clips, T'): (clips, M', T', V, C') float32."""
+        taken = recording[: self.num_people].take(frames, axis=1)[..., : len(self.channels)]  # (M, clips, T', V, C')
+        x = np.zeros((len(frames), self.num_people, *taken.shape[2:]), np.float32)
+        x[:, : len(taken)] = taken.swapaxes(0, 1)
+        return x
+
+    def __call__(self, recording):
+        """The middle frames of equal stretches of a recording (M, T, V, C): (M', T', V, C') float32.
+
+        Raises:
+            ValueError: another number of joints, or too few channels.
+        """
+        recording = np.asarray(recording, np.float32)
+        joints, channels = self.clip_shape[2:]
+        if recording.ndim != 4 or recording.shape[2] != joints or recording.shape[3] < channels:
+            raise ValueError(f"keypoints: expected (M, T, {joints}, {channels}), found {recording.shape}")
+        return self.clips(recording, uniform_grid_indices(recording.shape[1], self.num_frames)[None])[0]
+
+    def check(self, data, model="the model"):
+        """DataError, naming the store, unless its joints and channels are what ``model`` was made for."""
+        expected, found = self.layout.joints, data.layout.joints
+        if expected != found:
+            raise DataError(data.path, "layout", *_told(self.layout, data.layout, model))
+        if list(data.channels[: len(self.channels)]) != self.channels:
+            wanted = f"{', '.join(self.channels)} as {model} takes"
+            raise DataError(data.path, "channels", wanted, ", ".join(data.channels))
+
+    def get_config(self):
+        return {
+            "layout": self.layout.to_dict(),
+            "channels": self.channels,
+            "num_frames": self.num_frames,
+            "num_people": self.num_people,
+            "units": self.units,
+            "normalize": self.normalize,
+            "image_size": self.image_size,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def _told(expected, found, model):
+    """Two layouts in words: their names and sizes, or where the sizes agree the first joint that differs."""
+    if expected.num_joints != found.num_joints:
+        texts = [f"{layout.name}, {layout.num_joints} joints" for layout in (expected, found)]
+    else:
+        number = next(i for i, pair in enumerate(zip(expected.joints, found.joints, strict=True)) if len(set(pair)) > 1)
+        texts = [f"{layout.name} with joint {number} {layout.joints[number]!r}" for layout in (expected, found)]
+    return f"{texts[0]}, as {model} takes", texts[1]

@@ -1,0 +1,175 @@
+"""The M layers of spatial-temporal representation learning (STRL): the network below the classifier."""
+
+import keras
+from keras import ops
+
+from keras_skelmae.fast.ops.frames import thinned
+from keras_skelmae.layers import MultiScaleTemporalConv, PointwiseUpdate, PositionEmbedding, SpatialModeling
+from keras_skelmae.models.body_layers import body_layers
+from keras_skelmae.models.preset import Preset, arguments, own_arguments
+from keras_skelmae.models.skeleton_encoder import InputLayers, SkeletonEncoder
+
+TEMPORAL = ("each", "last", "body")
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+class STRLBackbone(Preset, keras.Model):
+    """Embedded joints through M layers of spatial modelling, with time in the last, in each, or over the whole body.
+
+    Args:
+        encoder: SkeletonEncoder. It is copied, weights and all, into every layer and person, and never shared. Or its
+            config, for weights drawn at random, which differ between the copies. Its preprocessor gives T and M.
+        num_layers: int, the paper's M.
+        share_people: bool, one encoder for all people instead of one per person.
+        encoder_pool, joint_features: see SpatialModeling.
+        temporal: "last" (one multi-scale temporal module at the end), "each" (one in every layer, with a residual
+            connection) or "body" (after the layers the joints become one vector per frame, see BodyEmbedding, and a
+            stack of temporal convolutions follows).
+        temporal_strides: one int for each temporal module of "each" and "body": frames are thinned by it; empty for
+            none.
+        body_streams: with ``temporal="body"``, what the body's vectors are made of: "features" (of the STRL layers),
+            "motion2" (motion over two frames) and streams of SkeletonStreams, each with a stem of its own.
+        body_units: with ``temporal="body"``, the width of the body's vector, then that of each convolution.
+        body_dropout: float, with ``temporal="body"``, see BodyEmbedding.
+
+    Input shape:
+        ``(B, M, T, V, C)`` in the units of the recording.
+
+    Output shape:
+        dict of ``features`` ``(B, M, T', V', D)`` and ``presence`` bool ``(B, M, T')``, True = the person is there; T'
+        is T without strides, V' is V, or 1 with ``temporal="body"``.
+
+    Raises:
+        ValueError: naming the argument, what was expected and what was found.
+
+    Reference:
+        Yan et al., "SkeletonMAE: Graph-based Masked Autoencoder for Skeleton Sequence Pre-training", ICCV 2023.
+    """
+
+    parts = (SkeletonEncoder,)
+
+    def __init__(
+        self,
+        encoder,
+        num_layers=3,
+        share_people=False,
+        encoder_pool="sum",
+        joint_features=False,
+        temporal="last",
+        temporal_strides=(),
+        body_streams=("features",),
+        body_units=(),
+        body_dropout=0.0,
+        name="strl_backbone",
+        **kwargs,
+    ):
+        modules = check_temporal(temporal, temporal_strides, num_layers, body_units)
+        strides = [int(stride) for stride in temporal_strides] or [1] * modules
+        trained = encoder if isinstance(encoder, SkeletonEncoder) else None
+        encoder = trained or SkeletonEncoder.from_config(encoder)
+        preprocessor, units, normalization = encoder.preprocessor, encoder.units, encoder.normalization
+        several = preprocessor.num_people > 1
+
+        # === Layers ===
+        inputs = InputLayers(preprocessor, units, encoder.streams, encoder.joint_positions)
+        spatial = [
+            SpatialModeling(
+                encoder.graph, preprocessor.num_people, share_people, encoder_pool, joint_features, name=f"spatial_{i}"
+            )
+            for i in range(num_layers)
+        ]
+
+        # === Functional graph ===
+        keypoints = keras.Input(preprocessor.clip_shape, name="keypoints")
+        valid, placed = inputs.presence(keypoints), inputs.place(keypoints)  # (B, M, T, V), (B, M, T, V, C)
+        presence = ops.any(valid, axis=-1)  # (B, M, T)
+        x = inputs.positioned(inputs.embedding(placed, valid))  # (B, M, T, V, D)
+        x = PositionEmbedding(axis=-3, name="temporal_positions")(x)  # (B, M, T, V, D)
+        for index, layer in enumerate(spatial):
+            # a lone person's gaps are too few to matter to the statistics
+            x = layer(x, presence=presence if several else None)  # (B, M, T, V, D)
+            x = PointwiseUpdate(units, normalization, name=f"update_{index}")(x, presence=presence if several else None)
+            if temporal == "each":
+                module = MultiScaleTemporalConv(
+                    units, strides=strides[index], residual=True, normalization=normalization, name=f"temporal_{index}"
+                )
+                x = module(x, presence=presence if several else None)  # (B, M, T', V, D)
+                presence = thinned(presence, strides[index])
+        if temporal == "last":
+            module = MultiScaleTemporalConv(units, normalization=normalization, name="temporal")
+            x = module(x, presence=presence if several else None)
+        elif temporal == "body":
+            x, presence = body_layers(
+                x, placed, valid, presence, preprocessor, normalization, body_streams, body_units, body_dropout, strides
+            )  # (B, M, T', 1, D), (B, M, T')
+        super().__init__(inputs=keypoints, outputs={"features": x, "presence": presence}, name=name, **kwargs)
+
+        # === Config ===
+        self.encoder_config = encoder.get_config()
+        self.input_layers, self.spatial = inputs, spatial
+        self.num_layers = num_layers
+        self.share_people = share_people
+        self.encoder_pool = encoder_pool
+        self.joint_features = joint_features
+        self.temporal = temporal
+        self.temporal_strides = [int(stride) for stride in temporal_strides]
+        self.body_streams = [str(stream) for stream in body_streams]
+        self.body_units = [int(width) for width in body_units]
+        self.body_dropout = body_dropout
+        self.preprocessor = preprocessor
+        if trained is not None:
+            self.load_encoder(trained)
+
+    @classmethod
+    def from_settings(cls, values, data):
+        """A backbone with these settings (dict) for a store or a preprocessor."""
+        own = arguments(cls, values)
+        encoder = own.pop("encoder", None)
+        return cls(encoder or SkeletonEncoder.from_settings(values, data).get_config(), **own)
+
+    @property
+    def units(self):
+        """The encoder's D."""
+        return self.encoder_config["units"]
+
+    @property
+    def encoder_layers(self):
+        """The layers that hold the weights of an encoder: embedding, positions, and the copies of the graph encoder."""
+        first = [layer for layer in (self.input_layers.embedding, self.input_layers.positions) if layer is not None]
+        return first + [copied for layer in self.spatial for copied in layer.encoders]
+
+    def load_encoder(self, encoder):
+        """Copy the weights of a SkeletonEncoder of the same settings into every layer and person.
+
+        Raises:
+            ValueError: naming the setting in which the two differ.
+        """
+        own, given = self.encoder_config, encoder.get_config()
+        for key in own:
+            if key not in ("name", "preprocessor") and own[key] != given[key]:
+                raise ValueError(f"encoder: expected {key} = {own[key]!r}, found {given[key]!r}")
+        for layer in self.encoder_layers:
+            name = layer.name if layer.name in ("joint_embedding", "joint_positions") else "graph_encoder"
+            layer.set_weights(encoder.get_layer(name).get_weights())
+
+    def get_config(self):
+        kept = {name: getattr(self, name) for name in own_arguments(STRLBackbone) if name != "encoder"}
+        return {"encoder": self.encoder_config, **kept}
+
+
+def check_temporal(temporal, temporal_strides, num_layers, body_units):
+    """The number of temporal modules, or ValueError where these arguments of a backbone do not go together."""
+    if temporal not in TEMPORAL:
+        raise ValueError(f"temporal: expected one of {TEMPORAL}, found {temporal!r}")
+    if (temporal == "body") != bool(body_units):
+        raise ValueError(
+            f"body_units: expected widths with temporal='body' and none without, found {list(body_units)} with "
+            f"temporal={temporal!r}"
+        )
+    modules = {"each": num_layers, "last": 0, "body": len(body_units) - 1}[temporal]
+    if temporal_strides and len(temporal_strides) != modules:
+        raise ValueError(
+            f"temporal_strides: expected one for each of {modules} temporal modules (temporal={temporal!r}), "
+            f"found {list(temporal_strides)}"
+        )
+    return modules

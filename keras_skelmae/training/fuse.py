@@ -1,0 +1,74 @@
+"""Trained classifiers of several streams as one."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from keras_skelmae.evaluation.evaluate import versions
+from keras_skelmae.models import Ensemble, STRLClassifier, load_model, model_file
+from keras_skelmae.models.ensemble import find_difference
+from skelmae_datasets import DataError
+from skelmae_datasets.files import TEMPORARY, current_umask, file_digest, write_json, write_text
+from skelmae_datasets.runs.run_folder import ENSEMBLE, TRAIN_IDS, trained_ids
+
+
+def fuse(sources, output, weights=None):
+    """Write an Ensemble of trained classifiers to a new folder, which every command takes as a run folder.
+
+    The folder gets model.keras, train_ids.txt (what any of them says it was trained on) and ensemble.json. It is there
+    whole or not at all.
+
+    Args:
+        sources: run folders or .keras files. A classifier that counts mirror images counts them here where all do.
+        output: folder to make.
+        weights: one positive number each, of which only the proportions matter; None for equal ones.
+
+    Returns:
+        dict of members, weights, sha256 of the members' files, parameters and versions, as in ensemble.json.
+
+    Raises:
+        DataError: naming the file that is no classifier, or not of the same skeleton, classes and clips as the first.
+        FileExistsError: naming the output. ValueError: fewer than two, weights that do not fit.
+    """
+    output = Path(output)
+    if output.exists():
+        raise FileExistsError(17, "already there; remove it or choose another output", str(output))
+    members, mirrored = zip(*map(_member, sources), strict=True)
+    for source, member, mirror in zip(sources, members, mirrored, strict=True):
+        difference = find_difference(members[0], member)
+        if mirror != mirrored[0]:
+            difference = "mirror", mirrored[0], mirror
+        if difference:
+            key, expected, found = difference
+            raise DataError(model_file(source), key, f"{expected!r} as {sources[0]} has", repr(found))
+    model = Ensemble(members, weights, mirror=mirrored[0])
+    description = {
+        "members": [str(source) for source in sources],
+        "weights": model.member_weights,
+        "sha256": [file_digest(model_file(source)) for source in sources],
+        "parameters": int(model.count_params()),
+        "versions": versions(),
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=output.parent, prefix=TEMPORARY))
+    try:
+        model.save_to_preset(folder)
+        ids = dict.fromkeys(item for source in sources for item in trained_ids(source))
+        write_text(folder / TRAIN_IDS, "".join(f"{item}\n" for item in ids))
+        write_json(folder / ENSEMBLE, description)
+        folder.chmod(0o777 & ~current_umask())  # a temporary folder is for its owner alone
+        folder.rename(output)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return description
+
+
+def _member(source):
+    """(the STRLClassifier in a file, whether mirror images count)."""
+    model = load_model(source)
+    if isinstance(model, Ensemble) and model.num_members == 1:
+        return model.members[0], model.mirror
+    if not isinstance(model, STRLClassifier):
+        raise DataError(model_file(source), "model", "a classifier of one stream", type(model).__name__)
+    return model, False

@@ -1,0 +1,60 @@
+"""What a fine-tuning begins with: a backbone for the data, with pre-trained weights or without."""
+
+from dataclasses import dataclass
+
+from keras_skelmae.models import SkeletonEncoder, SkeletonPreprocessor, STRLBackbone, load_model, model_file
+from keras_skelmae.models.preset import find_part
+from keras_skelmae.models.skeleton_encoder import as_preprocessor
+from skelmae_datasets import DataError
+
+
+@dataclass
+class Start:
+    """What a fine-tuning begins with."""
+
+    backbone: STRLBackbone
+    learned: list  # its layers with pre-trained weights
+    settings: object  # Settings with the architecture that it has
+
+
+def starting_point(store, settings, pretrained=None):
+    """A backbone for a store, from random initialisation or from a pre-trained model, whose architecture counts then.
+
+    Args:
+        store: SkeletonStore. settings: Settings.
+        pretrained: None, or a run folder or .keras file: its backbone is taken whole; where it has only an encoder,
+            that is copied into a new backbone.
+
+    Returns:
+        Start.
+
+    Raises:
+        DataError: the store does not fit the pre-trained model. SettingsError: a setting asked for by name differs.
+    """
+    if pretrained is None:
+        values = settings.flat()
+        return Start(STRLBackbone.from_settings(values, as_preprocessor(store, values)), [], settings)
+    model = load_model(pretrained)
+    part = find_part(model, STRLBackbone | SkeletonEncoder)
+    if part is None:
+        raise DataError(model_file(pretrained), "model", "an encoder or a backbone", type(model).__name__)
+    part.preprocessor.check(store, pretrained)
+    if isinstance(part, STRLBackbone):
+        settings = settings.adopt({**part.encoder_config, **part.get_config(), **_clips(part.preprocessor)}, pretrained)
+        return Start(part, [part], settings)
+    clips = {key: value for key, value in _clips(part.preprocessor).items() if key in ("normalize", "use_score")}
+    settings = settings.adopt({**part.get_config(), **clips}, pretrained)
+    wanted = SkeletonPreprocessor.for_data(store, settings.data.num_frames, settings.data.num_people).get_config()
+    sizes = {key: wanted[key] for key in ("num_frames", "num_people")}
+    preprocessor = SkeletonPreprocessor(**{**part.preprocessor.get_config(), **sizes})
+    encoder = SkeletonEncoder.from_config({**part.get_config(), "preprocessor": preprocessor})
+    encoder.set_weights(part.get_weights())
+    backbone = STRLBackbone.from_settings({**settings.flat(), "encoder": encoder}, store)
+    return Start(backbone, backbone.encoder_layers, settings)
+
+
+def _clips(preprocessor):
+    """A preprocessor's settings by the names of Settings."""
+    config = preprocessor.get_config()
+    kept = {key: config[key] for key in ("num_frames", "num_people", "normalize")}
+    return {**kept, "use_score": "score" in preprocessor.channels}

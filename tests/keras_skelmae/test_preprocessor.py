@@ -1,0 +1,100 @@
+"""From a recording of any length to a clip: one object does it for training, evaluation and prediction."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from keras_skelmae.data import labelled
+from keras_skelmae.models import SkeletonPreprocessor
+from skelmae_datasets import DataError, SkeletonLayout, get_layout
+
+
+@pytest.mark.parametrize("kind", ["2d", "3d", "score", "small_images"])
+def test_config_survives_json(kind, tiny_stores):
+    one = SkeletonPreprocessor.for_data(tiny_stores[kind], num_frames=5)
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(one)))
+    assert config["registered_name"] == "keras_skelmae>SkeletonPreprocessor"
+    again = keras.saving.deserialize_keras_object(config)
+    assert again.get_config() == one.get_config() and again.layout == one.layout
+
+
+def test_a_store_says_what_its_data_are(tiny_stores):
+    found = {kind: SkeletonPreprocessor.for_data(store, normalize="auto") for kind, store in tiny_stores.items()}
+    assert found["2d"].clip_shape == (2, 64, 17, 2) and found["3d"].clip_shape == (2, 64, 25, 3)
+    assert [one.channels for one in found.values()] == [["x", "y"], ["x", "y", "z"], ["x", "y"], ["x", "y"]]
+    assert [one.num_coordinates for one in found.values()] == [2, 3, 2, 2]
+    assert [one.normalize for one in found.values()] == ["image", "clip", "image", "image"]
+    assert [one.units for one in found.values()] == ["pixels", "metres", "pixels", "pixels"]
+    assert found["2d"].image_size == [1080, 1920] and found["small_images"].image_size == [240, 320]
+    assert SkeletonPreprocessor.for_data(tiny_stores["score"], use_score=True).channels == ["x", "y", "score"]
+    assert SkeletonPreprocessor.for_data(tiny_stores["2d"], num_people=1).num_people == 1
+    with pytest.raises(ValueError, match="use_score: expected a score channel"):
+        SkeletonPreprocessor.for_data(tiny_stores["2d"], use_score=True)
+
+
+@pytest.mark.parametrize(("people", "frames"), [(1, 8), (2, 30), (3, 12), (1, 3)])
+def test_a_clip_is_the_middle_of_equal_stretches(people, frames):
+    recording = np.random.default_rng(0).normal(size=(people, frames, 17, 3)).astype("float32")
+    clip = SkeletonPreprocessor("coco17", num_frames=6)(recording)
+    assert clip.shape == (2, 6, 17, 2) and clip.dtype == np.float32
+    middles = (2 * np.arange(6) + 1) * frames // 12
+    kept = min(people, 2)
+    np.testing.assert_array_equal(clip[:kept], recording[:kept, middles, :, :2])
+    assert not clip[kept:].any()
+
+
+@pytest.mark.parametrize("kind", ["2d", "3d", "score", "small_images"])
+def test_a_clip_is_what_evaluation_batches(kind, tiny_stores):
+    store = tiny_stores[kind]
+    preprocessor = SkeletonPreprocessor.for_data(store, num_frames=6, use_score=store.has_score)
+    data = labelled(store, "test", preprocessor, batch_size=8, training=False)
+    expected = [preprocessor(store.read(index)) for index in store.select("test")]
+    np.testing.assert_array_equal(data[0][0], np.stack(expected))
+
+
+def test_clips_by_frame_numbers():
+    recording = np.random.default_rng(0).normal(size=(1, 9, 17, 2)).astype("float32")
+    found = SkeletonPreprocessor("coco17", num_frames=3).clips(recording, np.array([[0, 4, 8], [8, 8, 1]]))
+    assert found.shape == (2, 2, 3, 17, 2)
+    np.testing.assert_array_equal(found[:, 0], [recording[0, [0, 4, 8]], recording[0, [8, 8, 1]]])
+
+
+@pytest.mark.parametrize("shape", [(8, 17, 2), (1, 8, 25, 3), (1, 8, 17, 1)])
+def test_a_recording_that_does_not_fit_is_named(shape):
+    with pytest.raises(ValueError, match=r"keypoints: expected \(M, T, 17, 2\), found"):
+        SkeletonPreprocessor("coco17")(np.zeros(shape))
+
+
+def test_check_refuses_other_joints_their_order_and_other_channels(tiny_stores):
+    coco, store = get_layout("coco17"), tiny_stores["2d"]
+    SkeletonPreprocessor("coco17").check(store)
+    SkeletonPreprocessor("coco17").check(tiny_stores["score"])  # a channel more is left out
+    with pytest.raises(DataError, match="layout: expected coco17, 17 joints, as the model takes, found ntu25, 25"):
+        SkeletonPreprocessor("coco17").check(tiny_stores["3d"])
+    swapped = coco.to_dict() | {"joints": ["left_eye", "nose", *coco.joints[2:]], "name": "own"}
+    with pytest.raises(
+        DataError, match="expected own with joint 0 'left_eye', as run takes, found coco17 with joint 0"
+    ):
+        SkeletonPreprocessor(SkeletonLayout.from_dict(swapped)).check(store, "run")
+    renamed = coco.to_dict() | {"name": "own"}
+    SkeletonPreprocessor(renamed).check(store)  # a name is not what joints are
+    for channels in (("x", "y", "score"), ("x", "y", "z")):
+        with pytest.raises(DataError, match=f"channels: expected {', '.join(channels)} as the model takes, found x, y"):
+            SkeletonPreprocessor("coco17", channels).check(store)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": ("y", "x")}, "channels: expected x, y and z or score"),
+        ({"channels": ("x", "y", "speed")}, "channels: expected x, y and z or score"),
+        ({"num_frames": 0}, "num_frames: expected at least 1, found 0"),
+        ({"num_people": 0}, "num_people: expected at least 1, found 0"),
+        ({"channels": ("x", "y", "z"), "normalize": "image"}, "normalize: expected clip or none"),
+    ],
+)
+def test_bad_settings_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        SkeletonPreprocessor("coco17", **options)

@@ -1,0 +1,134 @@
+"""Presets: a name and a store give a model; a setting goes to the part that has an argument of its name."""
+
+import pytest
+
+from keras_skelmae.models import (
+    ContrastiveModel,
+    Ensemble,
+    SkeletonEncoder,
+    SkeletonMAE,
+    SkeletonPreprocessor,
+    STRLBackbone,
+    STRLClassifier,
+)
+from skelmae_datasets import DataError
+from skelmae_datasets.runs.settings import PRESETS, read_preset
+
+KINDS = (SkeletonEncoder, SkeletonMAE, STRLBackbone, STRLClassifier, ContrastiveModel)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_presets_are_listed_by_every_class(preset, kind):
+    assert kind.presets[preset] == PRESETS[preset]
+
+
+@pytest.mark.parametrize("store", ["2d", "3d"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_name_and_a_store_are_enough(preset, store, tiny_stores):
+    values, data = read_preset(preset), tiny_stores[store]
+    net = STRLClassifier.from_preset(preset, data=data)
+    assert net.output_shape == (None, 2) and net.names == ["a", "b"]
+    found, backbone = net.preprocessor, net.backbone
+    assert found.layout == data.layout and found.channels == list(data.channels) and found.units == data.units
+    assert found.clip_shape[:2] == (2, values["num_frames"])
+    assert found.normalize == ("image" if preset == "paper" and store == "2d" else "clip")
+    assert backbone.units == values["units"] and backbone.num_layers == values["num_layers"]
+    assert backbone.encoder_config["encoder_layers"] == values["encoder_layers"]
+    assert backbone.body_units == list(values.get("body_units", ()))
+    assert net.time_pooling == values.get("time_pooling", "mean")
+
+
+@pytest.mark.parametrize("store", ["2d", "3d"])
+@pytest.mark.parametrize("kind", [SkeletonEncoder, SkeletonMAE, STRLBackbone, ContrastiveModel])
+def test_a_name_and_a_store_are_enough_for_other_classes(kind, store, tiny_stores):
+    model = kind.from_preset("small", data=tiny_stores[store])
+    assert type(model) is kind
+    assert model.preprocessor.layout == tiny_stores[store].layout
+    if kind is SkeletonMAE:
+        assert model.num_people == 1, "every person is a clip of its own"
+    else:
+        assert model.preprocessor.num_people == 2
+
+
+def test_settings_go_to_the_part_that_takes_them(tiny_stores):
+    settings = {
+        "num_frames": 16,  # preprocessor
+        "num_people": 1,
+        "use_score": True,
+        "normalize": "none",
+        "units": 8,  # encoder
+        "graph_conv": "gcn",
+        "streams": ["bone"],
+        "body_units": [8, 4],  # backbone
+        "temporal_strides": [2],
+        "dropout_rate": 0.25,  # classifier
+        "num_classes": 7,
+        "name": "mine",
+    }
+    net = STRLClassifier.from_preset("small", data=tiny_stores["score"], **settings)
+    assert net.preprocessor.clip_shape == (1, 16, 17, 3) and net.preprocessor.normalize == "none"
+    encoder = net.backbone.encoder_config
+    assert (encoder["units"], encoder["graph_conv"], encoder["streams"]) == (8, "gcn", ["bone"])
+    assert (net.backbone.body_units, net.backbone.temporal_strides) == ([8, 4], [2])
+    assert (net.dropout_rate, net.num_classes, net.names[0], net.name) == (0.25, 7, "0", "mine")
+    assert net.time_pooling == read_preset("small")["time_pooling"], "the rest is the preset's"
+
+
+def test_a_part_can_be_given(tiny_stores, tiny):
+    encoder = SkeletonEncoder.from_preset("small", data=tiny_stores["2d"], units=8)
+    assert SkeletonMAE.from_preset("small", data=tiny_stores["2d"], encoder=encoder).encoder is encoder
+    options = {"temporal": "last", "temporal_strides": [], "body_units": []}
+    backbone = STRLBackbone.from_preset("small", data=tiny_stores["2d"], encoder=encoder, **options)
+    assert backbone.units == 8
+    net = STRLClassifier.from_preset("small", data=tiny_stores["2d"], backbone=backbone)
+    assert net.backbone is backbone
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting"),
+    [
+        (STRLClassifier, "colour"),
+        (SkeletonEncoder, "num_layers"),
+        (SkeletonMAE, "body_units"),
+        (STRLBackbone, "target"),
+    ],
+)
+def test_unknown_settings_are_refused(kind, setting, tiny_stores):
+    with pytest.raises(ValueError, match=f"{setting}: expected a setting of {kind.__name__} or its parts"):
+        kind.from_preset("small", data=tiny_stores["2d"], **{setting: 1})
+
+
+def test_the_scope_of_two_views_is_a_setting_of_their_model(tiny_stores):
+    data, small = tiny_stores["2d"], {"num_frames": 16, "units": 8, "projection_units": 4}
+    whole = ContrastiveModel.from_preset("small", data=data, **small)
+    assert isinstance(whole.backbone, STRLBackbone) and whole.output_shape == (None, 2, 4)
+    assert isinstance(ContrastiveModel.from_settings({**small, "scope": "encoder"}, data).backbone, SkeletonEncoder)
+
+
+def test_a_preprocessor_can_stand_for_a_store(tiny):
+    encoder = SkeletonEncoder.from_preset("small", data=SkeletonPreprocessor("ntu25", ("x", "y", "z"), 7))
+    assert encoder.preprocessor.clip_shape == (2, 7, 25, 3) and encoder.units == read_preset("small")["units"]
+
+
+def test_a_folder_decides_and_the_data_are_checked(tiny, tiny_stores, tmp_path):
+    net = tiny.classifier(num_layers=1)
+    net.save_to_preset(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+    again = STRLClassifier.from_preset(tmp_path, data=tiny_stores["2d"])
+    assert again.get_config() == net.get_config()
+    with pytest.raises(ValueError, match="and no further settings, found units, which the folder decides"):
+        STRLClassifier.from_preset(tmp_path, units=8)
+    with pytest.raises(DataError, match="layout: expected coco17, 17 joints"):
+        STRLClassifier.from_preset(tmp_path, data=tiny_stores["3d"])
+    with pytest.raises(ValueError, match="expected a folder with a SkeletonEncoder .*found a STRLClassifier"):
+        SkeletonEncoder.from_preset(tmp_path)
+    with pytest.raises(DataError, match="a run folder or a .keras file"):
+        STRLClassifier.from_preset(tmp_path / "nothing")
+
+
+def test_a_mirrored_classifier_gives_its_backbone(tiny, tmp_path):
+    net = tiny.classifier(num_layers=1, share_people=True)
+    Ensemble([net], mirror=True).save_to_preset(tmp_path)
+    found = STRLBackbone.from_preset(tmp_path)
+    assert found.get_config() == net.backbone.get_config()
