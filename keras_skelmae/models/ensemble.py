@@ -47,6 +47,8 @@ class Ensemble(Preset, keras.Model):
         Shi et al., "Two-Stream Adaptive Graph Convolutional Networks", CVPR 2019, for fusing joints and bones.
     """
 
+    presets = {}  # its members are trained ones
+
     def __init__(self, members, weights=None, mirror=False, name="ensemble", **kwargs):
         configs = [dict(member) if isinstance(member, dict) else member.get_config() for member in members]
         weights = [1.0] * len(configs) if weights is None else [float(weight) for weight in weights]

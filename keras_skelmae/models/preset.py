@@ -38,7 +38,7 @@ class Preset:
             ValueError: an unknown setting, or a folder that holds no such object. DataError: it is no model of ours, or
                 the data do not fit it.
         """
-        if str(preset) in PRESETS:
+        if str(preset) in cls.presets:
             unknown = sorted(set(settings) - cls.accepted())
             if unknown:
                 raise ValueError(

@@ -106,6 +106,17 @@ def test_the_scope_of_two_views_is_a_setting_of_their_model(tiny_stores):
     assert isinstance(ContrastiveModel.from_settings({**small, "scope": "encoder"}, data).backbone, SkeletonEncoder)
 
 
+def test_what_a_change_leaves_without_effect_is_left_out(tiny_stores):
+    backbone = STRLBackbone.from_preset("small", data=tiny_stores["2d"], temporal="last", units=8)
+    assert (backbone.temporal, backbone.body_units, backbone.temporal_strides) == ("last", [], [])
+
+
+def test_an_ensemble_has_no_architecture_of_its_own(tiny_stores):
+    assert Ensemble.presets == {}
+    with pytest.raises(DataError, match="small: model.keras: expected a run folder or a .keras file"):
+        Ensemble.from_preset("small", data=tiny_stores["2d"])
+
+
 def test_a_preprocessor_can_stand_for_a_store(tiny):
     encoder = SkeletonEncoder.from_preset("small", data=SkeletonPreprocessor("ntu25", ("x", "y", "z"), 7))
     assert encoder.preprocessor.clip_shape == (2, 7, 25, 3) and encoder.units == read_preset("small")["units"]

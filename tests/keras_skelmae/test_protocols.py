@@ -99,7 +99,7 @@ def test_embeddings_do_not_depend_on_their_batch(kind, options, vectors, store, 
     model = getattr(tiny, kind)(**options)
     whole = embed(model, store, np.arange(12))
     assert whole.shape == (12, 2 * vectors * 8)
-    np.testing.assert_allclose(whole[5:9], embed(model, store, np.arange(5, 9), batch_size=3), atol=1e-4)
+    np.testing.assert_allclose(whole[5:9], embed(model, store, np.arange(5, 9), batch_size=3), rtol=1e-5, atol=1e-4)
 
 
 def test_features_are_those_of_the_backbone_or_of_the_encoder(store, tiny):
