@@ -11,7 +11,7 @@ from .printing import echo, progress, table
 SUBJECTS, REPETITIONS, SEED = 6, 3, 0
 SIZES = ("num_frames=16", "units=32")
 PRETRAIN_SETTINGS = (*SIZES, "epochs=30")
-FINETUNE_SETTINGS = (*SIZES, "epochs=40", "validation_every=40")
+FINETUNE_SETTINGS = (*SIZES, "epochs=40")
 TRAIN_SPLIT, HELD_OUT_SPLIT = "xsub_train", "xsub_val"
 STARTS = {"pretrained": "pre-trained", "random": "random"}
 MARKER = ".skelmae_demo"

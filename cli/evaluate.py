@@ -14,6 +14,14 @@ def _summary(result):
     for key, text in (("top1", "top-1 %"), ("top5", "top-5 %"), ("mean_class", "mean class %")):
         rows.append((text, f"{100 * result[key]:.2f}"))
     lines = [f"{result['model']} on {result['data']} ({result['split']})", table(rows)]
+    if result["nobody_seen"]:
+        lines.append(f"  in {result['nobody_seen']} of these sequences nobody was seen: they count as wrong")
+    if result["more_people"]:
+        lines.append(
+            f"  {result['more_people']} of these sequences have more people than the model takes: the first count"
+        )
+    if result["seen_in_pretraining"]:
+        lines.append(f"  {result['seen_in_pretraining']} of these sequences were seen while pre-training")
     names, matrix = list(result["per_class"]), result["confusion"]
     counts = [(count, true, guess) for true, row in enumerate(matrix) for guess, count in enumerate(row)]
     wrong = [entry for entry in counts if entry[0] and entry[1] != entry[2]]
@@ -32,9 +40,7 @@ def _summary(result):
     "--clips", type=click.IntRange(1), default=1, help="Clips sampled from a sequence, their probabilities averaged."
 )
 @click.option("--batch-size", type=click.IntRange(1), default=64, help="Clips in a batch.")
-@click.option(
-    "--allow-overlap", is_flag=True, help="Also measure sequences that the model was trained on, which flatters it."
-)
+@options.overlap_flag
 @options.output_file("Write all figures to this file as JSON.", metavar="OUT.json")
 @options.report_flag
 @options.json_flag

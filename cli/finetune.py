@@ -25,8 +25,9 @@ from .training import run_training
     default="last",
     help="Weights to save. best looks at the validation split, which is then no longer held out.",
 )
+@options.overlap_flag
 @options.training_options
-def command(data, train_split, val_split, output, pretrained, select, **chosen):
+def command(data, train_split, val_split, output, pretrained, select, allow_overlap, **chosen):
     """Train a classifier on labelled sequences of DATA.h5, end to end, from a pre-trained encoder or not.
 
     `skelmae settings` lists what --set and --config can change.
@@ -37,4 +38,5 @@ def command(data, train_split, val_split, output, pretrained, select, **chosen):
         --pretrained runs/pre
     """
     splits = (train_split, val_split)
-    run_training("finetune", data, output, splits, chosen, pretrained=pretrained, select=select)
+    own = {"pretrained": pretrained, "select": select, "allow_overlap": allow_overlap}
+    run_training("finetune", data, output, splits, chosen, **own)

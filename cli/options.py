@@ -132,6 +132,12 @@ classes_option = click.option("--classes", type=FILE, metavar="FILE", help="Clas
 strict_flag = click.option("--strict", is_flag=True, help="Stop at the first bad sample instead of leaving it out.")
 
 
+force_flag = click.option("--force", is_flag=True, help="Replace OUT.h5 although it is no store.")
+channels_option = click.option(
+    "--channels", metavar="x,y,...", help="What the values of a joint are: x,y,score or x,y,z, where that is in doubt."
+)
+
+
 def layout_option(default):
     """--layout; `default` says what holds without it."""
     text = f"Skeleton layout, built in or your own (default: {default})."
@@ -148,6 +154,9 @@ def people_option(order, **settings):
 # === Trainings ===
 
 set_option = partial(click.option, multiple=True, metavar="KEY=VALUE", callback=key_values)
+overlap_flag = click.option(
+    "--allow-overlap", is_flag=True, help="Go on where sequences that are trained on are measured too; it flatters."
+)
 report_flag = click.option("--report/--no-report", default=True, help="Write RUN/report.html and the figures in it.")
 settings_options = options(
     click.option(

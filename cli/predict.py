@@ -46,6 +46,9 @@ def _ranked(results):
     """A line per sequence: the likeliest classes first."""
     rows = []
     for result in results:
+        if result["label"] is None:
+            rows.append((result["sample"], "- nobody was seen"))
+            continue
         ranked = sorted(result["probabilities"].items(), key=lambda entry: -entry[1])[:ALTERNATIVES]
         rows.append((result["sample"], *(f"{name} {100 * probability:.1f}%" for name, probability in ranked)))
     return table(rows, indent="")

@@ -25,6 +25,7 @@ PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
     help="Shares of the training labels, drawn by class.",
 )
 @click.option("--neighbours", type=click.IntRange(1), default=1, help="k of knn.")
+@options.overlap_flag
 @options.seeds_options
 def command(protocol, data, train_split, test_split, output, pretrained, random, as_json, **chosen):
     """Measure a pre-trained network by PROTOCOL, beside the same network before any training.
@@ -47,7 +48,7 @@ def command(protocol, data, train_split, test_split, output, pretrained, random,
     starts = {"pretrained": {"pretrained": pretrained}} if pretrained else {}
     if random:
         starts["random"] = {"like": pretrained}
-    named = {key: chosen[key] for key in ("seeds", "fractions", "neighbours", "resume")}
+    named = {key: chosen[key] for key in ("seeds", "fractions", "neighbours", "resume", "allow_overlap")}
     results = []
     with SkeletonStore(data) as store:
         for name, start in starts.items():

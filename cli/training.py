@@ -26,7 +26,19 @@ def run_training(stage, data, output, splits, chosen, **named):
             _report(stage, output, store)
     if writes:
         told = {"run": str(output), **metrics}
-        echo(told, chosen["as_json"], lambda: f"{output}: {', '.join(sorted(p.name for p in output.iterdir()))}")
+        echo(told, chosen["as_json"], lambda: _summary(stage, output, metrics))
+
+
+def _summary(stage, output, metrics):
+    """What was written, and the accuracy of the model that was saved."""
+    lines = [f"{output}: {', '.join(sorted(path.name for path in output.iterdir()))}"]
+    if stage == "finetune":
+        counts = {"accuracy": ("num_sequences", "training"), "val_accuracy": ("num_validation", "validation")}
+        found = [f"{100 * metrics[key]:.1f} % of {metrics[n]} {word} clips" for key, (n, word) in counts.items()]
+        told = f" (weights of epoch {metrics['epoch']})" if metrics["select"] == "best" else ""
+        told += "; it averages a clip and its mirror image (mirror = auto)" if metrics["mirror"] else ""
+        lines.append(f"the saved model knows {' and '.join(found)}{told}")
+    return "\n".join(lines)
 
 
 def _resolved(stage, output, chosen):

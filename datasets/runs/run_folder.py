@@ -8,15 +8,20 @@ from ..files import read_json
 MODEL = "model.keras"
 SETTINGS, IDENTITY, METRICS, HISTORY = "config.toml", "run.json", "metrics.json", "history.csv"
 TRAIN_IDS = "train_ids.txt"  # the samples that a model was trained on
+PRETRAIN_IDS = "pretrain_ids.txt"  # those that its pre-training, and what came before that, saw
 ENSEMBLE = "ensemble.json"  # in the folder of an ensemble: what it was made of
 EVALUATION, EMBEDDING, RECONSTRUCTION = "evaluation.json", "embedding.json", "reconstruction.json"
 REPORT = "report.html"
 
 
-def trained_ids(model_path):
-    """Ids of the samples that a model was trained on, going by the file beside it; none without one."""
+def trained_ids(model_path, name=TRAIN_IDS):
+    """Ids of the samples that a model was trained on (PRETRAIN_IDS: that it saw before), going by the file beside it.
+
+    Returns:
+        list of str, none without such a file.
+    """
     path = Path(model_path)
-    file = (path if path.is_dir() else path.parent) / TRAIN_IDS
+    file = (path if path.is_dir() else path.parent) / name
     return file.read_text("utf-8").splitlines() if file.is_file() else []
 
 

@@ -139,7 +139,6 @@ class FinetuneSettings:
     frozen_epochs: int = setting(0, "first epochs in which pre-trained layers stay as they are", least=0)
     pretrained_rate: float = setting(1.0, "factor on the learning rate with pre-trained layers, after these", least=0)
     validation_fraction: float = setting(0.1, "share set aside without a validation split", least=0)
-    validation_every: int = setting(1, "epochs from one validation to the next; the last one always is", least=1)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_skelmae.models import SkeletonPreprocessor
+from skelmae_datasets import DataError
 from skelmae_datasets.transforms.augmentation import augment, random_flip
 from skelmae_datasets.transforms.sampling import (
     stretch_indices,
@@ -143,11 +144,6 @@ class SkeletonBatches(keras.utils.PyDataset):
         self.epoch += 1
         self._order()
 
-    @property
-    def labels(self):
-        """(N,) int64 labels in order, when not training."""
-        return self.store.labels[[index for index, _ in self.items]]
-
     def _frames(self, counts, rng):
         """(N, clips, T) frame numbers for recordings of so many frames."""
         length = self.preprocessor.num_frames
@@ -176,7 +172,9 @@ class SkeletonBatches(keras.utils.PyDataset):
                 continue
             sequence = self.source.read(index)
             sequence = sequence if person is None else sequence[person : person + 1]
-            x[row * clips : (row + 1) * clips] = self.preprocessor.clips(sequence, frames[row])
+            x[row * clips : (row + 1) * clips] = self.preprocessor.clips(
+                sequence, frames[row], self.store.image_size[index]
+            )
         return self._augmented(x, rng) if self.training else x
 
     def _augmented(self, x, rng):
@@ -187,12 +185,53 @@ class SkeletonBatches(keras.utils.PyDataset):
 
 
 class LabelledBatches(SkeletonBatches):
-    """Batches ``(keypoints, one-hot labels)``; a sequence without a label has zeros."""
+    """Batches ``(keypoints, one-hot labels)``; a sequence without a label has zeros.
+
+    Args:
+        As SkeletonBatches. Where the preprocessor is a classifier's, labels are the numbers of its classes, found by
+        their names.
+
+    Raises:
+        DataError: a sequence of a class that the classifier has not got.
+    """
+
+    def __init__(self, source, indices, preprocessor, **options):
+        super().__init__(source, indices, preprocessor, **options)
+        names = getattr(preprocessor, "names", self.store.classes)
+        self.num_classes, numbers = len(names), class_numbers(self.store, names)
+        self.store_labels = np.append(numbers, -1)[self.store.labels]  # of every sequence of the store
+        unknown = (self.store_labels < 0) & (self.store.labels >= 0)
+        missing = next((index for index, _ in self.items if unknown[index]), None)
+        if missing is not None:
+            found = self.store.classes[self.store.labels[missing]]
+            raise DataError(self.store.path, "classes", f"those of the model: {_some(names)}", repr(found))
+
+    @property
+    def labels(self):
+        """(N,) int64 labels in order, when not training."""
+        return self.store_labels[[index for index, _ in self.items]]
 
     def make(self, chosen, rng):
         x = self.keypoints(chosen, rng)
-        labels = np.repeat(self.store.labels[[index for index, _ in chosen]], len(x) // len(chosen))
-        return x, (labels[:, None] == np.arange(len(self.store.classes))).astype(np.float32)
+        labels = np.repeat(self.store_labels[[index for index, _ in chosen]], len(x) // len(chosen))
+        return x, (labels[:, None] == np.arange(self.num_classes)).astype(np.float32)
+
+
+def class_numbers(store, names):
+    """(K,) int64: the number of each class of a store among ``names``, -1 for a name that is not there.
+
+    Names are compared without regard to capitals and spaces around them. A model without names of its own has numbers
+    for names, and takes the classes of a store of as many as they come.
+    """
+    plain = [name.strip().casefold() for name in names]
+    places = {name: number for number, name in enumerate(plain)}
+    if plain == [str(number) for number in range(len(store.classes))]:
+        return np.arange(len(plain))
+    return np.array([places.get(name.strip().casefold(), -1) for name in store.classes], np.int64)
+
+
+def _some(names, most=8):
+    return ", ".join([*names[:most], *["..."] * (len(names) > most)])
 
 
 def labelled(store, split, model, **options):

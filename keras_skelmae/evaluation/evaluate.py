@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from keras_skelmae.data import LabelledBatches
 from keras_skelmae.evaluation.metrics import scores
 from keras_skelmae.evaluation.predict import load_classifier, predict_store
 from keras_skelmae.models import load_model
 from keras_skelmae.version import __version__
 from skelmae_datasets import DataError
-from skelmae_datasets.runs.run_folder import trained_ids
+from skelmae_datasets.runs.run_folder import PRETRAIN_IDS, trained_ids
 
 SHOWN_SEEN = 3
 
@@ -43,36 +44,42 @@ class Measured:
 
 def check_unseen(model_path, store, split, indices):
     """DataError where a model was trained on one of these samples, going by the train_ids.txt beside it."""
-    trained = set(trained_ids(model_path))
+    _refuse_overlap(store, split, indices, set(trained_ids(model_path)), "the model was not trained on", "it was")
+
+
+def check_apart(store, train_split, train, split, indices):
+    """DataError where some sequences of a split are in the one that is trained on too."""
+    found = {store.ids[index] for index in train}
+    _refuse_overlap(store, split, indices, found, f"are not in the training split {train_split}", "are")
+
+
+def _refuse_overlap(store, split, indices, trained, expected, contrary):
     seen = [store.ids[index] for index in indices if store.ids[index] in trained]
     if seen:
         more = ", ..." if len(seen) > SHOWN_SEEN else ""
-        raise DataError(
-            store.path,
-            f"split {split}",
-            "sequences that the model was not trained on",
-            f"{len(seen)} of {len(indices)} that it was ({', '.join(seen[:SHOWN_SEEN])}{more}); --allow-overlap "
-            "measures all the same",
-        )
+        found = f"{len(seen)} of {len(indices)} that {contrary} ({', '.join(seen[:SHOWN_SEEN])}{more})"
+        told = f"{found}; --allow-overlap goes on all the same, and the accuracy flatters"
+        raise DataError(store.path, f"split {split}", f"sequences that {expected}", told)
 
 
 def measure(model, store, indices, split, num_clips=1, batch_size=64, progress=None):
     """A classifier on samples of a store, as a Measured.
 
     Raises:
-        DataError: the store does not fit the model, or has other classes, or sequences without a label.
+        DataError: the store does not fit the model, or has classes that it has not got, or sequences without a label.
     """
-    labels = store.labels[indices]
-    if len(store.classes) != model.num_classes or (labels < 0).any():
-        found = f"{len(store.classes)} classes, {int((labels < 0).sum())} sequences without"
-        raise DataError(store.path, "classes", f"{model.num_classes} classes, every sequence labelled", found)
+    labels = LabelledBatches(store, indices, model, training=False).labels
+    if (labels < 0).any():
+        raise DataError(store.path, split, "a label on every sequence", f"{int((labels < 0).sum())} without")
     probabilities = predict_store(model, store, indices, num_clips, batch_size, progress)
     result = {
         "data": str(store.path),
         "fingerprint": store.fingerprint,
         "split": split,
         "num_clips": num_clips,
-        **scores(probabilities, labels, store.classes),
+        "nobody_seen": int(np.isnan(probabilities).any(axis=1).sum()),
+        "more_people": int((store.people[indices] > model.preprocessor.num_people).sum()),
+        **scores(probabilities, labels, model.names),
     }
     return Measured(model, indices, probabilities, result)
 
@@ -90,7 +97,9 @@ def evaluate_model(model_path, store, split, num_clips=1, batch_size=64, progres
     if not allow_overlap:
         check_unseen(model_path, store, split, indices)
     found = measure(model, store, indices, split, num_clips, batch_size, progress)
-    found.result = {"model": str(model_path), **found.result, "versions": versions()}
+    before = set(trained_ids(model_path, PRETRAIN_IDS))
+    seen = sum(store.ids[index] in before for index in indices)
+    found.result = {"model": str(model_path), **found.result, "seen_in_pretraining": seen, "versions": versions()}
     return found
 
 

@@ -35,17 +35,35 @@ def predict_batches(data, predict, progress=None):
 
 
 def predict_store(model, store, indices, num_clips=1, batch_size=64, progress=None):
-    """(N, K) probabilities, averaged over the clips of each sequence; ``progress`` is called with (done, total).
+    """Probabilities, averaged over the clips of each sequence.
+
+    Args:
+        model: STRLClassifier or Ensemble. store: SkeletonStore. indices: samples of it.
+        num_clips: int, of each sequence. batch_size: int, clips in a batch.
+        progress: called with (done, total) batches.
+
+    Returns:
+        (N, K) float32; NaN in the row of a sequence in which nobody was seen.
 
     Raises:
-        DataError: the store does not fit the model.
+        DataError: the store does not fit the model, or the model gives what is no probability.
     """
     size = max(1, batch_size // num_clips)
     source = SequenceSource(store, 0)
-    data = LabelledBatches(source, indices, model, batch_size=size, training=False, num_clips=num_clips)
+    options = {"batch_size": size, "training": False, "num_clips": num_clips}
+    data = LabelledBatches(source, indices, model.preprocessor, **options)
     predict = prediction_function(model, size * num_clips, len(data))
-    found = np.concatenate(predict_batches(data, predict, progress))
-    return found.reshape(len(indices), num_clips, -1).mean(axis=1)
+    dims = model.preprocessor.num_coordinates
+
+    def told(x):
+        return predict(x), x[..., :dims].any(axis=(1, 2, 3, 4))
+
+    found, seen = map(np.concatenate, zip(*predict_batches(data, told, progress), strict=True))
+    if not np.isfinite(found[seen]).all():
+        raise DataError(store.path, "probabilities", "finite numbers", "others; the model's weights are damaged")
+    weight = seen.reshape(len(indices), num_clips, 1)
+    with np.errstate(invalid="ignore"):
+        return (found.reshape(*weight.shape[:2], -1) * weight).sum(axis=1) / weight.sum(axis=1)
 
 
 def predict_clip(model, recording):
@@ -68,7 +86,8 @@ def predict_files(model_path, inputs):
     """Class probabilities for every sequence of the given files.
 
     Returns:
-        list of dict with input, sample, label, probability and probabilities by class name.
+        list of dict with input, sample, label, probability and probabilities by class name; label None, the others 0,
+        where nobody was seen.
     """
     model = load_classifier(model_path)
     results = []
@@ -80,11 +99,12 @@ def predict_files(model_path, inputs):
 
 
 def _result(path, sample, names, probability):
-    best = int(probability.argmax())
+    nobody = np.isnan(probability).any()
+    probability, best = np.nan_to_num(probability), int(probability.argmax())
     return {
         "input": str(path),
         "sample": sample,
-        "label": names[best],
+        "label": None if nobody else names[best],
         "probability": float(probability[best]),
         "probabilities": {name: float(p) for name, p in zip(names, probability, strict=True)},
     }

@@ -70,17 +70,19 @@ class StreamingPredictor:
 
         Args:
             people: dict of track id (anything hashable) to joints (V, C) in the units of the training data; joints not
-                seen are zeros. Channels beyond the model's are left out. An empty dict is a frame without anybody.
+                seen are zeros, see ``SkeletonPreprocessor.observed``. An empty dict is a frame without anybody.
 
         Returns:
             WindowLabel when a window is complete and ``stride`` frames have passed since the last one, else None.
         """
         frame = {}
         for track, joints in people.items():
-            joints = np.array(joints, np.float32)  # a copy: the caller may use its buffer again
-            if joints.ndim != 2 or joints.shape[0] != self.shape[0] or joints.shape[1] < self.shape[1]:
-                raise ValueError(f"track {track!r}: expected joints of shape {self.shape}, found {joints.shape}")
-            frame[track] = joints[:, : self.shape[1]]
+            if np.ndim(joints) != 2:
+                raise ValueError(f"track {track!r}: expected joints of shape {self.shape}, found {np.shape(joints)}")
+            try:  # a copy: the caller may use its buffer again
+                frame[track] = np.array(self.model.preprocessor.observed(joints))
+            except ValueError as error:
+                raise ValueError(f"track {track!r}: {error}") from None
             self.first_seen.setdefault(track, self.count)
         self.frames.append(frame)
         self.count += 1

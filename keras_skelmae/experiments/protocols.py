@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_skelmae.evaluation.evaluate import measure
+from keras_skelmae.evaluation.evaluate import check_apart, measure
 from keras_skelmae.evaluation.features import embed
 from keras_skelmae.evaluation.metrics import linear_probe, nearest_neighbours, retrieval_precision, scores
 from keras_skelmae.models import SkeletonEncoder, STRLBackbone, load_model, model_file
@@ -16,11 +16,17 @@ from keras_skelmae.models.preset import find_part
 from keras_skelmae.training.finetune import finetune
 from keras_skelmae.training.runs import ids_digest
 from keras_skelmae.training.starting_point import starting_point
+from keras_skelmae.training.statistics import estimate_statistics
 from skelmae_datasets import DataError
 from skelmae_datasets.files import file_digest, read_json, write_json, write_text
 from skelmae_datasets.runs.run_folder import TRAIN_IDS
 
 PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
+FROZEN = (
+    "Frozen features: mean and standard deviation over the frames of each body part's joints, standardised by the "
+    "training clips, whose batch statistics the network has. They compare with each other, not with published figures, "
+    "which are of the network's last vector and of larger data."
+)
 
 
 def stratified_fraction(labels, fraction, seed):
@@ -69,6 +75,7 @@ def run_protocol(
     verbose=False,
     resume=True,
     progress=None,
+    allow_overlap=False,
 ):
     """Measure a pre-trained model, or random initialisation, by one protocol over seeds and fractions of the labels.
 
@@ -83,17 +90,20 @@ def run_protocol(
         like: without ``pretrained``, such a path, whose architecture a random network of frozen features has.
         seeds: ints. fractions: floats in (0, 1]. neighbours: k of "knn". progress: called with (done, total).
         resume: False begins an interrupted training from the start.
+        allow_overlap: measure although sequences of the test split are trained on.
 
     Returns:
         dict with protocol, and rows: dict(fraction, mean, std, values, mean_class and its
         _std and _values, seeds) in per cent.
 
     Raises:
-        DataError: a result in ``output`` has other settings or data.
+        DataError: a result in ``output`` has other settings or data; the splits share sequences.
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
     train, test = store.select(train_split), store.select(test_split)
+    if not allow_overlap and protocol != "retrieval":
+        check_apart(store, train_split, train, test_split, test)
     rows, done = [], 0
     for fraction in fractions:
         results = []
@@ -159,14 +169,15 @@ def _result(case, test_split, verbose, resume):
 
 
 def _spread(results):
-    """Mean, standard deviation and values of both accuracies over seeds, in per cent."""
+    """Mean, standard deviation (of a sample: n - 1) and values of both accuracies over seeds, in per cent."""
     values = {key: [100 * result[key] for result in results] for key in ("top1", "mean_class")}
+    spread = {key: float(np.std(found, ddof=1)) if len(found) > 1 else 0.0 for key, found in values.items()}
     return {
         "mean": float(np.mean(values["top1"])),
-        "std": float(np.std(values["top1"])),
+        "std": spread["top1"],
         "values": values["top1"],
         "mean_class": float(np.mean(values["mean_class"])),
-        "mean_class_std": float(np.std(values["mean_class"])),
+        "mean_class_std": spread["mean_class"],
         "mean_class_values": values["mean_class"],
     }
 
@@ -179,20 +190,23 @@ def _measure(case, test_split, verbose, resume):
         if run.exists() and not resume:
             shutil.rmtree(run)
         ids = f"ids={case.folder / TRAIN_IDS}"
-        finetune(store, ids, test_split, run, settings, pretrained=case.source, verbose=verbose, resume=True)
+        options = {"verbose": verbose, "resume": True, "allow_overlap": True}  # told of before
+        finetune(store, ids, test_split, run, settings, pretrained=case.source, **options)
         return measure(load_model(run), store, test, test_split).result
     model = random_model(store, settings, case.like) if case.source is None else load_model(case.source)
+    # kept statistics are of masked clips or of another data set, or of none at all
+    estimate_statistics(find_part(model, STRLBackbone | SkeletonEncoder), store, train, settings.data.seed)
     if case.protocol == "retrieval":
         precision = retrieval_precision(embed(model, store, test), labels[test])
         return {"top1": precision, "mean_class": precision}
     one, other = embed(model, store, train), embed(model, store, test)
     if case.protocol == "linear":
-        probabilities = linear_probe(one, labels[train], other, settings.data.seed)
+        probabilities, chosen = linear_probe(one, labels[train], other, settings.data.seed)
     else:
-        probabilities = nearest_neighbours(one, labels[train], other, case.neighbours)
+        probabilities, chosen = nearest_neighbours(one, labels[train], other, case.neighbours), None
     full = np.zeros((len(test), len(store.classes)), np.float32)
     full[:, : probabilities.shape[1]] = probabilities
-    return scores(full, labels[test], store.classes)
+    return {**scores(full, labels[test], store.classes), "C": chosen}
 
 
 def markdown_table(results):
@@ -205,4 +219,6 @@ def markdown_table(results):
                 f"| {result['protocol']} | {start} | {100 * row['fraction']:g} % | {row['mean']:.1f} +- "
                 f"{row['std']:.1f} | {row['mean_class']:.1f} | {len(row['seeds'])} |"
             )
+    if any(result["protocol"] not in ("finetune", "semi") for result in results):
+        lines += ["", FROZEN]
     return "\n".join(lines)

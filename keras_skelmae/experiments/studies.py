@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 
+from keras_skelmae.evaluation.evaluate import check_apart
 from keras_skelmae.experiments.protocols import run_protocol, stratified_fraction
 from keras_skelmae.training.pretrain import pretrain
 from skelmae_datasets import DataError
@@ -235,6 +236,7 @@ def _check(study, store, train_split, test_split, before, after, fraction, sourc
     for split, indices in ((train_split, train), (test_split, test)):
         if (store.labels[indices] < 0).any():
             raise DataError(store.path, split, "a label on every sequence", "some without")
+    check_apart(store, train_split, train, test_split, test)
     stratified_fraction(store.labels[train], fraction, 0)
     first, second = before.flat(), after.flat()
     for key in ENCODER_KEYS:

@@ -33,8 +33,8 @@ class ChannelNormalization(keras.layers.LayerNormalization):
         Ba et al., "Layer Normalization", 2016.
     """
 
-    def __init__(self, epsilon=1e-3, **kwargs):
-        super().__init__(epsilon=epsilon, **kwargs)
+    def __init__(self, epsilon=1e-3, name=None, dtype=None, trainable=True):  # no axis, no layer without a scale
+        super().__init__(epsilon=epsilon, name=name, dtype=dtype, trainable=trainable)
 
     def call(self, inputs, presence=None, training=None):
         if not training or not sums_products_slowly():

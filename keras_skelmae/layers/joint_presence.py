@@ -4,11 +4,19 @@ import keras
 from keras import ops
 
 from keras_skelmae.layers.config import config_of
+from skelmae_datasets.transforms.presence import MAX_VALUE
+
+
+def observed(coordinates):
+    """Bool ``(...)`` of coordinates ``(..., k)``, by the rule of ``skelmae_datasets.transforms.presence``."""
+    sound = ops.all(ops.abs(coordinates) <= MAX_VALUE, axis=-1)  # False for what is not a number
+    somewhere = ops.logical_and(ops.any(coordinates != 0, axis=-1), ops.any(coordinates != -1, axis=-1))
+    return ops.logical_and(sound, somewhere)
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
 class JointPresence(keras.layers.Layer):
-    """True where a joint was observed, that is where any of its coordinates is not exactly zero.
+    """True where a joint was observed: its coordinates are not all 0, not all -1, and all of them numbers in bounds.
 
     Args:
         num_coordinates: int, how many leading channels are coordinates (2 or 3).
@@ -34,7 +42,7 @@ class JointPresence(keras.layers.Layer):
         self.num_coordinates = num_coordinates
 
     def call(self, inputs):
-        return ops.any(ops.not_equal(inputs[..., : self.num_coordinates], 0), axis=-1)  # (B, M, T, V)
+        return observed(inputs[..., : self.num_coordinates])  # (B, M, T, V)
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs.shape[:-1], dtype="bool")

@@ -33,7 +33,7 @@ class ResampleFrames(keras.layers.Layer):
     """
 
     def __init__(self, num_frames, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # pixels need more than float16
         self.num_frames = num_frames
 
     def call(self, inputs):
@@ -41,8 +41,9 @@ class ResampleFrames(keras.layers.Layer):
         index = (2 * ops.arange(self.num_frames, dtype="int32") + 1) * count // (2 * self.num_frames)
         return ops.take(inputs, index, axis=2)
 
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:2], self.num_frames, *input_shape[3:])
+    def compute_output_spec(self, inputs):
+        shape = (*inputs.shape[:2], self.num_frames, *inputs.shape[3:])
+        return keras.KerasTensor(shape, dtype=inputs.dtype)  # as it came, whatever the policy
 
     def get_config(self):
         return {**super().get_config(), **config_of(self, "num_frames")}

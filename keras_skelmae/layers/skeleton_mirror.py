@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_skelmae.layers.config import config_of
+from keras_skelmae.layers.joint_presence import observed
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -14,6 +15,7 @@ class SkeletonMirror(keras.layers.Layer):
 
     Args:
         mirror: the joint that takes each joint's place, a permutation. ``SkeletonLayout.mirror``.
+        num_coordinates: int, 2 or 3; joints that were not observed become zeros.
 
     Input shape:
         ``(B, M, T, V, C)``.
@@ -23,7 +25,7 @@ class SkeletonMirror(keras.layers.Layer):
 
     Example:
         >>> import numpy as np
-        >>> layer = SkeletonMirror([1, 0])
+        >>> layer = SkeletonMirror([1, 0], 2)
         >>> keras.ops.convert_to_numpy(layer(np.array([[[[[1.0, 2.0], [3.0, 4.0]]]]]))).tolist()
         [[[[[-3.0, 4.0], [-1.0, 2.0]]]]]
 
@@ -31,16 +33,18 @@ class SkeletonMirror(keras.layers.Layer):
         None; averaging over a mirrored copy is common practice.
     """
 
-    def __init__(self, mirror, **kwargs):
+    def __init__(self, mirror, num_coordinates, **kwargs):
         super().__init__(autocast=False, **kwargs)  # pixels need more than float16
         self.mirror = [int(joint) for joint in mirror]
+        self.num_coordinates = num_coordinates
 
     def call(self, inputs):
-        swapped = ops.take(inputs, self.mirror, axis=3)
+        there = observed(inputs[..., : self.num_coordinates])[..., None]  # -1 would not be known in the mirror
+        swapped = ops.take(ops.where(there, inputs, ops.zeros((), inputs.dtype)), self.mirror, axis=3)
         return ops.concatenate([-swapped[..., :1], swapped[..., 1:]], axis=-1)
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)  # as it came, whatever the policy
 
     def get_config(self):
-        return {**super().get_config(), **config_of(self, "mirror")}
+        return {**super().get_config(), **config_of(self, "mirror", "num_coordinates")}

@@ -4,13 +4,14 @@ import keras
 from keras import ops
 
 from keras_skelmae.layers.config import config_of
+from keras_skelmae.layers.joint_presence import observed
 
 MODES = ("clip", "image", "none")
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
 class SkeletonNormalization(keras.layers.Layer):
-    """Centre and scale raw coordinates; undetected joints stay zero; further channels pass unchanged.
+    """Centre and scale raw coordinates; joints that were not observed become zero; further channels pass unchanged.
 
     ``clip``: subtract the mean of all observed joints of the clip (all people and frames), divide by their
     root mean square distance from it: invariant to translation and scale, keeps the motion inside the clip.
@@ -52,10 +53,11 @@ class SkeletonNormalization(keras.layers.Layer):
         self.image_size = [int(side) for side in image_size]
 
     def call(self, inputs):
+        present = observed(inputs[..., : self.num_coordinates])[..., None]  # (B, M, T, V, 1)
+        inputs = ops.where(present, inputs, ops.zeros((), inputs.dtype))  # what is not a number would spread
         if self.mode == "none":
             return ops.cast(inputs, self.compute_dtype)
         xyz = ops.cast(inputs[..., : self.num_coordinates], "float32")  # sums of squares need the range
-        present = ops.any(ops.not_equal(xyz, 0), axis=-1, keepdims=True)  # (B, M, T, V, 1)
         weight = ops.cast(present, "float32")
         if self.mode == "image":
             height, width = self.image_size

@@ -76,7 +76,8 @@ class Ensemble(Preset, keras.Model):
         keypoints = keras.Input(first.input_shape[1:], name="keypoints")
         x, total = keypoints, sum(weights)
         if mirror:
-            mirrored = SkeletonMirror(first.preprocessor.layout.mirror, name="mirror")(keypoints)
+            layout, dims = first.preprocessor.layout, first.preprocessor.num_coordinates
+            mirrored = SkeletonMirror(layout.mirror, dims, name="mirror")(keypoints)
             x = ops.concatenate([keypoints, mirrored], axis=0)  # (2B, M, T, V, C)
         outputs = sum(member(x) * (weight / total) for member, weight in zip(copies, weights, strict=True))
         if mirror:

@@ -4,10 +4,12 @@ import keras
 import numpy as np
 
 from skelmae_datasets import DataError, SkeletonLayout, get_layout
+from skelmae_datasets.transforms.presence import seen_only
 from skelmae_datasets.transforms.sampling import uniform_grid_indices
 
 DEFAULT_IMAGE_SIZE = (1080, 1920)
 MOST_PEOPLE = 2  # modelled where nothing else is asked for
+HIGHEST_SCORE = 1.5  # peaks of heat maps lie a little above 1
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -24,7 +26,7 @@ class SkeletonPreprocessor:
         num_people: int, people of a clip, M'; absent ones are zeros.
         units: "pixels" or "metres".
         normalize: "clip", "image" or "none", how the model places coordinates, see SkeletonNormalization.
-        image_size: (height, width) in pixels, for "image".
+        image_size: (height, width) in pixels, for "image"; recordings of another known size are scaled to it.
 
     Raises:
         ValueError: naming the argument, what was expected and what was found.
@@ -84,33 +86,87 @@ class SkeletonPreprocessor:
         """(M', T', V, C')."""
         return (self.num_people, self.num_frames, self.layout.num_joints, len(self.channels))
 
-    def clips(self, recording, frames):
-        """Clips of a recording (M, T, V, C) by frame numbers (clips, T'): (clips, M', T', V, C') float32."""
+    def observed(self, keypoints):
+        """The model's channels of keypoints in any array, joints not seen at zero in all of them.
+
+        Args:
+            keypoints: (..., V, C) numbers of the model's channels, or with the score of an estimator, from 0 to 1, as
+                one more: it says then which joints were seen, see ``skelmae_datasets.transforms.presence``.
+
+        Returns:
+            (..., V, C') float32.
+
+        Raises:
+            ValueError: another number of joints or channels, or a channel more that is no score.
+        """
+        joints, channels = self.clip_shape[2:]
+        told = f"{joints}, {channels}) of {', '.join(self.channels)}"
+        try:
+            with np.errstate(over="ignore"):
+                keypoints = np.asarray(keypoints, np.float32)
+        except (TypeError, ValueError):
+            raise ValueError(f"keypoints: expected numbers (..., {told}, found others") from None
+        more = "score" not in self.channels and keypoints.shape[-1:] == (channels + 1,)
+        if keypoints.ndim < 2 or keypoints.shape[-2] != joints or not (more or keypoints.shape[-1] == channels):
+            raise ValueError(f"keypoints: expected (..., {told}, found {keypoints.shape}")
+        scores = keypoints[..., -1][np.isfinite(keypoints[..., -1])] if more else np.zeros(0)
+        if len(scores) and not 0 <= scores.min() <= scores.max() <= HIGHEST_SCORE:
+            found = f"values from {scores.min():g} to {scores.max():g}"
+            raise ValueError(f"keypoints: expected (..., {told}, or a score from 0 to 1 as one more, found {found}")
+        return seen_only(keypoints, [*self.channels, *["score"] * more])[..., :channels]
+
+    def clips(self, recording, frames, image_size=(0, 0)):
+        """Clips of a recording by frame numbers.
+
+        Args:
+            recording: (M, T, V, C), its channels the model's and maybe more.
+            frames: (clips, T') int. image_size: (height, width) of the recording in pixels; 0: not known.
+
+        Returns:
+            (clips, M', T', V, C') float32.
+        """
         taken = recording[: self.num_people].take(frames, axis=1)[..., : len(self.channels)]  # (M, clips, T', V, C')
         x = np.zeros((len(frames), self.num_people, *taken.shape[2:]), np.float32)
         x[:, : len(taken)] = taken.swapaxes(0, 1)
+        x[..., : self.num_coordinates] *= self.image_scale(image_size)
         return x
 
-    def __call__(self, recording):
-        """The middle frames of equal stretches of a recording (M, T, V, C): (M', T', V, C') float32.
+    def image_scale(self, image_size):
+        """Factors on the coordinates from an image of that size to the model's; 1 where that does not matter."""
+        if self.normalize != "image" or not all(image_size):
+            return np.ones(self.num_coordinates, np.float32)
+        return np.divide(self.image_size, image_size, dtype=np.float32)[::-1]
+
+    def __call__(self, recording, image_size=(0, 0)):
+        """The middle frames of equal stretches of a recording.
+
+        Args:
+            recording: (M, T, V, C), see :meth:`observed`; the first M' people are taken. image_size: as in
+                :meth:`clips`.
+
+        Returns:
+            (M', T', V, C') float32.
 
         Raises:
-            ValueError: another number of joints, or too few channels.
+            ValueError: naming the shape that was expected.
         """
-        recording = np.asarray(recording, np.float32)
-        joints, channels = self.clip_shape[2:]
-        if recording.ndim != 4 or recording.shape[2] != joints or recording.shape[3] < channels:
-            raise ValueError(f"keypoints: expected (M, T, {joints}, {channels}), found {recording.shape}")
-        return self.clips(recording, uniform_grid_indices(recording.shape[1], self.num_frames)[None])[0]
+        if np.ndim(recording) != 4 or 0 in np.shape(recording)[:2]:
+            joints, channels = self.clip_shape[2:]
+            raise ValueError(f"keypoints: expected (M, T, {joints}, {channels}), found {np.shape(recording)}")
+        recording = self.observed(recording)
+        return self.clips(recording, uniform_grid_indices(recording.shape[1], self.num_frames)[None], image_size)[0]
 
     def check(self, data, model="the model"):
-        """DataError, naming the store, unless its joints and channels are what ``model`` was made for."""
+        """DataError, naming the store, unless its joints, channels and units are what ``model`` was made for."""
         expected, found = self.layout.joints, data.layout.joints
         if expected != found:
             raise DataError(data.path, "layout", *_told(self.layout, data.layout, model))
-        if list(data.channels[: len(self.channels)]) != self.channels:
+        coordinates = (self.num_coordinates, data.num_coordinates)
+        if coordinates[0] != coordinates[1] or list(data.channels[: len(self.channels)]) != self.channels:
             wanted = f"{', '.join(self.channels)} as {model} takes"
             raise DataError(data.path, "channels", wanted, ", ".join(data.channels))
+        if data.units != self.units:
+            raise DataError(data.path, "units", f"{self.units} as {model} takes", data.units)
 
     def get_config(self):
         return {

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_skelmae.data import class_numbers
 from keras_skelmae.evaluation import embed, load_classifier, measure
 from keras_skelmae.models import SkeletonMAE, load_model
 from keras_skelmae.report.reconstruction import Reconstruction, reconstruct, spread
@@ -45,7 +46,7 @@ def measure_finetuned(run, store):
         return
     metrics, settings = read_metrics(run), read_settings(Path(run) / SETTINGS, "finetune")
     train, validation = metrics["train_split"], metrics["val_split"]
-    _, indices = training_splits(store, train, validation, settings)  # what was set aside is drawn again
+    _, indices = training_splits(store, train, validation, settings, True)  # what was set aside is drawn again
     split = validation or f"a part of {train}"
     measure_evaluated(run, store, measure(load_classifier(run), store, indices, split))
 
@@ -53,7 +54,7 @@ def measure_finetuned(run, store):
 def measure_evaluated(run, store, measured):
     """Write evaluation.json and embedding.json from a Measured of a run's model on a split of a store."""
     kept = {key: value for key, value in measured.result.items() if key != "model"}
-    write_json(Path(run) / EVALUATION, {**kept, "classes": list(store.classes)}, indent=None)
+    write_json(Path(run) / EVALUATION, {**kept, "classes": measured.model.names}, indent=None)
     guesses = measured.probabilities.argmax(axis=1)
     write_embedding(run, measured.model, store, measured.indices, measured.result["split"], guesses)
 
@@ -84,7 +85,7 @@ def write_embedding(run, model, store, indices, split, guesses=None):
     chosen = spread(np.arange(len(indices)), MOST_EMBEDDED)
     indices = indices[chosen]
     seed = read_settings(Path(run) / SETTINGS, read_metrics(run)["stage"]).data.seed
-    features = embed(model, store, indices)
+    features, names = embed(model, store, indices), getattr(model, "names", store.classes)
     pca, explained = principal_components(features)
     tsne = neighbour_map(features, seed)
     content = {
@@ -92,10 +93,10 @@ def write_embedding(run, model, store, indices, split, guesses=None):
         "fingerprint": store.fingerprint,
         "width": features.shape[1],
         "seed": seed,
-        "classes": list(store.classes),
+        "classes": list(names),
         "explained": explained.round(4).tolist(),
         "ids": [store.ids[index] for index in indices],
-        "labels": store.labels[indices].tolist(),
+        "labels": np.append(class_numbers(store, names), -1)[store.labels[indices]].tolist(),
         "predicted": None if guesses is None else guesses[chosen].tolist(),
         "pca": pca.round(4).tolist(),
         "tsne": None if tsne is None else tsne.round(3).tolist(),

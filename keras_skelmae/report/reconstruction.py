@@ -20,6 +20,7 @@ READ_OUT = (
     "positions are read out by a ridge regression from the encoder's features of the visible joints and the decoder's "
     "of the masked ones, fitted on {count} other sequences, since {why}"
 )
+SEEN = "; this sequence is of the split that was trained on"
 
 
 @dataclass
@@ -70,8 +71,8 @@ class _Masker:
 
     def clip(self, index):
         """(people, T, V, C) float32 of one sequence."""
-        recording = self.store.read(index)
-        return self.preprocessor(recording)[: max(1, len(recording))]
+        recording = self.store.read(index)[..., : self.preprocessor.clip_shape[-1]]
+        return self.preprocessor(recording, self.store.image_size[index])[: max(1, len(recording))]
 
     def run(self, indices):
         """Clips of sequences."""
@@ -130,10 +131,12 @@ def reconstruct(model, store, parts, sample=None, fit_split="all", readout="auto
     model = _open_model(model, store)
     masked = part_mask(store.layout, parts)
     own, why = takes_answer(model, masked, readout)
-    shown, fitted, compared = _choose_samples(store, sample, store.select(fit_split))
+    split = store.select(fit_split)
+    shown, fitted, compared = _choose_samples(store, sample, split)
     masker = _Masker(model, store, masked)
     known, clips = masker.run(fitted), masker.run([shown])
-    fill, mean_pose, (scale, offset) = _filling(known, masked, own), _mean_pose(known), _affine(clips)
+    fill, mean_pose = _filling(known, masked, own), _mean_pose(known)
+    scale, offset = (array / model.preprocessor.image_scale(store.image_size[shown]) for array in _affine(clips))
     distances = _distances(clips, fill(clips), mean_pose, np.abs(scale))
     others = masker.run(compared) if len(compared) else None
     elsewhere = _mean_errors(_distances(others, fill(others), mean_pose), others.observed & masked) if others else {}
@@ -142,7 +145,7 @@ def reconstruct(model, store, parts, sample=None, fit_split="all", readout="auto
         parts=tuple(parts),
         positions=np.where(clips.observed[..., None], fill(clips) * scale + offset, 0),
         masked=masked,
-        readout=ANSWER if own else READ_OUT.format(count=len(fitted), why=why),
+        readout=(ANSWER if own else READ_OUT.format(count=len(fitted), why=why)) + (SEEN if shown in split else ""),
         joints=_errors_of_joints(store.layout, distances, clips.observed, masked),
         total=_mean_errors(distances, clips.observed & masked),
         compared={**elsewhere, "sequences": len(compared)},

@@ -44,6 +44,8 @@ def _facts(run):
         found["measured on"] = f"{evaluated.get('split')} ({evaluated.get('num_samples')})"
     elif "val_accuracy" in metrics:
         found["validation accuracy"] = percent(metrics["val_accuracy"])
+    if "val_accuracy" in metrics:
+        found["training clips"] = percent(metrics["accuracy"])
     found["final loss"] = number(metrics.get("loss"))
     if "target_spread" in metrics:
         found["target spread"] = number(metrics["target_spread"], 3) + " collapsed" * bool(metrics.get("collapsed"))

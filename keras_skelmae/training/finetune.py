@@ -7,7 +7,9 @@ import keras
 import numpy as np
 
 from keras_skelmae.data import LabelledBatches, SequenceSource
+from keras_skelmae.evaluation.evaluate import check_apart, measure
 from keras_skelmae.fast.networks.batch_slices import suggest_slices, train_in_slices
+from keras_skelmae.fast.networks.devices import device_count
 from keras_skelmae.models import Ensemble, STRLClassifier, model_file
 from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.mirroring import classes_are_symmetric
@@ -15,10 +17,13 @@ from keras_skelmae.training.optimization import compile_options, in_precision
 from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import Run, ids_digest
 from keras_skelmae.training.starting_point import starting_point
+from keras_skelmae.training.statistics import estimate_statistics
+from skelmae_datasets import DataError
 from skelmae_datasets.files import file_digest
-from skelmae_datasets.runs.run_folder import MODEL, TRAIN_IDS
+from skelmae_datasets.runs.run_folder import MODEL, PRETRAIN_IDS, TRAIN_IDS, trained_ids
 
 SELECTIONS = ("last", "best")
+VALIDATIONS = 10  # of a training, evenly spread, unless the best epoch is looked for
 
 
 def hold_out(store, indices, fraction, seed):
@@ -51,15 +56,25 @@ def hold_out(store, indices, fraction, seed):
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Remember the weights of the epoch with the best validation accuracy."""
+    """Remember the weights that the best validation was made with: with a moving average those are not the trained."""
 
     def __init__(self):
         super().__init__()
-        self.best, self.weights, self.epoch = -1.0, None, None
+        self.best, self.weights, self.epoch, self._now = -1.0, None, None, 0
 
-    def on_epoch_end(self, epoch, logs=None):
-        if logs.get("val_accuracy", -1) > self.best:
-            self.best, self.epoch, self.weights = logs["val_accuracy"], epoch + 1, self.model.get_weights()
+    def on_epoch_begin(self, epoch, logs=None):
+        self._now = epoch + 1
+
+    def on_test_end(self, logs=None):
+        if logs.get("accuracy", -1) > self.best:
+            self.best, self.epoch, self.weights = logs["accuracy"], self._now, self.model.get_weights()
+
+
+def validated_epochs(epochs, select):
+    """The epochs after which a training of so many is validated, counted from 1."""
+    if select == "best" or epochs <= VALIDATIONS:
+        return list(range(1, epochs + 1))
+    return [round(epochs * number / VALIDATIONS) for number in range(1, VALIDATIONS + 1)]
 
 
 def phases(settings, pretrained):
@@ -79,19 +94,27 @@ def phases(settings, pretrained):
     return found
 
 
-def training_splits(store, train_split, val_split, settings):
+def training_splits(store, train_split, val_split, settings, allow_overlap=False):
     """Indices to train and to validate on; without a validation split a part of the training split is set aside.
 
     Raises:
-        ValueError: a sequence without a label.
+        DataError: a sequence without a label, a single class, a sequence in both unless ``allow_overlap``.
     """
     train = store.select(train_split)
     if val_split is None:
         train, validation = hold_out(store, train, settings.finetune.validation_fraction, settings.data.seed)
     else:
         validation = store.select(val_split)
-    if (store.labels[np.concatenate([train, validation])] < 0).any():
-        raise ValueError(f"{store.path}: expected a label on every sequence of {train_split}, found some without")
+        if not allow_overlap:
+            check_apart(store, train_split, train, val_split, validation)
+    for split, indices in ((train_split, train), (val_split, validation)):
+        if (store.labels[indices] < 0).any():
+            found = f"{int((store.labels[indices] < 0).sum())} without"
+            raise DataError(store.path, f"split {split}", "a label on every sequence", found)
+    classes = np.unique(store.labels[train])
+    if len(classes) < 2:
+        found = f"{store.classes[classes[0]]!r} alone"
+        raise DataError(store.path, f"split {train_split}", "sequences of two classes or more", found)
     return train, validation
 
 
@@ -109,6 +132,7 @@ def finetune(
     resume=False,
     force=False,
     minutes=None,
+    allow_overlap=False,
 ):
     """Train a classifier and write a run folder: model.keras, history.csv, metrics.json.
 
@@ -124,17 +148,18 @@ def finetune(
         verbose: one line per epoch, where the standard output is a terminal.
         callbacks: further Keras callbacks.
         resume, force, minutes: as in ``pretrain``.
+        allow_overlap: validate although sequences of the validation split are trained on.
 
     Returns:
         dict of figures, as in metrics.json.
 
     Raises:
-        TrainingError, Interrupted: as in ``pretrain``.
+        TrainingError, Interrupted: as in ``pretrain``. DataError: see :func:`training_splits`.
     """
     if select not in SELECTIONS:
         raise ValueError(f"select: expected one of {SELECTIONS}, found {select!r}")
     keras.utils.set_random_seed(settings.data.seed)
-    train, validation = training_splits(store, train_split, val_split, settings)
+    train, validation = training_splits(store, train_split, val_split, settings, allow_overlap)
     start = starting_point(store, settings, pretrained)
     identity = {
         "stage": "finetune",
@@ -147,7 +172,10 @@ def finetune(
     with Run(output, start.settings, identity, resume, force) as run:
         if run.finished:
             return run.finished
-        run.write(TRAIN_IDS, "".join(f"{store.ids[index]}\n" for index in train))
+        run.write_ids(TRAIN_IDS, [store.ids[index] for index in train])
+        if pretrained is not None:
+            names = (PRETRAIN_IDS, TRAIN_IDS)
+            run.write_ids(PRETRAIN_IDS, dict.fromkeys(seen for name in names for seen in trained_ids(pretrained, name)))
         metrics = {
             "stage": "finetune",
             "data": str(store.path),
@@ -186,8 +214,9 @@ def _finetune(store, train, validation, run, start, metrics, verbose, callbacks,
         if slices > 1:
             train_in_slices(model, slices)
 
-    keep = KeepBest() if metrics["select"] == "best" else None
-    epochs, every = settings.optimizer.epochs, options.validation_every
+    if start.learned:  # its statistics are of other clips, or of masked ones
+        estimate_statistics(model, source, train, settings.data.seed)
+    epochs, keep = settings.optimizer.epochs, KeepBest() if metrics["select"] == "best" else None
     watch = [EpochLine(len(data) * data.batch_size)] if verbose else []
     history, seconds = fit(
         model,
@@ -196,7 +225,7 @@ def _finetune(store, train, validation, run, start, metrics, verbose, callbacks,
         phases(settings, bool(start.learned)),
         prepare,
         held=held,
-        validated=sorted({*range(every, epochs + 1, every), epochs}),
+        validated=validated_epochs(epochs, metrics["select"]),
         callbacks=[*watch, *callbacks],
         keep=keep,
         minutes=minutes,
@@ -205,16 +234,24 @@ def _finetune(store, train, validation, run, start, metrics, verbose, callbacks,
         layer.trainable = True
     if keep and keep.weights is not None:
         model.set_weights(keep.weights)
+    estimate_statistics(model, source, train, settings.data.seed)
     mirror = options.mirror == "auto" and classes_are_symmetric(model, source, train)
-    last = history[-1]
+    saved = Ensemble([model], mirror=True) if mirror else model
     metrics |= {
         "epoch": keep.epoch if keep else epochs,
-        "loss": last["loss"],
-        "accuracy": last["accuracy"],
-        "val_accuracy": keep.best if keep else last["val_accuracy"],
+        "loss": history[-1]["loss"],
+        **_accuracies(saved, store, train, validation, history[-1]),
         "mirror": mirror,
         "parameters": int(model.count_params()),
         "seconds": round(seconds, 1),
     }
-    run.finish({MODEL: Ensemble([model], mirror=True) if mirror else model}, metrics)
+    run.finish({MODEL: saved}, metrics)
     return metrics
+
+
+def _accuracies(model, store, train, validation, last):
+    """Of the model that is saved, as ``evaluate`` finds them; on several devices those of the last epoch."""
+    if device_count() > 1:
+        return {key: last[key] for key in ("accuracy", "val_accuracy")}
+    splits = {"accuracy": train, "val_accuracy": validation}
+    return {key: measure(model, store, indices, key).result["top1"] for key, indices in splits.items()}

@@ -224,6 +224,8 @@ def fit(model, data, run, phases, prepare, *, held=None, validated=None, callbac
         options = {"verbose": 0, "callbacks": watch, "shuffle": False}  # the batches are drawn at random themselves
         if held is not None:
             options.update(validation_data=shared_batches(held), validation_freq=validated)
+            if phases[0][1].optimizer.ema_momentum:  # the last, so that `keep` sees what was validated
+                watch.append(keras.callbacks.SwapEMAWeights())
         with memory_errors(run, data.batch_size):
             for first, settings in phases:
                 end = first + settings.optimizer.epochs

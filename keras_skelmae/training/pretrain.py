@@ -14,7 +14,7 @@ from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.optimization import compile_options, in_precision
 from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import Run, ids_digest
-from skelmae_datasets.runs.run_folder import MODEL
+from skelmae_datasets.runs.run_folder import MODEL, TRAIN_IDS
 
 COLLAPSED = 0.01
 
@@ -47,6 +47,8 @@ def pretrain(store, split, output, settings, verbose=True, callbacks=(), resume=
     """
     identity = {"stage": "pretrain", "fingerprint": store.fingerprint, "train": ids_digest(store, store.select(split))}
     with Run(output, settings, identity, resume, force) as run:
+        if not run.finished:
+            run.write_ids(TRAIN_IDS, [store.ids[index] for index in store.select(split)])
         return run.finished or _pretrain(store, split, run, settings, verbose, callbacks, minutes)
 
 

@@ -126,10 +126,10 @@ class Run:
                 (self.path / LOCK).unlink(missing_ok=True)
             self._lock = None
 
-    def write(self, name, text):
-        """A text file of the run."""
+    def write_ids(self, name, ids):
+        """A text file of the run with one id per line."""
         if is_writer():
-            write_text(self.path / name, text)
+            write_text(self.path / name, "".join(f"{item}\n" for item in ids))
 
     def _compare(self):
         """DataError where the run in the folder is another one than asked for."""

@@ -12,7 +12,6 @@ FINE = (
     "body_units=[8,8]",
     "body_streams=features,motion2",
     "temporal_strides=[]",
-    "validation_every=1",
 )
 FINE += ("dropout_rate=0", "body_dropout=0")
 

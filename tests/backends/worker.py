@@ -10,7 +10,7 @@ from pathlib import Path
 
 BACKENDS = ("tensorflow", "jax", "torch")
 TINY = ("units=8", "encoder_layers=1", "num_frames=8", "batch_size=8", "warmup_epochs=0", "epochs=2")
-FINE = ("body_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]", "validation_every=2")
+FINE = ("body_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]")
 AUGMENT = {"crop_min": 0.6, "rotate": 0.3, "joint_noise": 0.01, "flip": 0.5}
 
 

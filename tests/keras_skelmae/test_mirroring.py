@@ -5,7 +5,7 @@ import pytest
 
 from keras_skelmae.data import SequenceSource
 from keras_skelmae.models import Ensemble, SkeletonPreprocessor, load_model
-from keras_skelmae.training.mirroring import classes_are_symmetric, keep_their_class
+from keras_skelmae.training.mirroring import classes_are_symmetric, keep_their_class, names_a_side
 from skelmae_datasets import Sample, SkeletonStore, StoreWriter, get_layout
 from skelmae_datasets.transforms.augmentation import random_flip
 
@@ -81,13 +81,14 @@ def test_asked_of_a_classifier(names, symmetric, tmp_path):
     """One that looks which wrist is high is told from one that looks at the nose."""
     layout, rng = get_layout("coco17"), np.random.default_rng(1)
     joints = [[layout.joints.index(name)] if name != "both" else [9, 10] for name in names]
-    with StoreWriter(tmp_path / "s.h5", layout=layout, classes=names, channels=("x", "y"), units="pixels") as writer:
+    with StoreWriter(tmp_path / "s.h5", layout=layout, classes=("one", "other"), channels=("x", "y")) as writer:
         for number in range(20):
             x = rng.normal(100, 1, (1, 6, 17, 2)).astype("float32")
             x[:, :, joints[number % 2], 1] += 50
             writer.append(Sample(f"s{number}", x, number % 2))
 
     class Looks:
+        names = ("one", "other")
         preprocessor = SkeletonPreprocessor(layout, num_frames=4, num_people=1)
 
         def predict_on_batch(self, x):
@@ -96,6 +97,8 @@ def test_asked_of_a_classifier(names, symmetric, tmp_path):
 
     with SkeletonStore(tmp_path / "s.h5") as store:
         assert classes_are_symmetric(Looks(), SequenceSource(store), np.arange(20)) is symmetric
+        Looks.names = ("one", "to the left")
+        assert classes_are_symmetric(Looks(), SequenceSource(store), np.arange(20)) is False
 
 
 @pytest.mark.parametrize("options", [{"normalize": "image"}, {"layout": "without"}])
@@ -109,3 +112,22 @@ def test_what_cannot_be_mirrored_is_not_asked(options):
     )
     Blind.preprocessor = SkeletonPreprocessor(**sides)
     assert classes_are_symmetric(Blind(), None, None) is False
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["wave", "squat"], False),
+        (["wave_right", "squat"], True),
+        (["Raise Left Arm", "squat"], True),
+        (["RightPunch", "jump"], True),
+        (["KICK-LEFT", "jump"], True),
+        (["lefthand up", "jump"], True),
+        (["bright light", "copyright", "cleft"], False),
+        (["punch l", "punch r"], True),
+        (["punch l", "kick r"], False),
+        (["l", "m"], False),
+    ],
+)
+def test_a_class_called_after_a_side_is_noticed(names, expected):
+    assert names_a_side(names) is expected

@@ -36,12 +36,12 @@ def test_a_store_says_what_its_data_are(tiny_stores):
 
 @pytest.mark.parametrize(("people", "frames"), [(1, 8), (2, 30), (3, 12), (1, 3)])
 def test_a_clip_is_the_middle_of_equal_stretches(people, frames):
-    recording = np.random.default_rng(0).normal(size=(people, frames, 17, 3)).astype("float32")
+    recording = np.random.default_rng(0).normal(size=(people, frames, 17, 2)).astype("float32")
     clip = SkeletonPreprocessor("coco17", num_frames=6)(recording)
     assert clip.shape == (2, 6, 17, 2) and clip.dtype == np.float32
     middles = (2 * np.arange(6) + 1) * frames // 12
     kept = min(people, 2)
-    np.testing.assert_array_equal(clip[:kept], recording[:kept, middles, :, :2])
+    np.testing.assert_array_equal(clip[:kept], recording[:kept, middles])
     assert not clip[kept:].any()
 
 
@@ -50,7 +50,8 @@ def test_a_clip_is_what_evaluation_batches(kind, tiny_stores):
     store = tiny_stores[kind]
     preprocessor = SkeletonPreprocessor.for_data(store, num_frames=6, use_score=store.has_score)
     data = labelled(store, "test", preprocessor, batch_size=8, training=False)
-    expected = [preprocessor(store.read(index)) for index in store.select("test")]
+    channels = len(preprocessor.channels)
+    expected = [preprocessor(store.read(index)[..., :channels]) for index in store.select("test")]
     np.testing.assert_array_equal(data[0][0], np.stack(expected))
 
 
@@ -61,10 +62,51 @@ def test_clips_by_frame_numbers():
     np.testing.assert_array_equal(found[:, 0], [recording[0, [0, 4, 8]], recording[0, [8, 8, 1]]])
 
 
-@pytest.mark.parametrize("shape", [(8, 17, 2), (1, 8, 25, 3), (1, 8, 17, 1)])
+@pytest.mark.parametrize("shape", [(8, 17, 2), (1, 8, 25, 3), (1, 8, 17, 1), (1, 8, 17, 4), (0, 8, 17, 2), (1, 0, 17, 2)])
 def test_a_recording_that_does_not_fit_is_named(shape):
-    with pytest.raises(ValueError, match=r"keypoints: expected \(M, T, 17, 2\), found"):
+    with pytest.raises(ValueError, match=r"keypoints: expected \((M, T|...), 17, 2\).*, found \("):
         SkeletonPreprocessor("coco17")(np.zeros(shape))
+
+
+def test_a_channel_more_is_a_score_or_refused():
+    rng = np.random.default_rng(0)
+    x, score = rng.normal(size=(1, 6, 17, 2)), rng.uniform(0.1, 1, (1, 6, 17, 1))
+    score[0, 2, 5], score[0, 3, 1] = 0.01, np.nan
+    preprocessor = SkeletonPreprocessor("coco17", num_frames=6, num_people=1)
+    found = preprocessor(np.concatenate([x, score], axis=-1))
+    x[0, 2, 5] = x[0, 3, 1] = 0
+    np.testing.assert_allclose(found, x, rtol=1e-6)
+    with pytest.raises(ValueError, match="or a score from 0 to 1 as one more, found values from -"):
+        preprocessor(rng.normal(size=(1, 6, 17, 3)))
+    with pytest.raises(ValueError, match="expected numbers"):
+        preprocessor([[[["a", "b"]] * 17]])
+
+
+def test_joints_not_seen_are_zeros_whatever_says_so():
+    x = np.random.default_rng(0).normal(100, 10, (1, 4, 17, 2))
+    wanted = x.astype("float32")
+    for place, value in (((0, 0, 3), (-1, -1)), ((0, 1, 4), (np.nan, 5)), ((0, 2, 5), (1e39, 5)), ((0, 3, 6), (-1, 7))):
+        x[place] = value
+        wanted[place] = 0 if value != (-1, 7) else value
+    preprocessor = SkeletonPreprocessor("coco17", num_frames=4, num_people=1)
+    np.testing.assert_array_equal(preprocessor(x), wanted)
+
+
+def test_recordings_of_another_image_size_are_scaled_to_the_models():
+    x = np.random.default_rng(0).uniform(1, 100, (1, 4, 17, 2)).astype("float32")
+    options = {"num_frames": 4, "num_people": 1, "image_size": (480, 640)}
+    placed = SkeletonPreprocessor("coco17", normalize="image", **options)
+    np.testing.assert_allclose(placed(x, (240, 160)), x * [4, 2], rtol=1e-6)
+    np.testing.assert_array_equal(placed(x), x)
+    np.testing.assert_array_equal(SkeletonPreprocessor("coco17", **options)(x, (240, 160)), x)
+
+
+def test_check_refuses_other_units_and_a_coordinate_more(tiny_stores):
+    metres = SkeletonPreprocessor(tiny_stores["3d"].layout, ("x", "y"), units="metres")
+    with pytest.raises(DataError, match="channels: expected x, y as run takes, found x, y, z"):
+        metres.check(tiny_stores["3d"], "run")
+    with pytest.raises(DataError, match="units: expected metres as the model takes, found pixels"):
+        SkeletonPreprocessor("coco17", units="metres").check(tiny_stores["2d"])
 
 
 def test_check_refuses_other_joints_their_order_and_other_channels(tiny_stores):

@@ -7,7 +7,7 @@ import pytest
 
 from keras_skelmae.evaluation import embed
 from keras_skelmae.evaluation.features import pool_features
-from keras_skelmae.evaluation.metrics import linear_probe, nearest_neighbours, retrieval_precision
+from keras_skelmae.evaluation.metrics import INVERSE_PENALTIES, linear_probe, nearest_neighbours, retrieval_precision
 from keras_skelmae.experiments import markdown_table, run_protocol
 from keras_skelmae.experiments.protocols import random_model, stratified_fraction
 from keras_skelmae.models import Ensemble, SkeletonEncoder, STRLBackbone
@@ -64,10 +64,40 @@ def test_nobody_embeds_to_zero():
 
 def test_probes_separate_clusters():
     (train, labels), (test, truth) = clusters(), clusters(seed=1)
-    for probabilities in (linear_probe(train, labels, test), nearest_neighbours(train, labels, test, 3)):
+    linear, chosen = linear_probe(train, labels, test)
+    assert chosen in INVERSE_PENALTIES
+    for probabilities in (linear, nearest_neighbours(train, labels, test, 3)):
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
         assert (probabilities.argmax(axis=1) == truth).all()
     assert retrieval_precision(test, truth) > 0.9
+
+
+def test_penalties_are_chosen_for_each_training_set():
+    """Noise under a few labels asks for a strong penalty, and a class of one sequence for a fold of its own."""
+    rng = np.random.default_rng(0)
+    labels = np.array([0] * 6 + [1] * 6 + [2])
+    noise = rng.normal(size=(13, 200))
+    _, few = linear_probe(noise, labels, noise)
+    x = rng.normal(size=(400, 10))
+    truth = (x[:, 0] + 0.02 * x[:, 1] > 0).astype(int)
+    _, many = linear_probe(x, truth, x)
+    assert many > few
+    _, alone = linear_probe(noise[[0, 6, 12]], labels[[0, 6, 12]], noise)
+    assert alone == INVERSE_PENALTIES[2]
+
+
+@pytest.mark.parametrize("k", [2, 4, 7])
+def test_neighbours_vote_and_the_nearest_breaks_ties(k):
+    angle = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 3.0])
+    train, labels = np.stack([np.cos(angle), np.sin(angle)], axis=1), np.array([0, 1, 1, 0, 1, 1, 0, 2])
+    near = np.argsort(-(train @ [1.0, 0.0]), kind="stable")[:k]
+    votes = np.bincount(labels[near], minlength=3)
+    best = [label for label in range(3) if votes[label] == votes.max()]
+    wanted = next(label for label in labels[near] if label in best)
+    centred = nearest_neighbours(train, labels, train[:1], k)[0]
+    assert centred.argmax() == wanted and centred.sum() == pytest.approx(1)
+    with pytest.raises(ValueError, match="neighbours: expected 1 to 8, the training sequences, found 9"):
+        nearest_neighbours(train, labels, train, 9)
 
 
 def test_retrieval_by_hand():
@@ -152,7 +182,8 @@ def test_a_protocol_is_measured_once_over_seeds_and_fractions(protocol, store, t
     changed.write_text(json.dumps({**json.loads(changed.read_text()), "top1": 0.123}))
     again = run()
     assert again["rows"][1]["values"][0] == pytest.approx(12.3)
-    assert markdown_table([again]).count("\n") == 3
+    assert markdown_table([again]).count("\n|") == 3
+    assert ("Frozen features" in markdown_table([again])) is (protocol != "semi")
     with pytest.raises(DataError, match="config: expected what is asked for now, found a result of something else"):
         run("learning_rate=0.5")
     with pytest.raises(DataError, match="neighbours: expected what is asked for now"):

@@ -12,9 +12,11 @@ import keras
 import numpy as np
 import pytest
 
+from keras_skelmae.data import LabelledBatches
 from keras_skelmae.evaluation import evaluate_model, load_classifier, predict_files, predict_store, scores
 from keras_skelmae.fast.networks import devices
 from keras_skelmae.fast.networks.trimmed_mae import TrimmedMAE
+from keras_skelmae.layers.presence_batch_normalization import estimating
 from keras_skelmae.losses import reweighted_cosine_error
 from keras_skelmae.models import (
     ContrastiveModel,
@@ -28,10 +30,11 @@ from keras_skelmae.models import (
 )
 from keras_skelmae.schedules import WarmupSchedule
 from keras_skelmae.training import finetune, pretrain
-from keras_skelmae.training.finetune import hold_out, phases
+from keras_skelmae.training.finetune import KeepBest, hold_out, phases, validated_epochs
 from keras_skelmae.training.optimization import compile_options, make_optimizer
 from keras_skelmae.training.runs import Run
 from keras_skelmae.training.starting_point import starting_point
+from keras_skelmae.training.statistics import batch_normalizations
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter, convert_ntu
 from skelmae_datasets.runs.settings import GROUPS, SettingsError, resolve_settings
 from skelmae_datasets.synthetic import write_dataset
@@ -128,9 +131,9 @@ def test_without_subjects_some_of_each_class_are_held_out(tiny_stores):
 
 def test_pretraining_leaves_a_whole_run_folder(run, data):
     folder, before, _ = run
-    names = {"config.toml", "history.csv", "model.keras", "metrics.json", "run.json"}
+    names = {"config.toml", "history.csv", "model.keras", "metrics.json", "run.json", "train_ids.txt"}
     assert {path.name for path in (folder / "pre").iterdir()} == names
-    assert {path.name for path in (folder / "fine").iterdir()} == names | {"train_ids.txt"}
+    assert {path.name for path in (folder / "fine").iterdir()} == names | {"pretrain_ids.txt"}
     saved = json.loads((folder / "pre" / "metrics.json").read_text())
     assert saved["fingerprint"] == data[0].fingerprint and saved["train_split"] == "xsub_train"
     assert saved["versions"]["backend"] == keras.config.backend()
@@ -364,12 +367,13 @@ def test_pretrained_layers_stay_as_they_are_for_the_frozen_epochs(run, data, tmp
     later, other = trained("later", "frozen_epochs=1")
     slow, _ = trained("slow", "frozen_epochs=1", "pretrained_rate=1e-9")
 
+    kernels = [index for index, weight in enumerate(source) if weight.ndim == 2]  # all but the batch statistics
+
     def distance(weights):
-        return max(np.abs(a - b).max() for a, b in zip(weights, source, strict=True))
+        return max(np.abs(weights[i] - source[i]).max() for i in kernels)
 
     assert distance(frozen) == 0 and distance(later) > 1e-3
-    kernels = [index for index, weight in enumerate(source) if weight.ndim == 2]
-    assert max(np.abs(slow[i] - source[i]).max() for i in kernels) < 1e-6  # all but the batch statistics
+    assert max(np.abs(slow[i] - source[i]).max() for i in kernels) < 1e-6
     assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(head, other, strict=True))
 
 
@@ -386,8 +390,8 @@ def test_best_weights_are_kept_on_request(data, tmp_path, eagerly):
     asked = settings("finetune", "epochs=3")
     figures = finetune(data[0], "xsub_train", None, tmp_path / "best", asked, select="best", verbose=False)
     assert figures["num_sequences"] + figures["num_validation"] == len(data[0].select("xsub_train"))
-    accuracies = [float(row["val_accuracy"]) for row in history(tmp_path / "best") if row["val_accuracy"]]
-    assert figures["val_accuracy"] == pytest.approx(max(accuracies)) and 1 <= figures["epoch"] <= 3
+    accuracies = [float(row["val_accuracy"]) for row in history(tmp_path / "best")]
+    assert accuracies[figures["epoch"] - 1] == max(accuracies)
     with pytest.raises(ValueError, match=r"select: expected one of \('last', 'best'\), found 'first'"):
         train(data[0], tmp_path / "first", select="first")
 
@@ -482,6 +486,67 @@ def test_a_start_that_does_not_fit_is_told_in_one_line(starts, tiny_stores, tmp_
         starting_point(tiny_stores["3d"], settings("finetune"), tmp_path / "nothing.keras")
 
 
+def test_a_training_is_validated_ten_times_at_most_unless_the_best_is_looked_for():
+    assert validated_epochs(7, "last") == [1, 2, 3, 4, 5, 6, 7]
+    assert validated_epochs(60, "last") == [6, 12, 18, 24, 30, 36, 42, 48, 54, 60]
+    assert validated_epochs(30, "best") == list(range(1, 31))
+
+
+def test_the_average_that_was_validated_is_what_is_kept(data, tmp_path, monkeypatch, eagerly):
+    seen = []
+
+    class Watched(KeepBest):
+        def on_test_end(self, logs=None):
+            seen.append((logs["accuracy"], self.model.get_weights()))
+            super().on_test_end(logs)
+
+    monkeypatch.setattr(FINETUNE, "KeepBest", Watched)
+    monkeypatch.setattr(FINETUNE, "estimate_statistics", lambda *_: None)
+    figures = train(data[0], tmp_path / "run", "epochs=3", "ema_momentum=0.9", "learning_rate=0.01", select="best")
+    wanted = max(seen, key=lambda found: found[0])[1]
+    saved = load_model(tmp_path / "run")
+    for one, other in zip(saved.get_weights(), wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert figures["val_accuracy"] == pytest.approx(max(accuracy for accuracy, _ in seen))
+    rows = [float(row["val_accuracy"]) for row in history(tmp_path / "run")]
+    assert rows == pytest.approx([accuracy for accuracy, _ in seen])
+
+
+@pytest.mark.parametrize(
+    ("options", "select"),
+    [
+        (("epochs=3",), "last"),
+        (("epochs=2", "ema_momentum=0.5"), "last"),
+        (("epochs=2", "ema_momentum=0.5"), "best"),
+        (("epochs=1", "mirror=auto"), "last"),
+        (("epochs=2", "num_people=2", "learning_rate=0.01"), "best"),
+    ],
+)
+def test_what_is_reported_is_what_was_saved(options, select, data, tmp_path, monkeypatch, eagerly):
+    monkeypatch.setattr(FINETUNE, "classes_are_symmetric", lambda *_: True)
+    figures = train(data[0], tmp_path / "run", *options, select=select)
+    for key, split in (("accuracy", "xsub_train"), ("val_accuracy", "xsub_val")):
+        found = evaluate_model(tmp_path / "run", data[0], split, allow_overlap=True)
+        assert found.result["top1"] == figures[key]
+
+
+def test_statistics_of_a_short_training_are_those_of_its_clips(data, tmp_path, eagerly):
+    train(data[0], tmp_path / "run", "epochs=2", "learning_rate=0.02")
+    store, model = data[0], load_model(tmp_path / "run")
+    data_of = LabelledBatches(store, store.select("xsub_train"), model, batch_size=64, training=False)
+    x = data_of[0][0]
+    saved = np.asarray(model.predict_on_batch(x))
+    with estimating(batch_normalizations(model)):  # normalised over the batch, nothing drops out
+        by_batch = keras.ops.convert_to_numpy(model(x))
+    np.testing.assert_allclose(saved, by_batch, atol=1e-4)
+
+
+def test_what_was_seen_while_pre_training_is_told(run, data):
+    found = evaluate_model(run[0] / "fine", data[0], "xsub_train", allow_overlap=True).result
+    assert found["seen_in_pretraining"] == found["num_samples"] > 0
+    assert evaluate_model(run[0] / "fine", data[0], "xsub_val").result["seen_in_pretraining"] == 0
+
+
 def test_symmetric_classes_are_recognised_in_the_mirror_too(data, tmp_path, monkeypatch, eagerly):
     monkeypatch.setattr(FINETUNE, "classes_are_symmetric", lambda *_: True)
     figures = train(data[0], tmp_path / "run", "epochs=1", "mirror=auto")
@@ -504,7 +569,7 @@ def test_a_label_on_every_sequence_is_expected(tmp_path):
         writer.set_splits({"xsub_train": ["s0", "s1", "s2"], "xsub_val": ["s3"]})
     with (
         SkeletonStore(tmp_path / "u.h5") as store,
-        pytest.raises(ValueError, match="u.h5: expected a label on every sequence of xsub_train, found some without"),
+        pytest.raises(DataError, match="u.h5: split xsub_train: expected a label on every sequence, found 1 without"),
     ):
         train(store, tmp_path / "run")
 
@@ -536,3 +601,74 @@ def test_saved_model_serves_raw_coordinates_without_keras(run, data, tmp_path):
     assert facts["classes"] == data[0].classes and facts["layout"]["name"] == "ntu25"
     with pytest.raises(FileExistsError):
         export_model(run[0] / "fine", "saved-model", tmp_path / "exported")
+
+
+def rewritten(store, path, classes=None, keypoints=lambda x: x, splits=None, drop=()):
+    """A store like another one, its classes in another order, its sequences changed."""
+    classes = list(store.classes if classes is None else classes)
+    header = {"layout": store.layout, "classes": classes, "channels": store.channels, "units": store.units}
+    with StoreWriter(path, **header) as writer:
+        for index in range(len(store)):
+            sample = store.sample(index)
+            if sample.id in drop:
+                continue
+            label = classes.index(store.classes[sample.label]) if store.classes[sample.label] in classes else 0
+            writer.append(dataclasses.replace(sample, label=label, keypoints=keypoints(sample.keypoints)))
+        writer.set_splits(splits or {name: [store.ids[i] for i in rows] for name, rows in store.splits.items()})
+    return SkeletonStore(path)
+
+
+def test_classes_are_matched_by_name(run, data, tmp_path):
+    wanted = evaluate_model(run[0] / "fine", data[0], "xsub_val").result
+    turned = [name.upper() for name in data[0].classes[::-1]]
+    with rewritten(data[0], tmp_path / "other.h5", data[0].classes[::-1]) as other:
+        other.classes = turned
+        found = evaluate_model(run[0] / "fine", other, "xsub_val").result
+    assert found["top1"] == wanted["top1"] and found["confusion"] == wanted["confusion"]
+    assert list(found["per_class"]) == list(wanted["per_class"])
+
+
+def test_another_class_is_refused_by_name(run, data, tmp_path):
+    with rewritten(data[0], tmp_path / "other.h5") as other:
+        other.classes = ["wave", "squat", "clap"][: len(other.classes)]
+        with pytest.raises(DataError, match="other.h5: classes: expected those of the model: .*, found '"):
+            evaluate_model(run[0] / "fine", other, "all", allow_overlap=True)
+
+
+def test_a_sequence_without_anybody_gets_no_label(run, data, tmp_path):
+    empty = data[0].ids[int(data[0].select("xsub_val")[0])]
+    with rewritten(data[0], tmp_path / "empty.h5") as store:
+        index = store.ids.index(empty)
+        store.read = lambda number, read=store.read: read(number) * (number != index)
+        found = evaluate_model(run[0] / "fine", store, "xsub_val")
+    assert found.result["nobody_seen"] == 1 and np.isnan(found.probabilities).any(axis=1).sum() == 1
+    right = found.probabilities[1:].argmax(axis=1) == store.labels[found.indices[1:]]
+    assert found.result["top1"] == pytest.approx(right.sum() / len(found.indices))
+
+
+def test_weights_that_are_no_numbers_are_said_to_be_damaged(run, data):
+    model = load_model(run[0] / "fine")
+    model.get_layer("classifier").bias.assign([np.nan] * 3)
+    with pytest.raises(DataError, match="probabilities: expected finite numbers, found others"):
+        predict_store(model, data[0], [0, 1])
+
+
+def test_splits_that_share_sequences_are_refused_unless_told(data, tmp_path, eagerly):
+    store, ids = data[0], data[0].ids
+    splits = {"train": ids[:8], "val": ids[7:]}
+    with rewritten(store, tmp_path / "s.h5", splits=splits) as shared:
+        with pytest.raises(DataError, match=f"split val: expected .* not in the training split train, found 1 of .*{ids[7]}"):
+            finetune(shared, "train", "val", tmp_path / "run", settings("finetune", "epochs=1"), verbose=False)
+        assert not (tmp_path / "run").exists()
+        options = {"verbose": False, "allow_overlap": True}
+        finetune(shared, "train", "val", tmp_path / "run", settings("finetune", "epochs=1"), **options)
+
+
+def test_a_single_class_is_refused(data, tmp_path):
+    store = data[0]
+    one = [store.ids[index] for index in np.flatnonzero(store.labels == 0)]
+    with (
+        rewritten(store, tmp_path / "s.h5", splits={"train": one[:3], "val": one[3:]}) as single,
+        pytest.raises(DataError, match="split train: expected sequences of two classes or more, found 'wave' alone"),
+    ):
+        finetune(single, "train", "val", tmp_path / "run", settings("finetune"), verbose=False)
