@@ -7,7 +7,7 @@ STAMP := .venv/installed-dev
 CORE := $(addprefix tests/keras_skelmae/test_,fast.py layers.py losses.py models.py recipes.py)
 EVERYWHERE := -q -m 'not slow and not conformance' -k 'not fresh_process' $(CORE)
 
-.PHONY: venv demo test test-backends test-robustness test-trainings test-models test-rest test-jax test-torch test-conformance fuzz bench lint docs clean
+.PHONY: venv demo test test-oldest test-backends test-robustness test-trainings test-models test-rest test-jax test-torch test-conformance fuzz bench lint docs clean
 
 venv: $(STAMP)
 
@@ -34,7 +34,7 @@ TRAININGS := $(addprefix tests/keras_skelmae/test_,training.py precision.py)
 # Two at a time, the longest first; each prints when it is done.
 test: $(STAMP)
 	$(MAKE) --jobs=2 --output-sync=target test-trainings test-models test-backends test-rest test-jax test-robustness \
-		test-torch
+		test-torch test-oldest
 
 test-backends test-robustness: test-%: $(STAMP)
 	$(PYTEST) tests/$*
@@ -46,13 +46,23 @@ test-models: $(STAMP)
 	$(PYTEST) tests/keras_skelmae $(addprefix --ignore=,$(TRAININGS))
 
 test-rest: $(STAMP)
-	$(PYTEST) --ignore=tests/backends --ignore=tests/robustness --ignore=tests/keras_skelmae
+	$(PYTEST) --ignore=tests/backends --ignore=tests/robustness --ignore=tests/keras_skelmae --ignore=tests/golden
 
 test-jax: $(STAMP)
 	KERAS_BACKEND=jax $(BIN)/python -m pytest $(EVERYWHERE)
 
 test-torch: $(STAMP)
 	KERAS_BACKEND=torch $(BIN)/python -m pytest $(EVERYWHERE)
+
+# The oldest Keras that pyproject.toml admits, and files that it and the newest one write for each other.
+OLDEST := $(CURDIR)/.venv/keras-oldest
+$(OLDEST): $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-deps --target $@ keras==3.12.1
+	touch $@
+
+test-oldest: $(OLDEST)
+	$(PYTEST) tests/golden
+	PYTHONPATH=$(OLDEST) $(PYTEST) tests/golden $(addprefix tests/keras_skelmae/test_,layers.py models.py)
 
 # Keras's own test of every layer; not in `make test`, since a Keras may come whose test asks for more
 test-conformance: $(STAMP)

@@ -75,7 +75,7 @@ def main():
         write(Path(folder) / "s.h5", options.count)
         with SkeletonStore(Path(folder) / "s.h5") as store:
             encoder = SkeletonEncoder(SkeletonPreprocessor("coco17", num_people=1), normalization="layer")
-            model = TrimmedMAE(SkeletonMAE(encoder))
+            model = TrimmedMAE(SkeletonMAE(encoder, remask="token"))
             model.compile(optimizer=keras.optimizers.Adam(1.5e-4), jit_compile=True)
             masking = {"mask_sequences": 0, "num_masked": 1}
             settings = {"masking": masking, "batch_size": options.batch, "augment": AUGMENTATION, "trim": model.trim}

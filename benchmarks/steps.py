@@ -69,7 +69,7 @@ def encoder_of(options, people):
 
 def pretraining(options, rng):
     """(model, six batches, one for each body part, share of the joints' layers that are computed)."""
-    model = SkeletonMAE(encoder_of(options, 1), remedy="stop_gradient", loss_function="sce")
+    model = SkeletonMAE(encoder_of(options, 1), remedy="stop_gradient", loss_function="sce", remask="token")
     layout, trim, used, made = model.preprocessor.layout, None, [], []
     if options.shared and can_trim(model):
         model = TrimmedMAE(model)

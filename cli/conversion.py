@@ -4,10 +4,8 @@ from .printing import SHOWN, echo, progress, table
 
 LEFT_OUT = {
     "missing_listed": "files of the benchmark's own missing-skeleton list left out",
-    "split_missing": "ids named by a split and not among the annotations",
+    "split_missing": "ids named by a split and not among the samples",
     "resumed": "files taken over from the conversion that was interrupted",
-    "crowded": "sequences with more than two people, the best scores first",
-    "copied": "sequences whose second person only repeated the first",
 }
 
 
@@ -25,7 +23,7 @@ def run_conversion(name, source, output, as_json, **chosen):
 
 def class_names(path):
     """The names in a file, one per line; ValueError where there are none."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise ValueError(f"{path}: expected class names, one per line, found none")
@@ -49,6 +47,7 @@ def _told(report, output):
     for name, entry in (report.get("counts") or {}).items():
         if entry["found"] != entry["expected"]:
             yield f"    {name}: {entry['found']} of {entry['expected']}"
+    yield from (f"  {note}" for note in report.get("notes") or ())
     for key, text in LEFT_OUT.items():
         if _count(report.get(key)):
             yield f"  {_count(report[key])} {text}"

@@ -11,13 +11,15 @@ from .conversion import run_conversion
 @options.store_output
 @options.layout_option("by joint count")
 @options.classes_option
+@options.channels_option
 @options.strict_flag
+@options.force_flag
 @options.json_flag
 def command(path, output, as_json, **chosen):
     """Read array files into OUT.h5, without their padding.
 
-    A CTR-GCN .npz (x_train, y_train, x_test, y_test), an st-gcn .npy with its label file beside it, or the folder of
-    such train and val pairs.
+    A CTR-GCN .npz (x_train, y_train, x_test, y_test), or one of your own with --layout; an st-gcn .npy with its label
+    file beside it, or the folder of such train and val pairs.
 
     \b
     Example:

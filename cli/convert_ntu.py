@@ -24,6 +24,7 @@ from .conversion import run_conversion
 )
 @click.option("--workers", type=click.IntRange(1), default=1, help="Reader processes.")
 @options.strict_flag
+@options.force_flag
 @click.option("--resume", is_flag=True, help="Continue a conversion that was killed.")
 @options.json_flag
 def command(folder, output, as_json, **chosen):

@@ -17,8 +17,10 @@ from .conversion import run_conversion
     metavar="FOLDER",
     help="The keypoint files of Kinetics, whose annotations are headers only.",
 )
-@options.people_option("the best scores first (default: all)")
+@options.people_option("the best first (default: all)")
+@options.channels_option
 @options.strict_flag
+@options.force_flag
 @options.json_flag
 def command(annotations, output, kpfiles, as_json, **chosen):
     """Read a PYSKL annotation pickle into OUT.h5, with its splits.

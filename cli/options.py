@@ -118,7 +118,7 @@ def open_data(paths, labelled=True):
     """The stores of these paths and folders as one; without `labelled` they may be of different classes."""
     import skelmae_datasets
 
-    files = [file for path in paths for file in (sorted(path.glob("*.h5")) if path.is_dir() else [path])]
+    files = [file for path in paths for file in (sorted(path.glob("[!.]*.h5")) if path.is_dir() else [path])]
     if not files:
         raise FileNotFoundError(2, "no .h5 file in this folder", str(paths[0]))
     if len(files) == 1:

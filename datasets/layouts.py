@@ -141,7 +141,8 @@ def get_layout(layout):
 def default_layout(num_joints):
     """The usual layout for V joints. Raises DataError where none is usual."""
     if num_joints not in _DEFAULTS:
-        raise DataError("layout", "", f"a layout name or file for {num_joints} joints (no built-in has so many)")
+        expected = f"--layout NAME or FILE.toml for {num_joints} joints (no built-in layout is usual for them)"
+        raise DataError("layout", "", expected)
     return get_layout(_DEFAULTS[num_joints])
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from .benchmarks import match_name
 from .errors import DataError
 from .layouts import SkeletonLayout
-from .readers.ntu import read_people
-from .readers.pyskl import AnnotationFile
+from .readers.ntu import read_people, skeleton_files
 from .readers.recordings import convert_recordings, kind_of
 from .readers.skeleton_text import parse_skeleton
 from .store import SkeletonStore, StoreWriter
@@ -39,11 +38,12 @@ class Problem:
         return asdict(self)
 
 
-def validate(path, fix=None):
+def validate(path, fix=None, layout=None):
     """Every problem of a `.skeleton` file or a folder of them, an annotation `.pkl`, array files, a layout or a store.
 
     Args:
         path: the file or folder, never changed.
+        layout: SkeletonLayout, name or TOML file of what has no layout of its own; by default the usual one.
         fix: a store to write with what is sound; each problem says what was done about it, nothing else is changed.
     Returns: list of Problem, empty where all is well.
     Raises: OSError where the path cannot be read; DataError where nothing is left to write.
@@ -51,14 +51,17 @@ def validate(path, fix=None):
     path = Path(path)
     path.stat()  # an OSError where there is nothing
     kind = kind_of(path)
-    checks = {"skeletons": _skeletons, "annotations": _annotations, "store": _store, "layout": _layout}
-    problems = list(checks.get(kind, _converted)(path))
+    checks = {"skeletons": _skeletons, "store": _store, "layout": _layout}
+    problems = list(checks[kind](path) if kind in checks else _converted(path, layout))
     if fix is not None:
         if kind == "layout":
             raise DataError(path, "output", "a data file", "a layout")
         if Path(fix).resolve() == path.resolve():
             raise DataError(fix, "output", "another file than the one validated")
-        (_salvage if kind == "store" else convert_recordings)(path, fix)
+        if kind == "store":
+            _salvage(path, fix)
+        else:
+            convert_recordings(path, fix, layout)
     return problems
 
 
@@ -71,7 +74,7 @@ def _problem(error, sample="", fix="left out"):
 
 
 def _skeletons(path):
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*.skeleton") if p.is_file())
+    files = [path] if path.is_file() else skeleton_files(path)
     if not files:
         yield Problem("", "", ".skeleton files", "none", "")
     seen = set()
@@ -97,40 +100,6 @@ def _skeletons(path):
                 yield Problem(file.name, f"body {verdict.body}", "a person", verdict.reason, "dropped", False)
 
 
-def _annotations(path):
-    try:
-        file = AnnotationFile(path)
-    except DataError as error:
-        yield _problem(error)
-        return
-    ids = Counter()
-    for number, annotation in enumerate(file.annotations):
-        name = file.name(number) or f"annotations[{number}]"
-        try:
-            sample = file.sample(number)
-        except DataError as error:
-            yield _problem(error, name)
-            continue
-        ids[name] += 1
-        if ids[name] > 1:
-            yield Problem(name, file.key, "unique names", f"{ids[name]} times")
-        elif sample.label < 0:
-            yield Problem(name, "label", "a label", "none", "kept without", False)
-        bad = int((~np.isfinite(annotation["keypoint"])).any(-1).sum())
-        if bad:
-            yield Problem(name, "keypoint", "finite values", f"{bad} joints that are not", "set to zero", False)
-        if not sample.keypoints[..., :2].any():
-            yield Problem(name, "keypoint", "a joint in one frame or more", "zeros", "kept", False)
-        if "z" not in file.channels and sample.image_size == (0, 0):
-            yield Problem(name, "img_shape", "(height, width)", "none", "kept as unknown", False)
-    for name, members in file.splits.items():
-        for member, times in Counter(members).items():
-            if not ids[member]:
-                yield Problem(member, f"split[{name!r}]", "an id among the annotations", "none", "left out of it")
-            elif times > 1:
-                yield Problem(member, f"split[{name!r}]", "unique ids", f"{times} times", "kept", False)
-
-
 def _store(path):
     try:
         with SkeletonStore(path) as store:
@@ -152,19 +121,21 @@ def _store(path):
         yield _problem(error)
 
 
-def _converted(path):
-    """The problems that a conversion of array files or a table meets."""
+def _converted(path, layout):
+    """The problems that a conversion of annotations, array files or a table meets, and what it mends."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            report = convert_recordings(path, Path(folder) / path.name)
+            report = convert_recordings(path, Path(folder) / path.name, layout)
         except DataError as error:
             yield _problem(error)
             return
     for name, reason in report["skipped"]:
-        yield Problem(name, "", "a usable sample", reason)
-    if report.get("copied"):
-        found = f"{report['copied']} samples in which it repeats the first"
-        yield Problem("", "second person", "another person or zeros", found, "the copy is left out", False)
+        yield _problem(reason.error, name)
+    for name, missing in report["split_missing"].items():
+        if missing:
+            yield Problem("", f"split[{name!r}]", "ids of usable samples", f"{missing} of others", "left out of it")
+    for text in report["notes"]:
+        yield Problem("", text, "", "", "", False)
 
 
 def _layout(path):

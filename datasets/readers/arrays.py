@@ -5,6 +5,7 @@ pickle inside an array file is ever opened.
 """
 
 import contextlib
+import functools
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,74 +13,81 @@ from pathlib import Path
 
 import numpy as np
 
-from ..benchmarks import class_names, name_numbers, unique_names
+from ..benchmarks import class_names, name_numbers
 from ..errors import DataError
-from ..layouts import default_layout, get_layout
+from ..layouts import get_layout, layout_names
 from ..store import Sample, StoreWriter
+from ..transforms.presence import seen_only
 from .journal import Journal
-from .report import conclude
+from .labels import ClassTable, plain, plain_label
+from .report import Conversion, looks_scored, parse_channels, usual_layout
 from .restricted_pickle import restricted_load
 
 _PROTOCOLS = dict.fromkeys(("CS", "CSUB", "XSUB"), "xsub") | dict.fromkeys(("CV", "XVIEW"), "xview")
 _PROTOCOLS |= dict.fromkeys(("CSET", "XSET"), "xset")
 _DATA_ENDINGS = ("_data_joint.npy", "_data.npy", "_position.npy")
 _MAX_SAMPLE = 1 << 28
+_PEEKED = 8  # samples of a part that tell what its third value is
 
 
-def convert_arrays(path, output, layout=None, classes=None, progress=None, strict=False, people=None):
+def convert_arrays(
+    path, output, layout=None, classes=None, progress=None, strict=False, people=None, channels=None, force=False
+):
     """Convert array files into a store.
 
     Args:
-        path: a CTR-GCN `.npz` (x_train, y_train, x_test, y_test; x (N, T, M*V*C)); an st-gcn `.npy` (N, C, T, V, M)
-            with its `_label.pkl` or `_label.npy` beside it; or the folder of such train and val pairs.
+        path: an `.npz` as CTR-GCN's (x_train, y_train, x_test, y_test or other parts; x (N, T, M*V*C), (N, C, T, V, M)
+            or (N, T, M, V, C), y one-hot or numbers); an st-gcn `.npy` (N, C, T, V, M) with its `_label.pkl` or
+            `_label.npy` beside it; or the folder of such train and val pairs.
         output: the store to write. layout: SkeletonLayout, name or TOML file; by default the usual one for V joints.
         classes: class names in label order; by default NTU's for 60 or 120 classes, else the numbers.
         progress: called with (done, total). strict: raise on the first bad sample instead of leaving it out.
-        people: the most persons kept, all where None.
-    Returns: as `report.conclude`; and copied (samples whose second person only repeats the first and was left out).
+        people: the most persons kept, as `people.arrange_people`.
+        channels: what the values of a joint are, such as ("x", "y", "score"); by default x, y or x, y, z.
+        force: replace an output that is no store.
+    Returns: as `Conversion.conclude`.
     Raises: DataError where a file is not as described, OSError where it cannot be read.
     """
-    path = Path(path)
-    parts = list(_npz_parts(path) if path.suffix.lower() == ".npz" else _npy_parts(path))
-    try:
-        writer = _writer(path, parts, output, layout, classes)
-        total, done, copied, skipped, splits = sum(len(part.labels) for part in parts), 0, 0, [], {}
-        with Journal(output), writer:
+    path, skeleton = Path(path), None if layout is None else get_layout(layout)
+    with contextlib.ExitStack() as stack:
+        channels = parse_channels(channels)
+        reader = _npz_parts if path.suffix.lower() == ".npz" else _npy_parts
+        parts = []
+        for part in reader(path, skeleton, channels):
+            stack.callback(part.rows.close)
+            parts.append(part)
+        form = _Form(path, parts, skeleton, channels, classes)
+        options = {"layout": form.layout, "classes": form.classes.names, "channels": form.channels}
+        writer = StoreWriter(output, provenance={"reader": "arrays", "source": path.name}, **options)
+        total, done, splits = sum(len(part.labels) for part in parts), 0, {}
+        with Journal(output, force=force), writer:
+            conversion = Conversion(writer, path.name, strict, people, notes=form.notes)
             for part in parts:
-                splits[part.split] = []
+                members = splits.setdefault(part.split, [])
                 for number, keypoints in part.read():
                     name = part.name(number)
-                    try:
-                        sample, copy = _sample(part, number, keypoints, _is_centred(writer.layout))
-                        sample.keypoints = sample.keypoints[:people]
-                        writer.append(sample)
-                        copied += copy
-                        splits[part.split].append(name)
-                    except DataError as error:
-                        if strict:
-                            raise DataError(path, name, "", error) from None
-                        skipped.append((name, str(error)))
+                    read = functools.partial(form.sample, part, number, keypoints, conversion.counts)
+                    if conversion.add(name, read):
+                        members.append(name)
                     done += 1
                     if progress:
                         progress(done, total)
-            report = conclude(writer, path, skipped, splits, parts[0].benchmark)
-        return report | {"copied": copied}
-    finally:
-        for part in parts:
-            part.rows.close()
+            return conversion.conclude(splits, parts[0].benchmark)
 
 
 @dataclass
 class _Part:
     """One split of array files.
 
-    rows: _Rows of the samples. arrange: makes (M, T, V, C) of a row. names, frames: of each sample, None where unknown.
-    classes: number, 0 where unknown.
+    rows: _Rows of the samples. peek: opens them once more. labels: of each sample, as `plain_label` gives them.
+    joints, dims: V and C. arrange: makes (M, T, V, C) of a row. names, frames: of each sample, None where unknown.
+    classes: number, 0 where unknown. note: how the axes were read, where there is a choice.
     """
 
     split: str
     rows: "_Rows"
-    labels: np.ndarray
+    peek: Callable
+    labels: list
     joints: int
     dims: int
     arrange: Callable
@@ -87,6 +95,7 @@ class _Part:
     frames: np.ndarray | None = None
     classes: int = 0
     benchmark: str | None = None
+    note: str = ""
 
     def name(self, number):
         return self.names[number] if self.names else f"{self.split}-{number:06d}"
@@ -94,62 +103,77 @@ class _Part:
     def read(self):
         """Yield (number, keypoints (M, T, V, C)), padding included."""
         for number in range(len(self.labels)):
-            yield number, self.arrange(self.rows.read().astype("float32"))
+            with np.errstate(over="ignore"):
+                yield number, self.arrange(self.rows.read().astype("float32"))
         self.rows.finish()
 
-
-def _writer(path, parts, output, layout, classes):
-    joints, dims, benchmark = parts[0].joints, parts[0].dims, parts[0].benchmark
-    skeleton = default_layout(joints) if layout is None else get_layout(layout)
-    if skeleton.num_joints != joints or any((part.joints, part.dims) != (joints, dims) for part in parts):
-        raise DataError(path, "joints", skeleton.num_joints, joints)
-    flat = _is_centred(skeleton)
-    highest = max(int(part.labels.max(initial=-1)) for part in parts)
-    names = unique_names(classes) if classes else class_names(benchmark) if benchmark else None
-    names = names or [str(label) for label in range(max(highest + 1, parts[0].classes))]
-    if highest >= len(names):
-        raise DataError(path, "labels", f"below {len(names)}", highest)
-    return StoreWriter(
-        output,
-        layout=skeleton,
-        classes=names,
-        channels=("x", "y", "score") if flat and dims == 3 else ("x", "y", "z")[:dims],
-        provenance={"reader": "arrays", "source": path.name},
-    )
+    def first(self):
+        """The points of the first samples, (N, C)."""
+        with contextlib.closing(self.peek()) as rows:
+            found = [self.arrange(rows.read().astype("float32")) for _ in range(min(_PEEKED, len(self.labels)))]
+        return np.concatenate([keypoints.reshape(-1, self.dims) for keypoints in found])
 
 
-def _is_centred(layout):
-    """Whether the keypoints are x, y, score in an image of size 1, which st-gcn centres on 0."""
-    return layout.name.startswith("openpose")
+class _Form:
+    """What all parts have in common. Attributes: layout, channels, classes, notes; centred, whether x, y are st-gcn's
+    of an image of size 1, centred on 0, and the third value a score."""
 
+    def __init__(self, path, parts, skeleton, channels, classes):
+        joints, dims, self.source = parts[0].joints, parts[0].dims, path.name
+        self.notes = list(dict.fromkeys(part.note for part in parts if part.note))
+        self.layout = skeleton or usual_layout(joints, self.notes, dims)
+        other = next(((p.joints, p.dims) for p in parts if (p.joints, p.dims) != (joints, dims)), None)
+        if self.layout.num_joints != joints or other:
+            found = f"{other[0]} of {other[1]} values" if other else joints
+            raise DataError(path, "joints", f"{self.layout.num_joints} of {dims} values ({self.layout.name})", found)
+        first = np.concatenate([part.first() for part in parts])
+        first = first[np.isfinite(first).all(-1)]
+        self.centred = self.layout.name.startswith("openpose") and dims == 3 and channels in (None, ("x", "y", "score"))
+        self.centred = self.centred and bool(np.abs(first[:, :2]).max(initial=0) <= 1)
+        if dims == 3 and channels is None and not self.centred and looks_scored(first):
+            expected = "a third value that is a depth, or convert-arrays --channels x,y,score (or x,y,z)"
+            raise DataError(path, "x", expected, "values of 0 to 1 beside pixels")
+        self.channels = ("x", "y", "score") if self.centred else channels or ("x", "y", "z")[:dims]
+        if len(self.channels) != dims:
+            raise DataError(path, "channels", f"{dims} of them", ",".join(self.channels))
+        labels, benchmark = {label for part in parts for label in part.labels}, parts[0].benchmark
+        names = classes or (class_names(benchmark) if benchmark else None)
+        if names is None and parts[0].classes and not labels >= set(range(1, parts[0].classes)):
+            names = [str(label) for label in range(parts[0].classes)]  # one-hot, and more classes than are used
+        self.classes = ClassTable(labels, names)
+        self.notes += self.classes.notes
 
-def _sample(part, number, keypoints, flat):
-    """(Sample, whether its second person was a copy of the first)."""
-    keypoints, copy = _trim(keypoints, None if part.frames is None else part.frames[number])
-    if flat:
-        keypoints[..., :2] += 0.5 * (keypoints[..., :2].any(-1, keepdims=True))
-    name = part.name(number)
-    size = (1, 1) if flat else (0, 0)
-    return Sample(name, keypoints, int(part.labels[number]), image_size=size, **name_numbers(name)), copy
+    def sample(self, part, number, keypoints, counts):
+        """The Sample of a row; a second person that only repeats the first is left out and counted."""
+        label = self.classes.number(part.labels[number])
+        if label is None:
+            found = repr(part.labels[number])[:60]
+            raise DataError(self.source, part.name(number), f"one of {len(self.classes.names)} classes", found)
+        given, keypoints = keypoints, seen_only(keypoints, self.channels)
+        counts["unseen"] += 0 if keypoints is given else int((keypoints != given).any(-1).sum())
+        keypoints = _trim(keypoints, None if part.frames is None else part.frames[number])
+        if len(keypoints) == 2 and np.array_equal(*keypoints) and keypoints.any():
+            keypoints = keypoints[:1]
+            counts["copied"] += 1
+        if self.centred:
+            keypoints[..., :2] += 0.5 * (keypoints[..., :2].any(-1, keepdims=True))
+        size = (1, 1) if self.centred else (0, 0)
+        return Sample(part.name(number), keypoints, label, image_size=size, **name_numbers(part.name(number)))
 
 
 def _trim(keypoints, frames):
-    """((M, T, V, C) without padding, whether the second person was a copy of the first)."""
-    if not np.isfinite(keypoints).all():
-        keypoints = np.where(np.isfinite(keypoints).all(-1, keepdims=True), keypoints, 0)
+    """(M, T, V, C) without padding; one frame of one person where there is nobody."""
     there = keypoints.any(axis=(2, 3))  # (M, T)
-    if not there.any():
-        raise DataError("", "", "a joint in one frame or more", "zeros")
-    end = int(np.flatnonzero(there.any(0))[-1]) + 1 if frames is None else max(1, min(int(frames), there.shape[1]))
-    keypoints = np.ascontiguousarray(keypoints[: int(np.flatnonzero(there.any(1))[-1]) + 1, :end])
-    copy = len(keypoints) == 2 and np.array_equal(keypoints[0], keypoints[1])
-    return (keypoints[:1] if copy else keypoints), copy
+    end = int(np.flatnonzero(there.any(0))[-1]) + 1 if there.any() else 1
+    end = end if frames is None else max(1, min(int(frames), there.shape[1]))
+    last = int(np.flatnonzero(there.any(1))[-1]) + 1 if there.any() else 1
+    return np.ascontiguousarray(keypoints[:last, :end])
 
 
 class _Rows:
     """The rows of a `.npy` stream of known size, one after the other; the announced shape is checked first."""
 
-    def __init__(self, file, size, source):
+    def __init__(self, file, size, source, kinds="fiub"):
         self.file, self.source = file, source
         try:
             version = np.lib.format.read_magic(file)
@@ -161,8 +185,11 @@ class _Rows:
         row = self.dtype.itemsize
         for length in self.shape[1:]:
             row *= length
-        if self.dtype.kind not in "fiub" or fortran or not self.shape or 0 in self.shape or row > _MAX_SAMPLE:
-            found = f"{self.dtype} {self.shape}{', Fortran order' if fortran else ''}"
+        if self.dtype.kind == "O":
+            found = f"{self.dtype} {self.shape}; pad its samples with zeros to one shape, or write a .pkl"
+            raise DataError(source, "", "an array of numbers", found)
+        if self.dtype.kind not in kinds or fortran or not self.shape or 0 in self.shape or row > _MAX_SAMPLE:
+            found = f"{self.dtype} {self.shape}{', Fortran order (np.ascontiguousarray helps)' if fortran else ''}"
             raise DataError(source, "", "an array of numbers, rows first", found)
         if row * self.shape[0] != size - header:
             raise DataError(source, "", f"{row * self.shape[0]} bytes for shape {self.shape}", size - header)
@@ -188,60 +215,121 @@ class _Rows:
         self.file.close()
 
 
-def _npz_parts(path):
+def _npz_parts(path, skeleton, channels):
     with open(path, "rb"):
         pass  # a plain OSError where it cannot be read
-    name, _, protocol = path.stem.partition("_")
+    name, _, protocol = path.stem.rpartition("_")
     kind = _PROTOCOLS.get(protocol.upper())
     try:
         archive = zipfile.ZipFile(path)
     except Exception as error:
         raise DataError(path, "", "a .npz archive", error) from None
-    for part, official in (("train", "train"), ("test", "val")):
-        rows = {}
-        for key in ("y", "x"):
-            member = f"{key}_{part}.npy"
-            try:
-                info = archive.getinfo(member)
-                rows[key] = _Rows(archive.open(info), info.file_size, f"{path.name}: {key}_{part}")
-            except DataError:
-                raise
-            except Exception as error:
-                raise DataError(path, f"{key}_{part}", "an array", error) from None
-        x, y = rows["x"].shape, rows["y"].shape
-        if len(x) != 3 or len(y) not in (1, 2) or y[0] != x[0] or (len(y) == 2 and y[1] > 10000):
-            raise DataError(path, f"x_{part}, y_{part}", "(N, T, M*V*C) and one-hot (N, K)", f"{x} and {y}")
-        if x[2] not in (75, 150):
-            raise DataError(path, f"x_{part}", "75 or 150 values per frame (25 joints, x y z)", x[2])
-        labels = np.array([_one_hot(rows["y"].read(), rows["y"].source) for _ in range(y[0])], "int64")
-        rows["y"].close()
-        number = y[1] if len(y) == 2 else 0
+
+    def open_rows(key, kinds="fiub"):
+        try:
+            info = archive.getinfo(f"{key}.npy")
+            return _Rows(archive.open(info), info.file_size, f"{path.name}: {key}", kinds)
+        except DataError:
+            raise
+        except Exception as error:
+            raise DataError(path, key, "an array", error) from None
+
+    members = [member.removesuffix(".npy") for member in archive.namelist()]
+    found = [member[2:] for member in members if member.startswith("x_") and len(member) > 2]
+    alone = [member for member in members if member.startswith("y_") and member[2:] not in found]
+    if alone:
+        raise DataError(path, f"x_{alone[0][2:]}", "an array", "none")
+    if not found:
+        listed = ", ".join(members[:6]) or "none"
+        raise DataError(
+            path, "", "arrays x_train and y_train (and x_test, y_test; docs/own-data.md has other ways)", listed
+        )
+    for part in sorted(found, key=lambda part: (not part.startswith("train"), members.index(f"x_{part}"))):
+        labels, number = _read_labels(open_rows(f"y_{part}", "fiubU"))
+        rows = open_rows(f"x_{part}")
+        if len(labels) != rows.shape[0]:
+            raise DataError(path, f"y_{part}", f"{rows.shape[0]} rows", len(labels))
+        joints, dims, arrange, note = _axes(rows, skeleton, channels)
+        ntu = kind and number in (60, 120) and joints == 25 and "ntu" in name.lower()
+        official = {"train": "train", "test": "val", "val": "val"}.get(part)
         yield _Part(
-            split=f"{kind}_{official}" if kind else part,
-            rows=rows["x"],
+            split=f"{kind}_{official}" if kind and official else part,
+            rows=rows,
+            peek=functools.partial(open_rows, f"x_{part}"),
             labels=labels,
-            joints=25,
-            dims=3,
-            arrange=lambda row: row.reshape(len(row), -1, 25, 3).swapaxes(0, 1),
+            joints=joints,
+            dims=dims,
+            arrange=arrange,
             classes=number,
-            benchmark=f"ntu{number}" if number in (60, 120) and kind else None,
+            benchmark=f"ntu{number}" if ntu else None,
+            note=note,
         )
 
 
-def _one_hot(row, source):
-    if row.ndim == 0:
-        return int(row)
-    if np.count_nonzero(row) != 1:
-        raise DataError(source, "", "one-hot rows", f"{np.count_nonzero(row)} values that are not zero")
-    return int(np.argmax(row))
+def _axes(rows, skeleton, channels):
+    """(V, C, function row -> (M, T, V, C), note) of an .npz array (N, T, M*V*C), or of 5 axes."""
+    shape, source = rows.shape, rows.source
+    joints = skeleton.num_joints if skeleton else None
+    if len(shape) == 3:
+        if joints is None and shape[2] in (75, 150):
+            joints = 25
+        values, left = divmod(shape[2], joints) if joints else (0, 0)
+        dims = len(channels) if channels else 3 if values % 3 == 0 else 2
+        if not values or left or values % dims:
+            fits = [name for name in layout_names() if shape[2] / get_layout(name).num_joints in (2, 3, 4, 6)]
+            told = f"--layout FILE.toml{' or ' if fits else ''}{', '.join(fits)}"
+            given = f" of {joints} joints" if joints else ""
+            expected = f"people x joints x 2 or 3 values a frame{given} ({told})"
+            raise DataError(source, "", expected, f"{shape[2]} values a frame")
+        usual = joints == 25 and shape[2] in (75, 150)
+        note = "" if usual else f"a frame is read as {values // dims} x {joints} joints x {dims} values"
+        return joints, dims, lambda row: row.reshape(len(row), -1, joints, dims).swapaxes(0, 1), note
+    found = [("(N, T, V, C)", shape[2], shape[3], lambda row: row[None])] if len(shape) == 4 else []
+    if len(shape) == 5:
+        found.append(("(N, C, T, V, M)", shape[3], shape[1], lambda row: row.transpose(3, 1, 2, 0)))
+        if shape[1] != shape[2]:  # there are fewer people than frames
+            people_first = shape[1] < shape[2]
+            name = "(N, M, T, V, C)" if people_first else "(N, T, M, V, C)"
+            found.append((name, shape[3], shape[4], lambda row: row if people_first else row.swapaxes(0, 1)))
+    found = [entry for entry in found if entry[2] in (2, 3) and joints in (None, entry[1])]
+    found = [entry for entry in found if channels is None or len(channels) == entry[2]]
+    if len(found) == 2 and (shape[1], shape[4]) == (3, 2):  # x, y, z of two people, as st-gcn has them
+        del found[1]
+    if len(found) != 1:
+        wanted = f" of {joints} joints" if joints else ""
+        expected = f"(N, T, M*V*C), or 5 axes that --layout and --channels tell apart, as (N, C, T, V, M){wanted}"
+        raise DataError(source, "", expected, shape)
+    ((name, joints, dims, arrange),) = found
+    return joints, dims, arrange, f"the axes are read as {name}"
 
 
-def _npy_parts(path):
+def _read_labels(rows):
+    """(labels as `plain_label` gives them, number of classes or 0) of one-hot rows, numbers or texts."""
+    with contextlib.closing(rows):
+        count, wide = rows.shape[0], rows.shape[1] if len(rows.shape) == 2 else 1
+        if len(rows.shape) > 2 or wide > 10000 or (rows.dtype.kind == "U" and wide > 1):
+            raise DataError(rows.source, "", "one-hot (N, K), or N numbers or names", rows.shape)
+        labels = [_label(rows.read(), rows.source) for _ in range(count)]
+    return labels, wide if wide > 1 else 0
+
+
+def _label(row, source):
+    if row.size > 1:
+        if np.count_nonzero(row) != 1:
+            raise DataError(source, "", "one-hot rows", f"{np.count_nonzero(row)} values that are not zero")
+        return int(np.argmax(row))
+    label = plain_label(row)
+    if label is None:
+        raise DataError(source, "", "whole numbers or names", repr(plain(row))[:60])
+    return label
+
+
+def _npy_parts(path, skeleton, channels):
     files = [path]
     if path.is_dir():
         found = {
             part: [path / (part + end) for end in _DATA_ENDINGS if (path / (part + end)).is_file()]
-            for part in ("train", "val")
+            for part in ("train", "val", "test")
         }
         files = [candidates[0] for candidates in found.values() if candidates]
         if not files:
@@ -249,15 +337,17 @@ def _npy_parts(path):
     for file in files:
         stem = next((file.name[: -len(end)] for end in _DATA_ENDINGS if file.name.endswith(end)), None)
         if stem is None:
-            raise DataError(file, "name", f"one that ends in {', '.join(_DATA_ENDINGS)}", file.name)
+            expected = f"one that ends in {', '.join(_DATA_ENDINGS)} (docs/own-data.md has other ways)"
+            raise DataError(file, "name", expected, file.name)
         rows = _open_rows(file)
         shape = rows.shape
         if len(shape) != 5 or shape[1] not in (2, 3):
             raise DataError(file, "", "(N, C, T, V, M), C 2 or 3", shape)
         names, labels = _labels(file.parent / f"{stem}_label", shape[0])
+        peek = functools.partial(_open_rows, file)
         counts = file.parent / f"{stem}_num_frame.npy"
         frames = _vector(counts, shape[0]) if counts.is_file() else None
-        yield _Part(stem, rows, labels, shape[3], shape[1], lambda row: row.transpose(3, 1, 2, 0), names, frames)
+        yield _Part(stem, rows, peek, labels, shape[3], shape[1], lambda row: row.transpose(3, 1, 2, 0), names, frames)
 
 
 def _open_rows(path):
@@ -277,15 +367,16 @@ def _vector(path, count):
 
 
 def _labels(base, count):
-    """(names or None, (N,) int64 labels) of `<base>.pkl` or `<base>.npy`."""
+    """(names or None, N labels as `plain_label` gives them) of `<base>.pkl` or `<base>.npy`."""
     pickled = base.parent / f"{base.name}.pkl"
     if not pickled.is_file():
-        return None, _vector(base.parent / f"{base.name}.npy", count)
+        return None, _vector(base.parent / f"{base.name}.npy", count).tolist()
     content = restricted_load(pickled)
     names, labels = content if isinstance(content, list | tuple) and len(content) == 2 else (None, None)
     ok = all(isinstance(part, list | tuple | np.ndarray) and len(part) == count for part in (names, labels))
     if not ok or not all(isinstance(name, str) for name in names):
         raise DataError(pickled, "", f"(names, labels), {count} each", type(content).__name__)
-    if not all(isinstance(n, int | np.integer) and -1 <= n < 2**31 for n in labels):
-        raise DataError(pickled, "labels", "whole numbers", "others")
-    return [Path(name).stem if name.endswith(".skeleton") else name for name in names], np.array(labels, "int64")
+    labels = list(map(plain_label, labels))
+    if None in labels:
+        raise DataError(pickled, "labels", "whole numbers or names", "others")
+    return [Path(name).stem if name.lower().endswith(".skeleton") else name for name in names], labels

@@ -1,121 +1,154 @@
 """A table of joints, one joint of one frame per line, to a store: the way in for data of no known format.
 
-Read twice and never held whole: first for names, classes and the split, then a sample at a time.
+Read twice or more and never held whole: first for names, classes, times and the split, then for the samples, as many
+at a time as `_HELD` allows.
 """
 
+import codecs
 import csv
 import math
+import re
+from array import array
 from collections import Counter
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
-from ..benchmarks import unique_names
 from ..errors import DataError
-from ..layouts import default_layout, get_layout, layout_names
+from ..layouts import get_layout, layout_names
 from ..store import Sample, StoreWriter
+from ..transforms.presence import MIN_SCORE, seen_only
+from .clock import Clock
 from .journal import Journal
-from .report import conclude
+from .labels import ClassTable, plain_label
+from .people import MAX_VALUES, Track, join_tracks
+from .report import Conversion, usual_layout
 
 REQUIRED = ("sample", "frame", "joint", "x", "y")
 OPTIONAL = ("z", "score", "person", "label", "subject", "camera", "setup", "split")
 _NUMBERS = ("subject", "camera", "setup")
 _FACTS = ("label", *_NUMBERS, "split")  # the same in all lines of a sample
 _DELIMITERS = (",", ";", "\t")
-_MAX_LINE, _MAX_NAMES, _MAX_PEOPLE, _MAX_SAMPLE = 1 << 16, 1 << 17, 32, 1 << 26  # characters, names, people, values
+_ABSENT = {"", "nan", "na", "n/a", "<na>", "none", "null", "-"}
+_MAX_LINE, _MAX_NAMES = 1 << 16, 1 << 17  # characters, names
+_HELD = 1 << 19  # joints in memory at a time, unless one sample has more
 
 
-def convert_csv(path, output, layout=None, classes=None, progress=None, strict=False, people=None, columns=None):
+def convert_csv(
+    path,
+    output,
+    layout=None,
+    classes=None,
+    progress=None,
+    strict=False,
+    people=None,
+    columns=None,
+    step=None,
+    force=False,
+):
     """Convert a table of joints into a store.
 
-    Columns: sample, frame, joint, x, y; optional z, score (with x, y only), person, label, subject, camera, setup,
-    split. Their order does not matter, others are not read; fields are separated by commas, semicolons or tabs. The
-    lines of a sample stand together. Frames are whole numbers and keep their distance; a joint that has no line or no
-    x and y is absent. Joints are given by name (whether in capitals, with spaces or underscores) or by index, labels by
-    name or number.
+    Columns: sample, frame, joint, x, y; optional z, score, person, label, subject, camera, setup, split. Their order
+    does not matter, nor that of the lines; others are not read. Fields are separated by commas, semicolons or tabs.
+    Frames are whole numbers and keep their distance, or times in even steps; a joint that has no line or no x and y is
+    absent. Joints are given by name (whether in capitals, with spaces or underscores) or by index, labels by name or
+    number; both may count from 1. A score beside z tells only what was seen.
 
     Args:
-        path: the table, UTF-8. output: the store to write.
+        path: the table, UTF-8, UTF-16 or else Latin-1. output: the store to write.
         layout: SkeletonLayout, name or TOML file; by default the built-in one whose joints are named so, or the usual
             one for so many joints.
         classes: class names in label order; by default those found, sorted (numbers by value).
         progress: called with (done, total) bytes. strict: raise on the first bad sample instead of leaving it out.
-        people: the most persons kept, those in most frames first; all where None.
+        people: the most persons kept, as `people.join_tracks`.
         columns: dict column -> how the header of the table calls it, for those with another name.
+        step: how much `frame` grows from one frame to the next; by default found in the table.
+        force: replace an output that is no store.
 
-    Returns: as `report.conclude`.
+    Returns: as `Conversion.conclude`.
     Raises: DataError naming file, line and column; OSError where the file cannot be read.
     """
+    if step is not None and not step > 0:
+        raise DataError("step", "", "more than 0", step)
     path = Path(path)
-    survey = _Survey(path, columns or {})
-    for _ in survey.lines():
-        pass
-    if not survey.samples:
-        raise DataError(path.name, "line 2", "a joint", "the end of the file")
-    skeleton = survey.layout(layout)
-    names = unique_names(classes) if classes else survey.classes()
-    channels = ("x", "y", *(name for name in ("z", "score") if name in survey.columns))
-    skipped, splits, seen = [], {}, set()
-    provenance = {"reader": "csv", "source": path.name}
-    writer = StoreWriter(output, layout=skeleton, classes=names, channels=channels, provenance=provenance)
-    with Journal(output), writer:
-        for name, rows in groupby(survey.lines(progress), lambda line: line[1]["sample"]):
-            try:
-                sample, members = _sample(name, rows, name in seen, skeleton, channels, names, path.name, people)
-                writer.append(sample)
-                for split in members:
-                    splits.setdefault(split, []).append(name)
-            except DataError as error:
-                if strict:
-                    raise
-                skipped.append((name, str(error)))
-            seen.add(name)
-        return conclude(writer, path.name, skipped, splits)
+    table = _Table(path, columns or {})
+    survey = _Survey(table)
+    form = _Form(table, survey, layout, classes, step)
+    provenance = {"reader": "csv", "source": path.name, "step": form.clock.step}
+    options = {"layout": form.layout, "classes": form.classes.names, "channels": form.channels}
+    writer, splits = StoreWriter(output, provenance=provenance, **options), {}
+    with Journal(output, force=force), writer:
+        conversion = Conversion(writer, path.name, strict, arranged=True, notes=form.notes)
+        for gathered in _gathered(table, survey.lines, form, progress):
+            if conversion.add(gathered.name, lambda g=gathered: g.sample(conversion.counts, people)):
+                for split in gathered.splits():
+                    splits.setdefault(split, []).append(gathered.name)
+        return conversion.conclude(splits)
 
 
-class _Survey:
-    """The header of a table, its lines one after the other, and the names met on the way."""
+class _Table:
+    """The header of a table, and its lines one after the other. Attributes: columns, notes."""
 
     def __init__(self, path, renamed):
-        self.path, self.columns, self.samples = path, {}, 0
+        self.path, self.columns, self.notes, self.decimal_comma = path, {}, [], False
         unknown = [name for name in renamed if name not in REQUIRED + OPTIONAL]
         if unknown:
             raise DataError("columns", "", f"some of {', '.join(REQUIRED + OPTIONAL)}", repr(unknown[0]))
         self.renamed = {name: header.strip().lower() for name, header in renamed.items()}
-        self.joints, self.labels = {}, {}
+        self.encoding = _encoding(path)
+        if self.encoding == "latin-1":
+            self.notes.append("the text is not UTF-8: read as Latin-1")
 
     def lines(self, tell=None):
         """Yield (line number, {column: text}); `tell`, if given, is called with (bytes read, bytes in all)."""
         size = self.path.stat().st_size
-        with open(self.path, "rb") as file:
+        with open(self.path, encoding=self.encoding, newline="") as file:
             lines = ((number, line) for number, line in self._read(file) if line.strip())
             header = next(lines, None)
             if header is None:
                 raise DataError(self.path.name, "line 1", f"a header with {', '.join(REQUIRED)}", "an empty file")
-            self._header(*header)
+            if not self.columns:
+                self._header(*header)
             for number, line in lines:
                 row = self._split(line, self.delimiter, number)
                 if len(row) != self.width:
                     raise DataError(self.path.name, f"line {number}", f"{self.width} columns", len(row))
-                fields = {name: row[index].strip() for name, index in self.columns.items()}
-                self._note(number, fields)
                 if tell and number % 1000 == 0:
-                    tell(file.tell(), size)
-                yield number, fields
+                    tell(min(file.buffer.tell(), size), size)
+                yield number, {name: row[index].strip() for name, index in self.columns.items()}
             if tell:
                 tell(size, size)
 
+    def value(self, text, number, column):
+        """A text as a float, NaN where there is none. Raises DataError for what is no number."""
+        try:
+            return float(text)
+        except ValueError:
+            if text.lower() in _ABSENT:
+                return np.nan
+        try:
+            value = float(text.replace(",", ".")) if self.delimiter != "," else None
+        except ValueError:
+            value = None
+        if value is None:
+            expected = "a number (empty: not observed)" if column != "frame" else "a whole number or a time"
+            raise DataError(self.path.name, f"line {number}: {column}", expected, ascii(text)[:60])
+        if not self.decimal_comma:
+            self.decimal_comma = True
+            self.notes.append("commas in numbers are decimal points")
+        return value
+
     def _read(self, file):
         number = 0
-        while data := file.readline(_MAX_LINE + 1):
-            number += 1
-            if len(data) > _MAX_LINE:
-                raise DataError(self.path.name, f"line {number}", f"at most {_MAX_LINE} characters", "more")
-            try:
-                yield number, data.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise DataError(self.path.name, f"line {number}", "UTF-8 text", error.reason) from None
+        try:
+            while line := file.readline(_MAX_LINE + 1):
+                number += 1
+                if len(line) > _MAX_LINE:
+                    raise DataError(self.path.name, f"line {number}", f"at most {_MAX_LINE} characters", "more")
+                yield number, line.rstrip("\r\n")
+        except UnicodeError as error:
+            found = getattr(error, "reason", "") or str(error)
+            raise DataError(self.path.name, f"line {number + 1}", f"{self.encoding} text", found) from None
 
     def _split(self, line, delimiter, number):
         try:
@@ -134,116 +167,261 @@ class _Survey:
         self.delimiter, names, gone = max(rows, key=lambda row: len(set(row[1]) & set(REQUIRED)))
         missing = [name for name in REQUIRED if name not in names]
         if missing or gone:
-            told = f"columns {', '.join(missing)} (or --columns {missing[0]}=ITS_NAME)" if missing else ""
-            wanted = told or f"a column called {gone[0]!r}"
-            raise DataError(self.path.name, f"line {number}", wanted, ascii(", ".join(names))[1:-1][:160])
+            told = f"columns {', '.join(missing)} (or --columns {missing[0]}=ITS_NAME; " if missing else ""
+            told += "docs/own-data.md has other forms)" if missing else f"a column called {gone[0]!r}"
+            raise DataError(self.path.name, f"line {number}", told, ascii(", ".join(names))[1:-1][:160])
         known = [name for name in names if name in REQUIRED + OPTIONAL]
         twice = [name for name, times in Counter(known).items() if times > 1]
         if twice:
             raise DataError(self.path.name, f"line {number}", "each column once", f"{twice[0]!r} twice")
-        if "score" in known and "z" in known:
-            raise DataError(self.path.name, f"line {number}", "a score beside x and y only", "a score beside z")
+        others = [name for name in names if name not in known and name]
+        if others:
+            self.notes.append(f"columns that are not read: {', '.join(others[:8])}{', ...' if len(others) > 8 else ''}")
         self.columns, self.width = {name: names.index(name) for name in known}, len(names)
 
-    def _note(self, number, fields):
-        self.samples += 1
-        for store, key in ((self.joints, "joint"), (self.labels, "label")):
-            value = fields.get(key)
-            value = _plain(value) if key == "joint" else value
-            if value and value not in store:
-                if len(store) >= _MAX_NAMES or len(value) > 200:
-                    found = f"more than {_MAX_NAMES}" if len(store) >= _MAX_NAMES else f"{value[:40]!r}..."
-                    raise DataError(self.path.name, f"line {number}: {key}", "a name out of a few", found)
-                store[value] = number
 
-    def layout(self, layout):
+class _Survey:
+    """What the first reading of a table finds.
+
+    Attributes: lines, dict sample -> how many; times, dict sample -> array; joints and labels, sets of texts; scored,
+    whether a score is above MIN_SCORE.
+    """
+
+    def __init__(self, table):
+        self.lines, self.times, self.joints, self.labels, self.scored = Counter(), {}, set(), set(), False
+        before = None
+        for number, fields in table.lines():
+            name = fields["sample"]
+            self.lines[name] += 1
+            try:
+                if before != (name, fields["frame"]):
+                    before = name, fields["frame"]
+                    time, times = table.value(before[1], number, "frame"), self.times.setdefault(name, array("d"))
+                    if math.isfinite(time):
+                        times.append(time)
+                if "score" in fields and not self.scored:
+                    self.scored = table.value(fields["score"], number, "score") > MIN_SCORE
+            except DataError:
+                pass  # told of its sample, later
+            for store, key in ((self.joints, "joint"), (self.labels, "label")):
+                value = fields.get(key)
+                if value and value not in store:
+                    if len(store) >= _MAX_NAMES or len(value) > 200:
+                        found = f"more than {_MAX_NAMES}" if len(store) >= _MAX_NAMES else f"{value[:40]!r}..."
+                        raise DataError(table.path.name, f"line {number}: {key}", "a name out of a few", found)
+                    store.add(value)
+        if not self.lines:
+            raise DataError(table.path.name, "line 2", "a joint", "the end of the file")
+
+
+class _Form:
+    """How the texts of a table are to be read. Attributes: layout, classes, clock, channels, notes."""
+
+    def __init__(self, table, survey, layout, classes, step):
+        self.table, self.source, self.notes = table, table.path.name, table.notes
+        self._first, self._joints, self.facts = 0, {}, [name for name in _FACTS if name in table.columns]
+        self.layout = self._layout(survey.joints, layout)
+        self._names = {_loose(name): index for index, name in enumerate(self.layout.joints)}
+        self._names |= {_plain(name): index for index, name in enumerate(self.layout.joints)}
+        self.classes = ClassTable(map(plain_label, survey.labels), classes)
+        self.clock = Clock(survey.times.values(), self.source, step)
+        self.read = [name for name in ("x", "y", "z", "score") if name in table.columns]
+        if "score" in self.read and not survey.scored:
+            self.read.remove("score")
+            self.notes.append(f"no score is above {MIN_SCORE}: they say nothing and are left out")
+        self.channels = tuple(self.read)
+        if {"z", "score"} <= set(self.read):
+            self.channels = ("x", "y", "z")
+            self.notes.append("scores beside z tell only what was seen, and are then left out")
+        self.notes += self.classes.notes + [self.clock.note] * bool(self.clock.note)
+
+    def joint(self, text, number):
+        """Index of a joint given by name or index."""
+        if text not in self._joints:
+            index = self._names.get(_plain(text), self._names.get(_loose(text)))
+            if index is None and isinstance(whole := plain_label(text), int):
+                index = whole - self._first
+            if index is None or not 0 <= index < self.layout.num_joints:
+                expected = f"a joint of {self.layout.name} or an index below {self.layout.num_joints}"
+                raise DataError(self.source, f"line {number}: joint", expected, ascii(text)[:60])
+            self._joints[text] = index
+        return self._joints[text]
+
+    def point(self, fields, number):
+        """The values of a joint, NaN where there is none."""
+        return [self.table.value(fields[name], number, name) for name in self.read]
+
+    def _layout(self, joints, layout):
         """The skeleton asked for, or the one that the joints' names or number tell."""
-        if layout is not None:
-            return get_layout(layout)
-        if all(name.isdecimal() for name in self.joints):
-            return default_layout(1 + max(map(int, self.joints)))
-        named = {name for name in self.joints if not name.isdecimal()}
-        for name in layout_names():
-            known = {_plain(joint) for joint in get_layout(name).joints}
-            if named <= known and len(named) > 0.8 * len(known):
-                return get_layout(name)
+        given = None if layout is None else get_layout(layout)
+        if not joints:
+            raise DataError(self.source, "joint", "names or numbers", "none")
+        numbers = {name: plain_label(name) for name in joints}
+        if all(isinstance(number, int) and number >= 0 for number in numbers.values()):
+            return self._numbered(set(numbers.values()), given)
+        if given is not None:
+            return given
+        named = {name for name, number in numbers.items() if not isinstance(number, int)}
+        for plain in (_plain, _loose):
+            for name in layout_names():
+                known = {plain(joint) for joint in get_layout(name).joints}
+                if {plain(joint) for joint in named} <= known and len(named) > 0.8 * len(known):
+                    return get_layout(name)
         found = ", ".join(sorted(named)[:4])
-        raise DataError(self.path.name, "joint", "names of a built-in layout, or --layout FILE.toml", f"{found}, ...")
+        raise DataError(self.source, "joint", "names of a built-in layout, or --layout FILE.toml", f"{found}, ...")
 
-    def classes(self):
-        """Class names in label order: numbers 0..K-1 by value, other texts sorted."""
-        if all(label.isdecimal() for label in self.labels):
-            return [str(label) for label in sorted({int(label) for label in self.labels})]
-        return sorted(self.labels)
-
-
-def _sample(name, rows, repeated, layout, channels, classes, source, people):
-    """(Sample, its splits) of the lines of one sample."""
-    values, persons, number, fields = _values(name, rows, repeated, layout, channels, source)
-    where = f"line {number}: "
-    start, end = min(key[0] for key in values), max(key[0] for key in values)
-    shape = (persons, end - start + 1, layout.num_joints, len(channels))
-    if math.prod(shape) > _MAX_SAMPLE:
-        raise DataError(source, where + "frame", f"frames within {_MAX_SAMPLE} values", f"{start} to {end}")
-    keypoints = np.zeros(shape, "float32")
-    index = np.array(list(values), "int64")
-    with np.errstate(over="ignore"):
-        keypoints[index[:, 1], index[:, 0] - start, index[:, 2]] = np.array(list(values.values()))
-    if not keypoints[..., :2].any():
-        raise DataError(source, where + "x, y", "a joint in one frame or more", "none")
-    order = np.argsort(-keypoints[..., :2].any(axis=(2, 3)).sum(axis=1), kind="stable")
-    numbers = {key: _whole(fields, key, source, where, -1) for key in _NUMBERS}
-    label = _label(fields.get("label", ""), classes, source, where)
-    splits = [split.strip() for split in fields.get("split", "").replace("|", ";").split(";") if split.strip()]
-    return Sample(name, keypoints[order[:people]], label, **numbers), splits
+    def _numbered(self, numbers, given):
+        """As `_layout`, of joints that are numbers: from 0, or from 1 where none is 0 and the highest is V."""
+        high, from_one = max(numbers), 0 not in numbers
+        known = {given.num_joints} if given else {get_layout(name).num_joints for name in layout_names()}
+        firsts = [first for first in (0, 1)[: 1 + from_one] if high + 1 - first in known]
+        if len(numbers) == high and from_one:  # 1 to V without a gap
+            firsts = firsts[-1:]
+        if len(firsts) > 1:
+            expected = f"--layout, of {high + 1} joints from 0 or of {high} from 1"
+            raise DataError(self.source, "joint", expected, f"numbers up to {high} and no joint 0")
+        self._first = firsts[0] if firsts else 0
+        skeleton = given or usual_layout(high + 1 - self._first, self.notes)
+        if self._first:
+            self.notes.append(f"joints count from 1: 1 is {skeleton.joints[0]}, {high} is {skeleton.joints[-1]}")
+        elif from_one:
+            self.notes.append(f"no line has joint 0, {skeleton.joints[0]}: it was never seen")
+        return skeleton
 
 
-def _values(name, rows, repeated, layout, channels, source):
-    """({(frame, person, joint): values}, persons, number and fields of the first line) of a sample's lines."""
-    numbers = {_plain(joint): index for index, joint in enumerate(layout.joints)}
-    values, persons, first = {}, {}, None
-    for number, fields in rows:
-        where = f"line {number}: "
-        if not name:
+def _gathered(table, lines, form, tell):
+    """Yield _Gathered of every sample, in the order of their first lines, wherever the others stand.
+
+    What goes beyond `_HELD` is put off to a further reading of the table.
+    """
+    waiting = dict.fromkeys(lines)
+    while waiting:
+        held, samples, full, before = 0, {}, False, len(waiting)
+        for number, fields in table.lines(tell):
+            name = fields["sample"]
+            if name not in waiting or (full and name not in samples):
+                continue
+            gathered = samples.setdefault(name, _Gathered(name, form))
+            gathered.add(number, fields)
+            held += 1
+            while held > _HELD and len(samples) > 1:
+                held, full = held - samples.popitem()[1].lines, True
+            while samples and (first := next(iter(samples.values()))).lines == lines[first.name]:
+                held -= samples.pop(first.name).lines
+                del waiting[first.name]
+                yield first
+        if len(waiting) == before:
+            raise DataError(table.path.name, "", "the same lines in every reading", "a file that changes")
+
+
+class _Gathered:
+    """The lines of one sample as they come. Attributes: name, lines (how many so far)."""
+
+    def __init__(self, name, form):
+        self.name, self.form, self.lines = name, form, 0
+        self._values, self._persons, self._fields, self._number, self._error = {}, {}, None, 0, None
+
+    def add(self, number, fields):
+        """Take a line; a fault is kept until `sample`."""
+        self.lines += 1
+        if self._error is None:
+            try:
+                self._add(number, fields)
+            except DataError as error:
+                self._error, self._values = error, {}
+
+    def _add(self, number, fields):
+        source, where, values = self.form.source, f"line {number}: ", self._values
+        if not self.name:
             raise DataError(source, where + "sample", "a name", "none")
-        if repeated:
-            raise DataError(source, where + "sample", "the lines of a sample together", f"{name!r} once more")
-        joint = numbers.get(_plain(fields["joint"]))
-        if joint is None and fields["joint"].isdecimal() and int(fields["joint"]) < layout.num_joints:
-            joint = int(fields["joint"])
-        if joint is None:
-            expected = f"a joint of {layout.name} or an index below {layout.num_joints}"
-            raise DataError(source, where + "joint", expected, ascii(fields["joint"])[:60])
-        frame = _whole(fields, "frame", source, where)
-        person = persons.setdefault(fields.get("person", ""), len(persons))
-        if person >= _MAX_PEOPLE:
-            raise DataError(source, where + "person", f"at most {_MAX_PEOPLE} persons", "more")
-        first = first or (number, fields)
-        for key in _FACTS:
-            if fields.get(key) != first[1].get(key):
-                raise DataError(source, where + key, f"the same in all lines of {name!r}", ascii(fields[key])[:60])
-        if (frame, person, joint) in values:
-            raise DataError(
-                source, where + "joint", "each joint once per frame and person", ascii(fields["joint"])[:60]
-            )
-        if len(values) * len(channels) >= _MAX_SAMPLE:
-            raise DataError(source, where + "sample", f"at most {_MAX_SAMPLE} values", "more")
-        values[frame, person, joint] = _point(fields, channels, source, where)
-    return values, len(persons), *first
+        if self._fields is None:
+            self._fields, self._number = fields, number
+        joint = self.form.joint(fields["joint"], number)
+        time = self.form.table.value(fields["frame"], number, "frame")
+        if not math.isfinite(time) or (self.form.clock.whole and not time.is_integer()):
+            raise DataError(source, where + "frame", "a whole number", ascii(fields["frame"])[:60])
+        person = self._persons.setdefault(fields.get("person", ""), len(self._persons))
+        for key in self.form.facts:
+            if fields[key] != self._fields[key]:
+                expected = f"the same in all lines of {self.name!r}"
+                raise DataError(source, where + key, expected, ascii(fields[key])[:60])
+        key = (time, person, joint)
+        if key in values:
+            found = ascii(fields["joint"])[:60]
+            raise DataError(source, where + "joint", "each joint once per frame and person", found)
+        if len(values) * len(self.form.read) >= MAX_VALUES:
+            raise DataError(source, where + "sample", f"at most {MAX_VALUES} values", "more")
+        values[key] = self.form.point(fields, number)
+
+    def sample(self, counts, people):
+        """The Sample of the lines; what was done on the way is added to counts."""
+        if self._error is not None:
+            raise self._error
+        form, where = self.form, f"line {self._number}: "
+        index = np.array(list(self._values), "float64")  # (N, 3) time, person, joint
+        frames = form.clock.frames(index[:, 0])
+        length, size = int(frames.max()) + 1, form.layout.num_joints * len(form.channels)
+        if length * size > MAX_VALUES:
+            times = f"{index[:, 0].min():.10g} to {index[:, 0].max():.10g}"
+            raise DataError(form.source, where + "frame", f"frames within {MAX_VALUES} values", times)
+        given = np.array(list(self._values.values()), "float64")
+        points = seen_only(given, form.read)
+        counts["unseen"] += int((np.nan_to_num(given).any(-1) & ~points.any(-1)).sum())
+        keypoints, joined, _ = self._people(frames, index[:, 1:].astype("int64"), points, length, people)
+        counts["joined"] += joined
+        numbers = {key: self._whole(key, where) for key in _NUMBERS}
+        return Sample(self.name, keypoints, self._label(where), **numbers)
+
+    def _people(self, frames, index, points, length, people):
+        """As `join_tracks`, of N points in these frames (N,), of these persons and joints (N, 2)."""
+        form, tracks = self.form, []
+        points = points[:, : len(form.channels)].astype("float32")
+        seen = points.any(-1)
+        for person in np.unique(index[seen, 0]):
+            mine = seen & (index[:, 0] == person)
+            present, row = np.unique(frames[mine], return_inverse=True)
+            joints = np.zeros((len(present), form.layout.num_joints, points.shape[1]), "float32")
+            joints[row, index[mine, 1]] = points[mine]
+            tracks.append(Track(present, joints))
+        if not tracks:
+            return np.zeros((1, length, form.layout.num_joints, points.shape[1]), "float32"), 0, 0
+        return join_tracks(tracks, length, form.channels, people)
+
+    def splits(self):
+        """Names of the splits that the sample belongs to."""
+        names = self._fields.get("split", "").replace("|", ";").split(";")
+        return [name.strip() for name in names if name.strip().lower() not in _ABSENT]
+
+    def _label(self, where):
+        text = self._fields.get("label", "")
+        number = self.form.classes.number(plain_label(text))
+        if number is None:
+            expected = f"one of {len(self.form.classes.names)} classes"
+            raise DataError(self.form.source, where + "label", expected, ascii(text)[:60])
+        return number
+
+    def _whole(self, key, where):
+        text = self._fields.get(key, "")
+        number = -1 if text.lower() in _ABSENT else plain_label(text)
+        if not isinstance(number, int):
+            raise DataError(self.form.source, where + key, "a whole number", ascii(text)[:60])
+        return number
 
 
-def _label(text, classes, source, where):
-    """The number of a class given by name or number; -1 for no text."""
-    if not text:
-        return -1
-    if text in classes:
-        return classes.index(text)
-    if text.isdecimal():
-        if str(int(text)) in classes:
-            return classes.index(str(int(text)))
-        if int(text) < len(classes):  # names given, labels as numbers
-            return int(text)
-    raise DataError(source, where + "label", f"one of {len(classes)} classes", ascii(text)[:60])
+def _encoding(path):
+    """What the text of a file is written in: told by its first bytes, else UTF-8 unless it is none."""
+    with open(path, "rb") as file:
+        decoder, data = codecs.getincrementaldecoder("utf-8")(), file.read(1 << 20)
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+        try:
+            while data:
+                decoder.decode(data)
+                data = file.read(1 << 20)
+            decoder.decode(b"", True)
+        except UnicodeDecodeError:
+            return "latin-1"
+    return "utf-8-sig"
 
 
 def _plain(name):
@@ -251,30 +429,8 @@ def _plain(name):
     return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
-def _whole(fields, key, source, where, default=None):
-    text = fields.get(key, "")
-    if not text and default is not None:
-        return default
-    digits = text[1:] if text.startswith("-") else text
-    if not digits.isdecimal() or len(digits) > 9:
-        raise DataError(source, where + key, "a whole number", ascii(text)[:60])
-    return int(text)
-
-
-def _point(fields, channels, source, where):
-    """The values of a joint, zeros where it was not observed."""
-    texts = [fields[channel] for channel in channels]
-    if not any(texts[:2]):
-        return [0.0] * len(channels)
-    point = []
-    for channel, text in zip(channels, texts, strict=True):
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.inf
-        if math.isinf(value) or abs(value) > 1e30:
-            raise DataError(source, where + channel, "a number (empty: not observed)", ascii(text)[:60])
-        point.append(value)
-    if any(math.isnan(value) for value in point):
-        return [0.0] * len(channels)
-    return point
+def _loose(name):
+    """As `_plain`, where mouth_left, leftMouth and left_mouth are one, too, and index_finger_mcp is index_mcp."""
+    name = _plain(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.strip())).replace("_finger", "")
+    match = re.fullmatch(r"(\w+)_(left|right)", name)
+    return f"{match[2]}_{match[1]}" if match else name

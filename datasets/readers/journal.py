@@ -11,10 +11,12 @@ import struct
 import zlib
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from ..errors import DataError, naming
 from ..files import leftovers
+from ..store.writer import FORMAT
 
 try:
     import fcntl
@@ -32,16 +34,20 @@ class Journal:
         settings: JSON-able dict; a killed conversion with other settings is not continued. None where the input is one
             file: there is nothing to continue, but only one conversion runs, and what a killed one left is removed.
         resume: continue an earlier one; otherwise it is thrown away.
-    Raises: DataError on entering where the settings differ, or another process converts to the same output.
+        force: let the conversion replace a file that is no store.
+    Raises: DataError on entering where the settings differ, another process converts to the same output, or this is
+        another file.
     """
 
-    def __init__(self, output, settings=None, resume=False):
-        output = Path(output)
+    def __init__(self, output, settings=None, resume=False, force=False):
+        output, self.force = Path(output), force
         self.output, self.settings, self.resume = output, json.loads(json.dumps(settings or {})), resume
         self.path = output.parent / f".{output.name}.resume"
         self.done, self._file = {}, None
 
     def __enter__(self):
+        if not self.force and self.output.is_file() and not _is_store(self.output):
+            raise DataError(self.output, "output", "a new file or a store (--force replaces any)", "another file")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(self.path, "a+b")
         try:
@@ -111,3 +117,11 @@ class Journal:
             if "key" in record:
                 self.done[record["key"]] = record["meta"], record["shape"], end - rows, rows
         return end, settings
+
+
+def _is_store(path):
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return file.attrs.get("format") == FORMAT.encode()
+    except (OSError, RuntimeError, TypeError, ValueError):
+        return False

@@ -18,11 +18,12 @@ from ..layouts import NTU25_TO_COCO17
 from ..store import Sample, StoreWriter
 from .journal import Journal
 from .people import POLICIES, assign_people
-from .report import conclude
+from .report import Conversion
 from .skeleton_text import parse_skeleton
 
 COLOUR_SIZE, DEPTH_SIZE = (1080, 1920), (424, 512)  # (height, width), pixels
 JOINT_MODES = {"all": 3, "coco17": 7}  # -> leading values of a joint that are needed
+_FORMS = {"all": ("ntu25", ("x", "y", "z")), "coco17": ("coco17", ("x", "y"))}  # layout and channels of a store
 _MAX_BYTES = 128 << 20  # the longest NTU recordings are below 10 MB
 _AHEAD = 16  # files a worker is given at a time; three such batches per worker bound the memory
 
@@ -44,10 +45,7 @@ def read_skeleton(path, people=2, joints="all", denoise="skelmae"):
 
 def read_people(path, people=2, joints="all", denoise="skelmae"):
     """As `read_skeleton`, but returns (Sample, a `people.Verdict` for every track in the file)."""
-    if joints not in JOINT_MODES:
-        raise ValueError(f"joints: expected one of {', '.join(JOINT_MODES)}, found {joints!r}")
-    if people < 1:
-        raise ValueError(f"people: expected 1 or more, found {people}")
+    _check(people, joints, denoise)
     path = Path(path)
     with open(path, "rb") as file:
         data = file.read(_MAX_BYTES + 1)
@@ -67,8 +65,25 @@ def read_people(path, people=2, joints="all", denoise="skelmae"):
     return Sample(path.stem, keypoints, label, image_size=size, **name_numbers(path.stem)), verdicts
 
 
+def _check(people, joints, denoise):
+    for name, value, known in (("joints", joints, JOINT_MODES), ("denoise", denoise, POLICIES)):
+        if value not in known:
+            raise ValueError(f"{name}: expected one of {', '.join(known)}, found {value!r}")
+    if people < 1:
+        raise ValueError(f"people: expected 1 or more, found {people}")
+
+
 def convert_ntu(
-    path, output, joints="all", people=2, workers=1, progress=None, strict=False, denoise="skelmae", resume=False
+    path,
+    output,
+    joints="all",
+    people=2,
+    workers=1,
+    progress=None,
+    strict=False,
+    denoise="skelmae",
+    resume=False,
+    force=False,
 ):
     """Convert a folder of `.skeleton` files, searched recursively, into one store; or a single such file.
 
@@ -80,45 +95,42 @@ def convert_ntu(
     Args:
         path: the folder or file; output: the store to write.
         joints, people, denoise: as `read_skeleton`.
-        workers: processes that parse. progress: called with (done, total). strict: raise on the first bad
-            file. resume: continue a killed conversion with the same settings; files that changed are read again.
-    Returns: as `report.conclude`, skipped with file names, benchmark "ntu60", "ntu120" or None; and dropped [(sample,
-        body id, frames, reason)] of the tracks that became no person, missing_listed, resumed (files taken from the
-        killed conversion).
+        workers: processes that parse. progress: called with (done, total). strict: raise on the first bad file.
+        resume: continue a killed conversion with the same settings; files that changed are read again.
+        force: replace an output that is no store.
+    Returns: as `Conversion.conclude`, skipped with file names; and dropped [(sample, body id, frames, reason)] of the
+        tracks that became no person, missing_listed, resumed (files taken from the killed conversion).
     Raises: DataError where no file is usable, or as `read_skeleton` if strict.
     """
-    if denoise not in POLICIES:
-        raise ValueError(f"denoise: expected one of {', '.join(POLICIES)}, found {denoise!r}")
+    _check(people, joints, denoise)
     path = Path(path)
     found = _folder(path, strict) if path.is_dir() else _Found([path], [], [], {path.stem: -1})
     settings = {"source": path.resolve().name, "joints": joints, "people": people, "denoise": denoise}
-    writer = StoreWriter(
-        output,
-        layout="ntu25" if joints == "all" else "coco17",
-        classes=found.classes,
-        channels=("x", "y", "z") if joints == "all" else ("x", "y"),
-        provenance={"reader": "ntu"} | settings,
-    )
-    dropped, skipped = [], found.skipped
-    with Journal(output, {"folder": str(path.resolve())} | settings, resume) as journal, writer:
-        resumed = len(journal.done)
+    layout, channels = _FORMS[joints]
+    options = {"layout": layout, "channels": channels, "provenance": {"reader": "ntu"} | settings}
+    writer = StoreWriter(output, classes=found.classes, **options)
+    with Journal(output, {"folder": str(path.resolve())} | settings, resume, force) as journal, writer:
+        resumed, dropped = len(journal.done), []
+        conversion = Conversion(writer, path, strict or path.is_file(), arranged=True)
+        conversion.skipped += found.skipped
         results = _read_all(found.files, (people, joints, denoise), workers, journal)
         for done, (file, result) in enumerate(results, 1):
-            if isinstance(result, Exception):
-                if strict or file == path:
-                    raise result
-                skipped.append((file.name, str(result)))
-            else:
-                sample, lost = result
-                sample.label = found.labels[sample.id]
-                writer.append(sample)
-                dropped += [(sample.id, *entry) for entry in lost]
+            if conversion.add(file.name, lambda result=result: _labelled(result, found.labels)):
+                dropped += [(result[0].id, *entry) for entry in result[1]]
             if progress:
                 progress(done, len(found.files))
         splits = ntu_splits(writer.ids, found.rules) if found.rules else {}
-        report = conclude(writer, path, skipped, splits, found.benchmark)
+        report = conversion.conclude(splits, found.benchmark)
         writer.provenance |= {"dropped_tracks": len(dropped)}
     return report | {"missing_listed": found.missing, "dropped": dropped, "resumed": resumed}
+
+
+def _labelled(result, labels):
+    """The Sample of a (Sample, dropped tracks) with its label; an error is raised."""
+    if isinstance(result, Exception):
+        raise result
+    result[0].label = labels[result[0].id]
+    return result[0]
 
 
 @dataclass
@@ -143,7 +155,11 @@ def _folder(folder, strict):
     good, skipped = _recordings(folder, strict)
     names = {stem: match_name(stem) for stem in good}
     rules, lines = ntu_benchmark(names.values()), folder / "classes.txt"
-    own = [line.strip() for line in lines.read_text("utf-8").splitlines() if line.strip()] if lines.is_file() else None
+    own = (
+        [line.strip() for line in lines.read_text("utf-8-sig").splitlines() if line.strip()]
+        if lines.is_file()
+        else None
+    )
     benchmark = None if own else rules
     missing = missing_names(benchmark) & set(good) if benchmark else frozenset()
     if len(missing) == len(good):
@@ -160,7 +176,7 @@ def _folder(folder, strict):
 
 def _recordings(folder, strict):
     """(dict stem -> path in order, [(name, why it is left out)]) of the `.skeleton` files below the folder."""
-    paths = sorted((p for p in folder.rglob("*.skeleton") if p.is_file()), key=lambda p: (p.stem, str(p)))
+    paths = sorted(skeleton_files(folder), key=lambda p: (p.stem, str(p)))
     if not paths:
         raise DataError(folder, "", ".skeleton files", "none")
     good, skipped = {}, []
@@ -176,6 +192,14 @@ def _recordings(folder, strict):
     if not good:
         raise DataError(folder, "", "files named SsssCcccPpppRrrrAaaa.skeleton", skipped[0][0])
     return good, skipped
+
+
+def skeleton_files(folder):
+    """The `.skeleton` files below a folder, in any case, but hidden ones, such as the ._ copies that macOS leaves."""
+    suffixes = (path for path in folder.rglob("*.[sS]*") if path.suffix.lower() == ".skeleton")
+    return sorted(
+        p for p in suffixes if p.is_file() and not any(n.startswith(".") for n in p.relative_to(folder).parts)
+    )
 
 
 def _read_all(paths, options, workers, journal):

@@ -6,19 +6,21 @@ them a gap inside a track stays a gap (the published scripts close it up, which 
 recording whose bodies are all suspicious keeps the best one (the published scripts stop with an error).
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import DataError
 
+MAX_PEOPLE, MAX_VALUES = 32, 1 << 26  # of one recording, however many tracks it has
 MIN_FRAMES = 12  # shorter tracks are noise when there are several
 SPREAD_RATIO, SPREAD_SHARE = 0.8, 0.69754  # wider than 0.8 of its height in so many frames: furniture
 
 
 @dataclass
 class Track:
-    """One body id: frames (F,) rising frame numbers, joints (F, 25, C) float32, the first three x y z, metres."""
+    """One body id: frames (F,) rising frame numbers, joints (F, V, C), of NTU (F, 25, C), x y z in metres first."""
 
     frames: np.ndarray
     joints: np.ndarray
@@ -70,6 +72,71 @@ class Verdict:
     frames: int
     person: int | None = None
     reason: str = ""
+
+
+def arrange_people(keypoints, channels, people=None):
+    """The people of a recording in any format but NTU's, which has its own POLICIES.
+
+    Args:
+        keypoints: (M, T, V, C), joints that were not seen zero.
+        channels: names of the C channels.
+        people: the most persons kept, `MAX_PEOPLE` where None.
+    Returns: as `join_tracks`.
+    """
+    dims = 3 if "z" in channels else 2
+    seen = keypoints[..., :dims].any(axis=(2, 3))  # (M, T)
+    there = np.flatnonzero(seen.any(1))
+    if len(there) <= 1:
+        return keypoints[there[:1] if len(there) else slice(1)], 0, 1
+    tracks = [Track(np.flatnonzero(seen[m]), keypoints[m][seen[m]]) for m in there]
+    return join_tracks(tracks, keypoints.shape[1], channels, people)
+
+
+def join_tracks(tracks, num_frames, channels, people=None):
+    """Tracks as people: those that follow one another are one person, and the best comes first.
+
+    A track continues the person who was last seen nearest to where it starts. The best has the highest sum of scores
+    or, without scores, is seen in most frames, then moves most.
+
+    Args:
+        tracks: list of Track, joints (F, V, C) with those that were not seen at zero.
+        num_frames, channels, people: as `arrange_people`.
+    Returns: (keypoints (M, T, V, C), number of tracks joined to another, number of people found).
+    Raises: DataError where the result would have more than `MAX_VALUES` values.
+    """
+    dims, persons = 3 if "z" in channels else 2, []
+    for track in sorted(tracks, key=lambda track: track.interval):
+        free = [person for person in persons if person[-1].interval[1] <= track.interval[0]]
+        if free:
+            start = _centre(track.joints[0, :, :dims])
+            ends = [_centre(person[-1].joints[-1, :, :dims]) for person in free]
+            free[int(np.argmin([np.linalg.norm(end - start) for end in ends]))].append(track)
+        else:
+            persons.append([track])
+    found = len(persons)
+    persons = sorted(persons, key=lambda person: _goodness(person, channels), reverse=True)[: people or MAX_PEOPLE]
+    shape = (len(persons), num_frames, *tracks[0].joints.shape[1:])
+    if math.prod(shape) > MAX_VALUES:
+        raise DataError("", "", f"at most {MAX_VALUES} values in a recording", " x ".join(map(str, shape)))
+    keypoints = np.zeros(shape, tracks[0].joints.dtype)
+    for values, person in zip(keypoints, persons, strict=True):
+        for track in person:
+            values[track.frames] = track.joints
+    return keypoints, len(tracks) - found, found
+
+
+def _centre(joints):
+    """(dims,) mean of the joints seen, of (V, dims)."""
+    return joints[joints.any(-1)].mean(axis=0, dtype="float64")
+
+
+def _goodness(person, channels):
+    """What people are ordered by, the higher the better."""
+    joints = np.concatenate([track.joints for track in person])
+    if "score" in channels:
+        return (float(joints[..., channels.index("score")].sum(dtype="float64")),)
+    points = joints[joints.any(-1)].astype("float64")
+    return len(joints), float(points.var(axis=0).sum())
 
 
 def assign_people(tracks, people, source, policy="skelmae"):

@@ -1,7 +1,7 @@
 """Annotation pickles of PYSKL and mmaction2 to stores.
 
-A dict with `split` (name -> ids) and `annotations` (a list of dicts), or the bare list. Source: PYSKL and
-mmaction2 tools/data/skeleton README files.
+A dict with `split` (name -> ids) and `annotations` (a list of dicts), the bare list, a dict of annotations by id, or a
+single annotation. Source: PYSKL and mmaction2 tools/data/skeleton README files.
 """
 
 from collections import Counter
@@ -9,75 +9,80 @@ from pathlib import Path
 
 import numpy as np
 
-from ..benchmarks import class_names, match_name, name_numbers, ntu_benchmark, unique_names
+from ..benchmarks import class_names, match_name, name_numbers, ntu_benchmark
 from ..errors import DataError
-from ..layouts import default_layout, get_layout
+from ..layouts import get_layout
 from ..store import Sample, StoreWriter
+from ..transforms.presence import MIN_SCORE, seen_only
 from .journal import Journal
 from .kinetics import KeypointFiles
-from .report import conclude
+from .labels import ClassTable, plain, plain_label
+from .report import Conversion, looks_scored, parse_channels, usual_layout
 from .restricted_pickle import restricted_load
 
+_POINTS, _SCORES = "keypoint", "keypoint_score"
 
-def convert_pyskl(path, output, layout=None, classes=None, progress=None, strict=False, kpfiles=None, people=None):
+
+def convert_pyskl(
+    path,
+    output,
+    layout=None,
+    classes=None,
+    progress=None,
+    strict=False,
+    kpfiles=None,
+    people=None,
+    channels=None,
+    force=False,
+):
     """Convert an annotation pickle into a store.
 
-    C = 2 gives channels x, y (pixels), with `keypoint_score` x, y, score; C = 3 gives x, y, z (metres). A joint with a
-    value that is not finite becomes zero. Labels without names that are not 0..K-1 are renumbered in rising order, the
-    originals named as classes and kept in provenance["labels"]. Of more than two persons with scores the best comes
-    first (by the sum of its scores), as readers take the first.
+    C = 2 gives channels x, y (pixels), with `keypoint_score` x, y, score; C = 3 gives x, y, z (metres), and scores
+    beside it tell only what was seen. Labels may be numbers from 0 or 1, or class names; those without names that are
+    not 0..K-1 are renumbered in rising order, the originals named as classes and kept in provenance["labels"]. People
+    are as `people.arrange_people` finds them.
 
     Args:
-        path: the pickle, opened by the restricted reader. output: the store to write.
+        path: the pickle, or a gzip of it, opened by the restricted reader. output: the store to write.
         layout: SkeletonLayout, name or TOML file; by default the usual one for V joints.
         classes: class names in label order; by default those in the file (meta.classes) or of a known benchmark.
         progress: called with (done, total). strict: raise on the first bad annotation instead of skipping it.
         kpfiles: the folder of Kinetics' keypoint files, without which its annotations hold no keypoints.
-        people: the most persons kept, all where None.
-    Returns: as `report.conclude`; and empty (samples without any joint), crowded (samples with more than two
-        persons), labels (the originals if renumbered, else None).
+        people: the most persons kept, as `people.join_tracks`.
+        channels: what the values of `keypoint` are, where C = 3: ("x", "y", "z") or ("x", "y", "score").
+        force: replace an output that is no store.
+    Returns: as `Conversion.conclude`; and labels (the originals if renumbered, else None).
     Raises: DataError where the file or every annotation is unusable, OSError where it cannot be read.
     """
-    file = AnnotationFile(path, layout, kpfiles)
-    names, renumbered = file.classes(classes)
-    lookup = {label: index for index, label in enumerate(renumbered or ())}
-    provenance = {"reader": "pyskl", "source": file.source, "labels": renumbered}
+    file = AnnotationFile(path, layout, kpfiles, parse_channels(channels))
+    table = file.classes(classes)
+    provenance = {"reader": "pyskl", "source": file.source, "labels": table.originals}
     provenance |= {f"meta.{name}": text for name, text in file.meta.items() if isinstance(text, str)}
-    skipped, empty, crowded = [], 0, 0
     form = {"layout": file.layout, "channels": file.channels, "dtype": file.dtype}
-    writer = StoreWriter(output, classes=names, provenance=provenance, **form)
-    with Journal(output), writer:
+    writer = StoreWriter(output, classes=table.names, provenance=provenance, **form)
+    with Journal(output, force=force), writer:
+        conversion = Conversion(writer, file.source, strict, people, notes=file.notes + table.notes)
         for number in range(len(file)):
-            try:
-                sample = file.sample(number)
-                crowded += len(sample.keypoints) > 2
-                sample.keypoints = _best_first(sample.keypoints, "score" in file.channels)[:people]
-                sample.label = lookup.get(sample.label, sample.label)
-                writer.append(sample)
-                empty += not sample.keypoints[..., :2].any()
-            except (DataError, OSError) as error:
-                if strict:
-                    raise
-                skipped.append((file.name(number) or str(number), str(error)))
+            conversion.add(file.name(number) or str(number), lambda n=number: file.sample(n, table))
             if progress:
                 progress(number + 1, len(file))
         ntu = [match_name(name) for name in writer.ids]
-        report = conclude(writer, file.source, skipped, file.splits, ntu_benchmark(ntu) if all(ntu) else None)
-    return report | {"empty": empty, "crowded": crowded, "labels": renumbered}
+        report = conversion.conclude(file.splits, ntu_benchmark(ntu) if all(ntu) else None)
+    return report | {"labels": table.originals}
 
 
 class AnnotationFile:
     """An opened annotation pickle, and what all its annotations have in common.
 
     Args:
-        path, layout, kpfiles: as `convert_pyskl`.
+        path, layout, kpfiles, channels: as `convert_pyskl`.
     Attributes: annotations, a list; splits, dict name -> ids; meta, a dict; key, which holds the ids; layout; channels;
-        dtype, the precision of the arrays.
+        dtype, the precision of the arrays; notes, what is read otherwise than it is written.
     Raises: DataError where the file is no such pickle, OSError where it cannot be read.
     """
 
-    def __init__(self, path, layout=None, kpfiles=None):
-        self.path = Path(path)
+    def __init__(self, path, layout=None, kpfiles=None, channels=None):
+        self.path, self.notes = Path(path), []
         self.source = self.path.name
         self.annotations, self.splits, self.meta = _parts(restricted_load(path), self.source)
         self.key = "filename" if "filename" in self.annotations[0] else "frame_dir"
@@ -85,10 +90,10 @@ class AnnotationFile:
         if kpfiles is not None and "raw_file" in self.annotations[0]:
             self._files = KeypointFiles(kpfiles)
             self.annotations.sort(key=lambda a: str(a.get("raw_file")) if isinstance(a, dict) else "")
-        typical = self.annotations if self._files is None else self._first_filled()
-        (self.layout, coordinates), scored, half = _survey(typical, layout, self.source)
-        self.channels = ("x", "y", "z") if coordinates == 3 else ("x", "y", "score") if scored else ("x", "y")
-        self.dtype = "float16" if half else "float32"
+        typical = list(map(_arrays, self.annotations if self._files is None else self._first_filled()))
+        if self._files is None:
+            self.annotations = typical
+        self._survey(typical, layout, channels)
 
     def __len__(self):
         return len(self.annotations)
@@ -98,49 +103,60 @@ class AnnotationFile:
         annotation = self.annotations[number]
         return _name(annotation.get(self.key)) if isinstance(annotation, dict) else ""
 
-    def sample(self, number):
-        """One checked Sample, the label as in the file. Raises DataError where the annotation is unusable."""
+    def sample(self, number, table):
+        """One checked Sample, its label a number of the ClassTable. Raises DataError where it is unusable."""
         annotation, where = self.annotations[number], f"annotations[{number}]"
         if self._files is not None:
-            annotation = self._files.fill(annotation, self.key)
+            annotation = _arrays(self._files.fill(annotation, self.key))
         if not isinstance(annotation, dict):
             raise DataError(self.source, where, "a dict", _told(annotation))
-        for key in (self.key, "keypoint"):
+        for key in (self.key, _POINTS):
             if key not in annotation:
                 raise DataError(self.source, f"{where}.{key}", "the key", "none")
 
         def fail(key, expected, value):
             raise DataError(self.source, f"{where}.{key}", expected, _told(value))
 
+        if not _name(annotation[self.key]):
+            fail(self.key, "a text", annotation[self.key])
         keypoint = self._keypoint(annotation, fail)
-        return Sample(_name(annotation[self.key]), keypoint, **self._facts(annotation, fail))
+        facts = self._facts(annotation, fail)
+        label = table.number(plain_label(annotation.get("label", -1)))
+        if label is None:
+            expected = f"a class name or a number below {len(table.names)} (--classes names them)"
+            fail("label", expected, annotation["label"])
+        return Sample(_name(annotation[self.key]), keypoint, label, **facts)
 
     def classes(self, given=None):
-        """(class names, original labels if they are renumbered, else None); given: the names, else the file's."""
+        """The ClassTable of the labels; given: class names, else the file's or those of a benchmark it is of."""
         annotations = [a for a in self.annotations if isinstance(a, dict)]
-        labels = [a.get("label", -1) for a in annotations]
-        present = sorted({int(label) for label in labels if _is_int(label) and 0 <= label < 2**31})
+        labels = {plain_label(a.get("label", -1)) for a in annotations}
         named = given if given is not None else self.meta.get("classes")
+        named = named.tolist() if isinstance(named, np.ndarray) else named
         if named is not None:
             if not isinstance(named, list | tuple) or not all(isinstance(name, str) for name in named):
                 raise DataError(self.source, "classes", "a list of names", _told(named))
-            return unique_names(named), None
-        if not present:
-            return [], None
+            return ClassTable(labels, named)
+        return ClassTable(labels, self._benchmark_names(annotations, labels))
+
+    def _benchmark_names(self, annotations, labels):
+        """Class names of the benchmark that the file is of by its samples' names or its own; None where of none."""
+        present = {label for label in labels if isinstance(label, int) and label >= 0}
+        if not present or any(isinstance(label, str) for label in labels):
+            return None
         first = annotations[:100]
         actions = [(match_name(_name(a.get(self.key))) or {}).get("action", 0) - 1 for a in first]
-        is_ntu = min(actions) >= 0 and actions == [a.get("label") for a in first if _is_int(a.get("label"))]
-        ntu = "ntu60" if present[-1] < 60 else "ntu120"
-        file = self.source.lower()
+        is_ntu = min(actions) >= 0 and actions == [plain_label(a.get("label", -1)) for a in first]
+        ntu, file = "ntu60" if max(present) < 60 else "ntu120", self.source.lower()
         for fits, benchmark, number in (
             (is_ntu, ntu, 120),
-            ("diving" in file, "diving48", 48),
-            ("gym" in file, "finegym99", 99),
+            ("diving48" in file and len(present) > 24, "diving48", 48),
+            ("gym" in file and len(present) > 49, "finegym99", 99),
         ):
-            if fits and present[-1] < number:
-                return class_names(benchmark), None
-        renumbered = None if present == list(range(len(present))) else present
-        return [str(label) for label in present], renumbered
+            if fits and max(present) < number:
+                self.notes.append(f"classes are named as those of {benchmark} (--classes FILE names them otherwise)")
+                return class_names(benchmark)
+        return None
 
     def _first_filled(self):
         """The first annotation that its kpfile fills, in a list; the last error where there is none."""
@@ -152,59 +168,111 @@ class AnnotationFile:
                 problem = error
         raise problem
 
+    def _survey(self, annotations, layout, channels):
+        """Find the layout, channels and precision that the annotations have in common."""
+        good = [a for a in annotations if isinstance(a, dict) and _is_keypoint(a.get(_POINTS))]
+        if not good:
+            self._refuse(annotations)
+        shapes = Counter(a[_POINTS].shape[2:] for a in good)
+        joints, self._values = shapes.most_common(1)[0][0]
+        self.layout = usual_layout(joints, self.notes, self._values) if layout is None else get_layout(layout)
+        if self.layout.num_joints != joints:
+            raise DataError(self.source, _POINTS, f"{self.layout.num_joints} joints ({self.layout.name})", f"{joints}")
+        scores = [a[_SCORES] for a in good if _is_numbers(a.get(_SCORES)) and a[_SCORES].size]
+        self._scale = 1
+        if any(score.dtype == np.uint8 and score.max() > 1 for score in scores):
+            self._scale = 255
+            self.notes.append("scores of 0 to 255 are divided by 255")
+        self._scored = any((score > MIN_SCORE).any() for score in scores)
+        if scores and not self._scored:
+            self.notes.append(f"no score is above {MIN_SCORE}: they say nothing and are left out")
+        if self._scored and len(scores) < len(good):
+            self.notes.append(f"{len(good) - len(scores)} sequences have no scores: taken as 1 where a joint was seen")
+        self.channels = self._channels(good, channels)
+        arrays = [a[_POINTS] for a in good] + scores * self._scored
+        self.dtype = "float16" if all(array.dtype == np.float16 for array in arrays) else "float32"
+
+    def _channels(self, good, given):
+        """What the channels are: told by `given` where the third value of C = 3 is in doubt."""
+        if self._values == 2:
+            found = ("x", "y", "score") if self._scored else ("x", "y")
+            if given and given != found:
+                raise DataError(self.source, _POINTS, f"channels {','.join(given)}", ",".join(found))
+            return found
+        if given is None and any(map(looks_scored, (a[_POINTS] for a in good[:8]))):
+            expected = "a third value that is a depth, or convert-pyskl --channels x,y,score (or x,y,z)"
+            raise DataError(self.source, _POINTS, expected, "values of 0 to 1 beside pixels")
+        if self._scored:
+            self.notes.append("scores beside x, y, z tell only what was seen, and are then left out")
+        return given or ("x", "y", "z")
+
+    def _refuse(self, annotations):
+        """The DataError of annotations without a single keypoint array."""
+        number = next((i for i, a in enumerate(annotations) if isinstance(a, dict) and _POINTS in a), None)
+        if number is not None:
+            found = _told(annotations[number][_POINTS])
+            raise DataError(self.source, f"annotations[{number}].{_POINTS}", "numbers (M, T, V, 2 or 3)", found)
+        if "raw_file" in annotations[0]:
+            found = "raw_file: the Kinetics form, whose keypoints are in kpfiles; name their folder (--kpfiles)"
+            raise DataError(self.source, "annotations[0]", _POINTS, found)
+        raise DataError(
+            self.source, f"annotations[0].{_POINTS}", "the key", ", ".join(map(_told, annotations[0]))[:120]
+        )
+
     def _keypoint(self, annotation, fail):
-        """(M, T, V, C) float16 or float32, a joint that is not finite at zero."""
-        keypoint, score = annotation["keypoint"], annotation.get("keypoint_score")
-        form = self.layout.num_joints, 3 if "z" in self.channels else 2
+        """(M, T, V, C) float16 or float32."""
+        keypoint, score = annotation[_POINTS], annotation.get(_SCORES)
+        form = self.layout.num_joints, self._values
         if not _is_keypoint(keypoint) or keypoint.shape[2:] != form:
-            fail("keypoint", f"float array (M, T, {form[0]}, {form[1]})", keypoint)
-        frames = annotation.get("total_frames", keypoint.shape[1])
-        if not _is_int(frames) or frames != keypoint.shape[1]:
+            fail(_POINTS, f"numbers (M, T, {form[0]}, {form[1]})", keypoint)
+        frames = plain(annotation.get("total_frames"))
+        if frames is not None and (not _is_int(frames) or frames != keypoint.shape[1]):
             fail("total_frames", keypoint.shape[1], frames)
-        if "score" in self.channels:
-            if not isinstance(score, np.ndarray) or score.shape != keypoint.shape[:3] or score.dtype.kind != "f":
-                fail("keypoint_score", f"float array {keypoint.shape[:3]}", score)
-            dtype = np.result_type(keypoint, score)
-            keypoint = np.concatenate([keypoint, score[..., None]], -1, dtype=dtype)  # (M, T, V, 3)
+        values, names = keypoint, ("x", "y", "z")[: self._values]
+        if self._scored:
+            score = np.ones(keypoint.shape[:3], "float16") if score is None else score
+            if not _is_numbers(score) or score.shape != keypoint.shape[:3]:
+                fail(_SCORES, f"numbers {keypoint.shape[:3]}", score)
+            score = score.astype("float32") / self._scale if score.dtype == np.uint8 else score
+            dtype, names = np.result_type(keypoint, score, np.float16), (*names, "score")
+            values = np.concatenate([keypoint, score[..., None]], -1, dtype=dtype)  # (M, T, V, 3 or 4)
+        if len(names) > len(self.channels):
+            values = seen_only(values, names)[..., : len(self.channels)]
         with np.errstate(over="ignore"):
-            keypoint = keypoint.astype("float32") if keypoint.dtype.itemsize > 4 else keypoint
-        bad = ~np.isfinite(keypoint).all(axis=-1)
-        return np.where(bad[..., None], keypoint.dtype.type(0), keypoint) if bad.any() else keypoint
+            return values.astype(self.dtype, copy=False)
 
     def _facts(self, annotation, fail):
-        """dict of a Sample's label, subject, camera, setup and image_size."""
+        """dict of a Sample's subject, camera, setup and image_size."""
         found = name_numbers(_name(annotation[self.key]))
         for field, other in (("subject", "subject"), ("camera", "view"), ("setup", "setup")):
-            value = annotation.get(field, annotation.get(other, found[field]))
+            value = plain(annotation.get(field, annotation.get(other, found[field])))
+            value = -1 if value is None else value
             if not _is_int(value) or not -1 <= value < 2**31:
                 fail(field, "a whole number", value)
-            found[field] = int(value)
-        size = (0, 0) if "z" in self.channels else annotation.get("img_shape", (0, 0))
-        sized = isinstance(size, list | tuple | np.ndarray) and len(size) >= 2
-        if not sized or not all(_is_int(side) and 0 <= side < 2**20 for side in size[:2]):
+            found[field] = value
+        size = (0, 0) if "z" in self.channels else annotation.get("img_shape")
+        size = (0, 0) if size is None else size
+        sized = isinstance(size, list | tuple | np.ndarray) and np.ndim(size) == 1 and len(size) >= 2
+        sides = [plain(side) for side in size[:2]] if sized else [None]
+        if not all(_is_int(side) and 0 <= side < 2**20 for side in sides):
             fail("img_shape", "(height, width)", size)
-        label = annotation.get("label", -1)
-        if not _is_int(label) or not -1 <= label < 2**31:
-            fail("label", "a whole number, 0 or more", label)
-        return found | {"label": int(label), "image_size": (int(size[0]), int(size[1]))}
-
-
-def _best_first(keypoints, scored):
-    """Of more than two persons the one with the highest sum of scores first; otherwise as they are."""
-    if not scored or len(keypoints) <= 2:
-        return keypoints
-    return keypoints[np.argsort(-keypoints[..., 2].sum(axis=(1, 2), dtype="float64"), kind="stable")]
+        return found | {"image_size": tuple(sides)}
 
 
 def _parts(content, source):
     """(annotations, splits, meta), each of the right type."""
     splits, meta, annotations = {}, {}, content
-    if isinstance(content, dict):
-        if "annotations" not in content:
-            found = ", ".join(map(_told, list(content)[:5])) or "an empty dict"
-            raise DataError(source, "annotations", "the key", found)
-        annotations, splits, meta = (content.get(name, {}) for name in ("annotations", "split", "meta"))
-    if not isinstance(annotations, list) or not annotations:
+    if isinstance(content, dict) and "annotations" in content:
+        annotations, splits, meta = (content.get(name) for name in ("annotations", "split", "meta"))
+        splits = {} if splits is None else splits
+    elif isinstance(content, dict) and _POINTS in content:
+        annotations = [content]
+    if isinstance(annotations, dict) and annotations and all(isinstance(a, dict) for a in annotations.values()):
+        annotations = [{"frame_dir": name} | entry for name, entry in annotations.items()]
+    if isinstance(content, dict) and annotations is content:
+        found = ", ".join(map(_told, list(content)[:5])) or "an empty dict"
+        raise DataError(source, "annotations", "the key", found)
+    if not isinstance(annotations, list | tuple) or not annotations:
         raise DataError(source, "annotations", "a list of dicts", _told(annotations))
     if not isinstance(annotations[0], dict):
         raise DataError(source, "annotations[0]", "a dict", _told(annotations[0]))
@@ -212,37 +280,48 @@ def _parts(content, source):
         raise DataError(source, "split", "a dict of lists of ids", _told(splits))
     named = {}
     for name, ids in splits.items():
-        if not isinstance(name, str) or not isinstance(ids, list | tuple | np.ndarray):
+        if not isinstance(ids, list | tuple | set | frozenset | np.ndarray | dict):
             raise DataError(source, f"split[{name!r}]", "a list of ids", _told(ids))
-        named[name] = [_name(i) for i in ids]
-    return annotations, named, meta if isinstance(meta, dict) else {}
+        ids = (
+            sorted(ids, key=str)
+            if isinstance(ids, set | frozenset)
+            else ids.ravel()
+            if isinstance(ids, np.ndarray)
+            else ids
+        )
+        named[str(name)] = [_name(i) for i in ids]
+    return list(annotations), named, meta if isinstance(meta, dict) else {}
 
 
-def _survey(annotations, layout, source):
-    """((layout, C), scores present, all float16), from the annotations that have keypoints."""
-    if not any(isinstance(a, dict) and "keypoint" in a for a in annotations):
-        if "raw_file" in annotations[0]:
-            found = "raw_file: the Kinetics form, whose keypoints are in kpfiles; name their folder (--kpfiles)"
-            raise DataError(source, "annotations[0]", "keypoint", found)
-        raise DataError(source, "annotations[0].keypoint", "the key", ", ".join(map(_told, annotations[0]))[:120])
-    good = [a for a in annotations if isinstance(a, dict) and _is_keypoint(a.get("keypoint"))]
-    if not good:
-        number = next(i for i, a in enumerate(annotations) if isinstance(a, dict) and "keypoint" in a)
-        found = _told(annotations[number]["keypoint"])
-        raise DataError(source, f"annotations[{number}].keypoint", "float array (M, T, V, 2 or 3)", found)
-    shapes = Counter(a["keypoint"].shape[2:] for a in good)
-    joints, coordinates = shapes.most_common(1)[0][0]
-    skeleton = default_layout(joints) if layout is None else get_layout(layout)
-    if skeleton.num_joints != joints:
-        raise DataError(source, "keypoint", f"{skeleton.num_joints} joints ({skeleton.name})", f"{joints}")
-    scored = coordinates == 2 and any(a.get("keypoint_score") is not None for a in good)
-    arrays = [a[k] for a in good for k in ("keypoint", "keypoint_score") if isinstance(a.get(k), np.ndarray)]
-    return (skeleton, coordinates), scored, all(array.dtype == np.float16 for array in arrays)
+def _arrays(annotation):
+    """The annotation with nested lists as arrays, an axis of people, and scores (M, T, V); what does not fit stays."""
+    if not isinstance(annotation, dict):
+        return annotation
+    found = annotation | {key: _array(annotation[key]) for key in (_POINTS, _SCORES) if key in annotation}
+    points, scores = found.get(_POINTS), found.get(_SCORES)
+    if not isinstance(points, np.ndarray):
+        return found
+    if isinstance(scores, np.ndarray):
+        scores = scores[..., 0] if scores.ndim == points.ndim and scores.shape[-1:] == (1,) else scores
+        found[_SCORES] = scores[None] if scores.ndim == 2 else scores
+    return found | {_POINTS: points[None] if points.ndim == 3 else points}
+
+
+def _array(value):
+    """Nested lists of numbers as an array; anything else as it is."""
+    try:
+        found = np.asarray(value) if isinstance(value, list | tuple) else value
+    except (ValueError, OverflowError):
+        return value
+    return found if _is_numbers(found) else value
+
+
+def _is_numbers(value):
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fiu"
 
 
 def _is_keypoint(value):
-    ok = isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim == 4 and 0 not in value.shape
-    return ok and value.shape[3] in (2, 3)
+    return _is_numbers(value) and value.ndim == 4 and 0 not in value.shape and value.shape[3] in (2, 3)
 
 
 def _is_int(value):
@@ -251,6 +330,7 @@ def _is_int(value):
 
 def _name(value):
     """An identifier as text; "" for what cannot be one."""
+    value = plain(value)
     return str(value) if isinstance(value, str) or (_is_int(value) and abs(value) < 2**63) else ""
 
 

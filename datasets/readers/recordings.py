@@ -18,6 +18,7 @@ from .pyskl import convert_pyskl
 _KINDS = {
     ".skeleton": "skeletons",
     ".pkl": "annotations",
+    ".pickle": "annotations",
     ".h5": "store",
     ".hdf5": "store",
     ".npz": "arrays",
@@ -29,6 +30,9 @@ _CONVERTERS = {"annotations": convert_pyskl, "arrays": convert_arrays, "table": 
 SUFFIXES = tuple(suffix for suffix, kind in _KINDS.items() if kind != "layout")  # of recordings
 
 
+_ESTIMATORS = (".json", ".jsonl", ".txt", ".trc", ".bvh", ".c3d", ".xlsx", ".parquet")
+
+
 def kind_of(path):
     """What a path is to be read as: "skeletons", "annotations", "arrays", "table", "store" or "layout".
 
@@ -36,12 +40,17 @@ def kind_of(path):
     """
     path = Path(path)
     if path.is_dir():
-        return "arrays" if any(path.glob("*.npy")) else "skeletons"
+        names = [entry.name.lower() for entry in path.iterdir() if not entry.name.startswith(".")]
+        if not any(name.endswith((".npy", ".skeleton")) for name in names) and any(map(_is_estimate, names)):
+            raise _wrong_kind(path, "a folder of an estimator's files")
+        return "arrays" if any(name.endswith(".npy") for name in names) else "skeletons"
     if not path.suffix:
         path.stat()
-    if path.suffix.lower() not in _KINDS:
+    suffix, packed = path.suffix.lower(), path.suffix.lower() == ".gz"
+    kind = _KINDS.get(Path(path.stem).suffix.lower() if packed else suffix)
+    if kind is None or (packed and kind != "annotations"):
         raise _wrong_kind(path)
-    return _KINDS[path.suffix.lower()]
+    return kind
 
 
 def convert_recordings(path, output, layout=None, *, people=None, joints="all", strict=False):
@@ -54,8 +63,14 @@ def convert_recordings(path, output, layout=None, *, people=None, joints="all", 
     return _CONVERTERS[kind](path, output, layout=layout, people=people, strict=strict)
 
 
-def _wrong_kind(path):
-    return DataError(path, "suffix", f"{', '.join(SUFFIXES)} or a folder", Path(path).suffix or "none")
+def _is_estimate(name):
+    return name.lower().endswith(_ESTIMATORS)
+
+
+def _wrong_kind(path, found=None):
+    way = "; make a table of it, docs/own-data.md" if found or _is_estimate(Path(path).name) else ""
+    expected = f"{', '.join(SUFFIXES)} or a folder"
+    return DataError(path, "suffix", expected, f"{found or Path(path).suffix or 'none'}{way}")
 
 
 @contextlib.contextmanager

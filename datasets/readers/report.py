@@ -1,39 +1,175 @@
-"""The end of every conversion: what the store is missing, noted in it and told in the report."""
+"""What every conversion does alike: take samples or leave them out, and tell what was done."""
+
+import re
+from collections import Counter
+
+import numpy as np
 
 from ..benchmarks import check_counts
 from ..errors import DataError
+from ..layouts import default_layout, get_layout, layout_names
+from ..store.writer import CHANNELS
+from ..transforms.presence import MIN_SCORE, seen_only
+from .people import MAX_PEOPLE, arrange_people
+
+MAX_METRES, MAX_SCORE = 50, 2  # what is larger is given in another unit
+
+COUNTED = {
+    "unseen": f"joints at -1, not finite or scored {MIN_SCORE} or lower count as not seen",
+    "empty": "sequences in which nobody was seen",
+    "gaps": "frames between others in which nobody was seen stay empty",
+    "joined": "tracks that began after another had ended go on as the same person",
+    "crowded": f"sequences with more than two people, the best first and at most {MAX_PEOPLE} of them",
+    "copied": "sequences whose second person only repeated the first",
+}
+"""What a report counts, and how its notes tell it: `<number> <text>`."""
 
 
-def conclude(writer, source, skipped, splits, benchmark=None):
-    """Name the splits of a StoreWriter's samples, and note in the store what it is missing.
+class Reason(str):
+    """Why a sample was left out, in one line; error is the DataError or OSError that says it."""
+
+    def __new__(cls, error):
+        reason = super().__new__(cls, error)
+        reason.error = error
+        return reason
+
+
+class Conversion:
+    """The samples of one conversion on their way into a StoreWriter.
 
     Args:
-        source: what errors name. skipped: [(id, reason)]. splits: dict name -> ids.
-        benchmark: the one the samples are of, with official counts, or None.
-    Returns: dict with samples, skipped, people {M: samples}, layout, channels, classes (number), splits {name:
-        samples}, split_missing {name: ids not among the samples}, benchmark, counts {split: {found, expected}}, and
-        partial: whether a count differs from the official one.
-    Raises: DataError where there are no samples.
+        writer: StoreWriter, entered. source: what errors name. strict: raise on the first bad sample instead of leaving
+        it out. people: the most persons kept, all where None. arranged: the reader did `people.arrange_people`'s work.
+        notes: what the reader mends, a list that may grow until the end.
+    Attributes: skipped, list of (id, Reason); notes; counts, a Counter of COUNTED.
     """
-    if not writer.ids:
-        found = f"{len(skipped)} bad ones; {skipped[0][1]}" if skipped else "none"
-        raise DataError(source, "samples", "one usable sample or more", found)
-    missing = writer.set_splits(splits)
-    sizes = {name: len(ids) - missing[name] for name, ids in splits.items()}
-    counts = check_counts(benchmark, len(writer.ids), sizes)
-    counts = {name: entry for name, entry in counts.items() if name == "all" or name in sizes}
-    partial = any(entry["found"] != entry["expected"] for entry in counts.values())
-    writer.provenance |= {"benchmark": benchmark, "skipped": len(skipped), "partial": partial}
-    return {
-        "samples": len(writer.ids),
-        "skipped": skipped,
-        "people": writer.people,
-        "layout": writer.layout.name,
-        "channels": list(writer.channels),
-        "classes": len(writer.classes),
-        "splits": sizes,
-        "split_missing": missing,
-        "benchmark": benchmark,
-        "counts": counts,
-        "partial": partial,
-    }
+
+    def __init__(self, writer, source, strict=False, people=None, arranged=False, notes=None):
+        self.writer, self.source, self.strict = writer, source, strict
+        self.people, self.arranged, self.largest = people, arranged, 0
+        self.skipped, self.notes, self.counts = [], [] if notes is None else notes, Counter()
+
+    def add(self, name, read):
+        """Take the Sample that `read()` gives; whether it could be used."""
+        try:
+            sample = read()
+            self._take(sample)
+        except (DataError, OSError) as error:
+            if isinstance(error, DataError) and not error.args[0]:
+                error = DataError(self.source, name, *error.args[2:])
+            if self.strict:
+                raise error from None
+            self.skipped.append((name, Reason(error)))
+            return False
+        return True
+
+    def _take(self, sample):
+        given, channels = sample.keypoints, self.writer.channels
+        keypoints, joined = seen_only(given, channels), 0
+        unseen = 0 if keypoints is given else int((keypoints != given).any(-1).sum())
+        found = len(keypoints)
+        if not self.arranged:
+            keypoints, joined, found = arrange_people(keypoints, channels, self.people)
+        sample.keypoints = keypoints
+        self.writer.append(sample)
+        self.largest = np.maximum(self.largest, np.abs(keypoints).max(axis=(0, 1, 2)))
+        there = np.flatnonzero(keypoints[..., : 3 if "z" in channels else 2].any(axis=(0, 2, 3)))
+        gaps = int(there[-1] - there[0] + 1 - len(there)) if len(there) else 0
+        told = {"unseen": unseen, "empty": int(not len(there)), "gaps": gaps, "joined": joined}
+        self.counts.update(told | {"crowded": int(found > 2)})
+
+    def conclude(self, splits, benchmark=None):
+        """Name the splits, and note in the store what it is missing.
+
+        Args:
+            splits: dict name -> ids. benchmark: the one the samples are named after, with official counts, or None.
+        Returns: dict with samples, skipped, people {M: samples}, layout, channels, classes (number), splits {name:
+            samples}, split_missing {name: ids not among the samples}, notes [text], the counts of COUNTED, benchmark
+            (None where less than half of every official count is there: the name alone is no proof), counts {split:
+            {found, expected}}, and partial: whether a count differs from the official one.
+        Raises: DataError where there are no samples.
+        """
+        writer, skipped = self.writer, self.skipped
+        if not writer.ids:
+            found = f"{len(skipped)} bad ones; {skipped[0][1]}" if skipped else "none"
+            raise DataError(self.source, "samples", "one usable sample or more", found)
+        splits = self._tidy(splits)
+        missing = writer.set_splits(splits)
+        sizes = {name: len(ids) - missing[name] for name, ids in splits.items()}
+        benchmark, counts = self._claimed(benchmark, sizes)
+        if len(writer.classes) == 1:
+            self.notes.append(f"one class only, {writer.classes[0]!r}: there is nothing to tell apart")
+        if writer.units == "metres" and max(self.largest) > MAX_METRES:
+            self.notes.append(f"values up to {max(self.largest):g} are stored as metres, which they hardly are")
+        if "score" in writer.channels and self.largest[2] > MAX_SCORE:
+            self.notes.append(f"scores up to {self.largest[2]:g} are left as they are, though 1 should be the most")
+        self.notes += [f"{self.counts[key]} {text}" for key, text in COUNTED.items() if self.counts[key]]
+        partial = any(entry["found"] != entry["expected"] for entry in counts.values())
+        writer.provenance |= {"benchmark": benchmark, "skipped": len(skipped), "partial": partial}
+        writer.provenance |= {"notes": self.notes} if self.notes else {}
+        return {
+            "samples": len(writer.ids),
+            "skipped": skipped,
+            "people": writer.people,
+            "layout": writer.layout.name,
+            "channels": list(writer.channels),
+            "classes": len(writer.classes),
+            "splits": sizes,
+            "split_missing": missing,
+            "benchmark": benchmark,
+            "counts": counts,
+            "partial": partial,
+            "notes": self.notes,
+            **{key: self.counts[key] for key in COUNTED},
+        }
+
+    def _tidy(self, splits):
+        """The splits with names that a store can hold and each id once."""
+        tidy = {}
+        for name, ids in splits.items():
+            known = re.sub(r"[/=,]|[^ -~\w]", "_", name).strip("./ ") or "split"
+            while known in tidy or known == "all":
+                known += "_"
+            if known != name:
+                self.notes.append(f"split {name!r} is called {known!r}")
+            tidy[known] = list(dict.fromkeys(ids))
+            if len(tidy[known]) < len(ids):
+                self.notes.append(f"split {known!r} names {len(ids) - len(tidy[known])} ids more than once, taken once")
+        return tidy
+
+    def _claimed(self, benchmark, sizes):
+        """(benchmark or None, counts): a benchmark's name is given to half of one of its parts or more."""
+        counts = check_counts(benchmark, len(self.writer.ids), sizes)
+        counts = {name: entry for name, entry in counts.items() if name == "all" or name in sizes}
+        if not counts or any(2 * entry["found"] >= entry["expected"] for entry in counts.values()):
+            return benchmark, counts
+        told = "its splits and classes are taken, but compare with no published figures"
+        self.notes.append(f"named as in {benchmark}, but too few to be it: {told}")
+        return None, {}
+
+
+def looks_scored(values):
+    """Whether the third of (..., 3) values is in doubt: like scores in [0, 1], beside x or y beyond 10, like pixels."""
+    values = seen_only(values, ("x", "y", "z"))
+    seen = values[values.any(-1)]
+    third, flat = seen[..., 2], np.abs(seen[..., :2])
+    return bool(len(seen) and third.min() >= 0 and third.max() <= 1.2 and flat.max() > 10)  # a heat map may exceed 1
+
+
+def usual_layout(joints, notes, dims=None):
+    """The layout that is usual for so many joints; a note where there are others and dims, 2 or 3, does not tell."""
+    skeleton = default_layout(joints)
+    names = [name for name in layout_names() if get_layout(name).num_joints == joints]
+    if len(names) > 1 and (joints, dims) not in ((17, 2), (25, 3)):
+        notes.append(f"{joints} joints are taken for {skeleton.name}'s (--layout {' or '.join(names)})")
+    return skeleton
+
+
+def parse_channels(channels):
+    """Channels given as a tuple or as text, x,y,score, checked; None for None."""
+    if channels is None:
+        return None
+    given = tuple(part.strip() for part in (channels.split(",") if isinstance(channels, str) else channels))
+    if given not in CHANNELS:
+        raise DataError("channels", "", " or ".join(map(",".join, CHANNELS)), ",".join(map(str, given)))
+    return given

@@ -5,9 +5,12 @@ because its BUILD step can be limited to the two classes below. No class of anot
 pickle.
 """
 
+import contextlib
+import gzip
 import os
 import pickle
 import struct
+import tempfile
 from collections import OrderedDict
 
 import numpy as np
@@ -16,6 +19,7 @@ from ..errors import DataError
 
 _NDARRAY = object()  # what the pickle gets in place of numpy.ndarray: something it cannot call
 _SLACK = 64 << 20
+_INFLATION = 64  # what a gzip may hold at most, times its own size, beyond _SLACK
 
 
 class _DType:
@@ -24,7 +28,7 @@ class _DType:
     def __init__(self, code):
         self.dtype = np.dtype(code)
         if self.dtype.kind not in "biufSU":
-            raise pickle.UnpicklingError(f"arrays of {self.dtype} are refused")
+            raise pickle.UnpicklingError(f"arrays of {self.dtype} are refused, lists of numbers are not")
 
     def __setstate__(self, state):
         if state[1] not in ("<", ">", "|", "="):
@@ -172,13 +176,17 @@ class _Unpickler(pickle._Unpickler):
 
 
 def restricted_load(path):
-    """Load a pickle of plain containers, numbers, text and NumPy arrays; arrays come as they were stored.
+    """Load a pickle of plain containers, numbers, text and NumPy arrays, or a gzip of one; arrays come as stored.
 
     Raises: DataError naming the first forbidden global, or where the file is broken, cut off or announces
         sizes that it does not hold; OSError where it cannot be read.
     """
-    with open(path, "rb") as file:
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open(path, "rb"))
         try:
+            if file.read(2) == b"\x1f\x8b":
+                file = stack.enter_context(_unpacked(file))
+            file.seek(0)
             return _Unpickler(file, path).load()
         except DataError:
             raise
@@ -189,3 +197,17 @@ def restricted_load(path):
         except (Exception, MemoryError) as error:
             found = f"{type(error).__name__}: {error}"[:200]
             raise DataError(path, "pickle", "a whole, sound pickle", found) from None
+
+
+@contextlib.contextmanager
+def _unpacked(file):
+    """A temporary file with what a gzip holds."""
+    file.seek(0)
+    left = _INFLATION * os.fstat(file.fileno()).st_size + _SLACK
+    with tempfile.TemporaryFile() as unpacked, gzip.open(file) as packed:
+        while data := packed.read(1 << 20):
+            left -= len(data)
+            if left < 0:
+                raise pickle.UnpicklingError(f"a gzip of more than {_INFLATION} times its size")
+            unpacked.write(data)
+        yield unpacked

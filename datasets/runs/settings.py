@@ -49,7 +49,7 @@ class DataSettings:
     num_people: int = setting(0, "people of a clip; 0: as many as the store holds, at most 2", least=0)
     use_score: bool = setting(False, "the pose estimator's confidence as a channel")
     sampling: str = setting(
-        "uniform", "frames of a training clip: PYSKL's, or stretched smoothly", choices=("uniform", "stretch")
+        "stretch", "frames of a clip: evenly spaced and interpolated, or PYSKL's", choices=("stretch", "pyskl")
     )
     seed: int = setting(0, "seed of weights, order, masks and noise", least=0)
 
@@ -69,11 +69,9 @@ class ModelSettings:
     encoder_layers: int = setting(3, "graph convolutions in an encoder, L_D", least=1)
     graph_conv: str = setting("gin", "kind of graph convolution", choices=("gin", "gcn", "gat"))
     normalization: str = setting("batch", "normalisation between layers", choices=("batch", "layer", "none"))
-    joint_positions: bool = setting(False, "a learnable vector per joint")
+    joint_positions: bool = setting(True, "a learnable vector per joint")
     num_layers: int = setting(3, "STRL layers, M", least=1)
     share_people: bool = setting(False, "one encoder for all people")
-    encoder_pool: str = setting("sum", "pooling over joints in spatial modelling", choices=("sum", "mean"))
-    joint_features: bool = setting(False, "spatial modelling also adds the encoder's output joint by joint")
     temporal: str = setting(
         "last",
         "temporal modules: one at the end, one per layer, or over the whole body",
@@ -108,7 +106,12 @@ class PretrainSettings:
     loss_function: str = setting(
         "rce", "the paper's, its mean, or squares", choices=("rce", "sce", "mse"), needs=MASKED
     )
-    remask: bool = setting(True, "mask again before the decoder", needs=MASKED)
+    remask: str = setting(
+        "context",
+        "masked joints before the decoder: a token and what is seen of the frame, a token alone, or as they are",
+        choices=("context", "token", "none"),
+        needs=MASKED,
+    )
     mask: str = setting("parts", "how joints are chosen", choices=("parts", "joints", "motion"), needs=MASKED)
     mask_parts: tuple = setting((), "names of body parts; none: drawn", needs=MASKED | {"mask": ("parts",)})
     num_masked: int = setting(0, "parts or joints; 0: drawn, or half of the joints", least=0, needs=MASKED)
@@ -175,7 +178,7 @@ GROUPS = {
 FIELDS = {field.name: field for kind in GROUPS.values() for field in dataclasses.fields(kind)}
 GROUP_OF = {field.name: group for group, kind in GROUPS.items() for field in dataclasses.fields(kind)}
 UNDECIDED = {"num_people": 0, "normalize": "auto"}  # values that leave a setting to the data
-BACKBONE_KEYS = ("num_layers", "share_people", "encoder_pool", "joint_features", "temporal", "temporal_strides")
+BACKBONE_KEYS = ("num_layers", "share_people", "temporal", "temporal_strides")
 BACKBONE_KEYS += ("body_streams", "body_units", "body_dropout")
 CLASSIFIER_KEYS = ("time_pooling", "dropout_rate", "head_units")
 

@@ -127,7 +127,7 @@ class SkeletonStore:
 
     def _select_ids(self, path):
         numbers = {name: index for index, name in enumerate(self.ids)}
-        lines = Path(path).read_text("utf-8").splitlines()
+        lines = Path(path).read_text("utf-8-sig").splitlines()
         wanted = [line.strip() for line in lines if line.strip()]
         unknown = [name for name in wanted if name not in numbers]
         if unknown or not wanted:
@@ -170,6 +170,8 @@ class SkeletonStore:
     def _load(self, file):
         attrs = {name: file.attrs[name] for name in file.attrs}
         attrs = {name: v.decode() if isinstance(v, bytes) else v for name, v in attrs.items()}
+        if "format" not in attrs:
+            raise DataError(self.path, "format", FORMAT, "another HDF5 file; make a table of it, docs/own-data.md")
         if attrs.get("format") != FORMAT or int(attrs.get("version", 0)) != VERSION:
             found = f"{attrs.get('format')} {attrs.get('version')}"
             raise DataError(self.path, "format", f"{FORMAT} {VERSION}", found)

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import DataError, naming
 from ..files import replacing
 from ..layouts import get_layout
+from ..transforms.presence import seen_only
 
 FORMAT, VERSION = "skelmae-store", 1
 CHANNELS = (("x", "y", "score"), ("x", "y"), ("x", "y", "z"))
@@ -25,7 +26,7 @@ _CHUNK_ROWS, _BUFFER_BYTES = 64, 8 << 20
 
 @dataclass
 class Sample:
-    """One recording: keypoints (M, T, V, C) float16 or float32, absent joints zero; -1, (0, 0): unknown."""
+    """One recording: keypoints (M, T, V, C), absent joints zero or as `seen_only` knows them; -1, (0, 0): unknown."""
 
     id: str
     keypoints: np.ndarray
@@ -83,24 +84,12 @@ class StoreWriter:
         return dict(sorted(Counter(self._columns["people"]).items()))
 
     def append(self, sample):
-        """Add one Sample. Raises DataError naming it where shape, label, id or a value does not fit."""
-        key = f"sample {sample.id!r}"
-        keypoints = np.asarray(sample.keypoints)
-        expected = f"float array (M, T, {self.layout.num_joints}, {len(self.channels)})"
-        if keypoints.dtype.kind != "f" or keypoints.ndim != 4 or 0 in keypoints.shape:
-            raise DataError(self.path.name, key, expected, f"{keypoints.dtype} {keypoints.shape}")
-        if keypoints.shape[2:] != self._data.shape[1:]:
-            raise DataError(self.path.name, key, expected, keypoints.shape)
-        with np.errstate(over="ignore"):
-            rows = np.ascontiguousarray(keypoints, self.dtype).reshape(-1, *keypoints.shape[2:])  # (M*T, V, C)
-        if not np.isfinite(rows).all():
-            raise DataError(self.path.name, key, f"finite {self.dtype} keypoints", "a value that is not")
-        if not isinstance(sample.id, str) or not sample.id or sample.id in self.ids or not sample.id.isprintable():
-            raise DataError(self.path.name, key, "a new, printable id")
-        if not -1 <= sample.label < len(self.classes):
-            raise DataError(self.path.name, key, f"a label below {len(self.classes)}, or -1", sample.label)
+        """Add one Sample, joints not seen as zeros. Raises DataError naming it where something does not fit."""
+        rows = self._checked(sample)  # (M, T, V, C)
+        people, frames = rows.shape[:2]
+        rows = rows.reshape(-1, *rows.shape[2:])
         self.ids[sample.id] = len(self.ids)
-        values = vars(sample) | {"offset": self._rows, "frames": keypoints.shape[1], "people": keypoints.shape[0]}
+        values = vars(sample) | {"offset": self._rows, "frames": frames, "people": people}
         for name, column in self._columns.items():
             column.append(values[name])
         self._crc32.append(zlib.crc32(rows))
@@ -110,14 +99,52 @@ class StoreWriter:
         if self._buffered >= _BUFFER_BYTES:
             self._flush()
 
+    def _checked(self, sample):
+        """The keypoints of a Sample that fits, in the store's precision."""
+        if not isinstance(sample, Sample):
+            raise DataError(self.path.name, "sample", "a Sample", type(sample).__name__)
+        key, form = f"sample {str(sample.id)[:80]!r}", self._data.shape[1:]
+        try:
+            keypoints = np.asarray(sample.keypoints)
+        except ValueError:  # rows of several lengths
+            keypoints = np.empty(0, object)
+        if (
+            keypoints.dtype.kind not in "fiu"
+            or keypoints.ndim != 4
+            or 0 in keypoints.shape
+            or keypoints.shape[2:] != form
+        ):
+            expected = f"numbers (M, T, {form[0]}, {form[1]})"
+            raise DataError(self.path.name, key, expected, f"{keypoints.dtype} {keypoints.shape}")
+        with np.errstate(over="ignore"):
+            rows = np.ascontiguousarray(seen_only(keypoints, self.channels), self.dtype)
+        if not np.isfinite(rows).all():
+            raise DataError(self.path.name, key, f"values within {self.dtype}", "a larger one")
+        if not isinstance(sample.id, str) or not sample.id or sample.id in self.ids or not sample.id.isprintable():
+            raise DataError(self.path.name, key, "a new, printable id")
+        numbers = {name: [getattr(sample, name)] for name in ("label", "subject", "camera", "setup")}
+        size = sample.image_size
+        numbers["image_size"] = size if isinstance(size, list | tuple | np.ndarray) and len(size) == 2 else [None]
+        for name, values in numbers.items():
+            if not all(_is_whole(value) and -1 <= value < 2**31 for value in values):
+                expected = "two whole numbers" if name == "image_size" else "a whole number"
+                raise DataError(self.path.name, key, f"{expected} as {name}", repr(getattr(sample, name))[:60])
+        if sample.label >= len(self.classes):
+            raise DataError(self.path.name, key, f"a label below {len(self.classes)}, or -1", sample.label)
+        return rows
+
     def set_splits(self, splits):
-        """Name the splits: dict name -> ids. Unknown ids are left out; returns dict name -> how many."""
+        """Name the splits: dict name -> ids. Unknown ids are left out; returns dict name -> how many.
+
+        An id that is named twice is in the split once.
+        """
         missing = {}
         for name, ids in splits.items():
             if not isinstance(name, str) or not name.isprintable() or not name.strip("./") or set(name) & set("/=,"):
                 raise DataError(self.path.name, "splits", "a name without / = ,", repr(name))
             if name == "all":
                 raise DataError(self.path.name, "splits", "another name than 'all', which means every sample")
+            ids = dict.fromkeys(ids)
             found = [self.ids[i] for i in ids if i in self.ids]
             missing[name] = len(ids) - len(found)
             self._splits[name] = np.array(found, "int64")
@@ -162,6 +189,10 @@ class StoreWriter:
                 value = np.bytes_(value.encode())
             self._file.attrs[name] = value
         self._file.close()
+
+
+def _is_whole(value):
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def check_header(path, channels, units, dtype):

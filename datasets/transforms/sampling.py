@@ -1,10 +1,13 @@
 """Choosing frames: from a recording of any length to clips of a fixed one.
 
-Every function returns int64 frame numbers into the recording, thinned or looped to the length of the clip.
-The rules are those of `UniformSampleFrames` in PYSKL (pyskl/datasets/pipelines/sampling.py), written again.
+Two ways: `*_places` are evenly spaced in time, and `interpolate_frames` gives what lies between two frames, so motion
+is that of the body and not of rounding. `*_indices` are numbers of frames, thinned or looped, by the rules of
+`UniformSampleFrames` in PYSKL (pyskl/datasets/pipelines/sampling.py), written again.
 """
 
 import numpy as np
+
+CLIP_SHARE = 0.8  # of the recording, in one of several clips
 
 
 def uniform_sample_indices(num_frames, length, rng, interval=(1.0, 1.0)):
@@ -40,11 +43,8 @@ def uniform_sample_indices(num_frames, length, rng, interval=(1.0, 1.0)):
     return ((clips + offset[:, None]) % counts[:, None]).reshape(*np.shape(num_frames), length)
 
 
-def stretch_indices(num_frames, length, rng, interval=(1.0, 1.0)):
-    """Sample a training clip: one frame from each of `length` equal stretches of a random part of the recording.
-
-    The rule `uniform_sample_indices` has for long recordings, for all: a recording shorter than the clip is stretched,
-    never looped, as `uniform_grid_indices` does. The same place of every stretch is taken, so motion stays smooth.
+def stretch_places(num_frames, length, rng, interval=(1.0, 1.0)):
+    """Sample a training clip: places in time, evenly spaced over a random part of the recording.
 
     Args:
         num_frames: frames in the recording, at least 1; or those of N recordings, which get a clip each.
@@ -53,14 +53,62 @@ def stretch_indices(num_frames, length, rng, interval=(1.0, 1.0)):
         interval: (low, high) share of the recording to sample from; the share and its place are drawn.
 
     Returns:
-        (length,) or (N, length) int64, never decreasing.
+        (length,) or (N, length) float64 in 0..num_frames - 1, rising, for `interpolate_frames`.
 
     Raises:
         ValueError: a count below 1, or an interval outside 0 < low <= high <= 1.
     """
     counts, window, offset = _windows(num_frames, length, rng, interval)
-    places = (np.arange(length) + rng.random(counts.shape)[:, None]) * window[:, None] / length
-    return (offset[:, None] + places.astype(np.int64)).reshape(*np.shape(num_frames), length)
+    places = _places(window[:, None], length, rng.random(counts.shape)[:, None]) + offset[:, None]
+    return places.reshape(*np.shape(num_frames), length)
+
+
+def grid_places(num_frames, length, num_clips=1):
+    """Places in time, evenly spaced; of several clips each over a part of the recording.
+
+    A single clip covers the whole. Of several the parts are CLIP_SHARE of the recording long and evenly spaced, so a
+    model that was trained on parts sees some.
+
+    Returns:
+        (num_clips, length) float64 in 0..num_frames - 1, rising.
+
+    Raises:
+        ValueError: a count below 1.
+    """
+    _check_counts(num_frames, length)
+    if num_clips < 1:
+        raise ValueError(f"num_clips: expected at least 1, found {num_clips}")
+    window = num_frames if num_clips == 1 else max(1.0, CLIP_SHARE * num_frames)
+    offset = np.linspace(0, num_frames - window, num_clips)[:, None]
+    return np.clip(_places(window, length, 0.5) + offset, 0, num_frames - 1)
+
+
+def interpolate_frames(recording, places, channels):
+    """A recording at places between its frames.
+
+    Between two frames coordinates are interpolated along a line where the joint was seen in both, else those of the
+    nearer frame are taken; a score is the lower of the two.
+
+    Args:
+        recording: (M, T, V, C), joints not seen at zero.
+        places: (clips, T') float in 0..T - 1, or int: these very frames.
+        channels: names of the C channels.
+
+    Returns:
+        (M, clips, T', V, C) float32.
+    """
+    if places.dtype.kind != "f":
+        return recording.take(places, axis=1).astype(np.float32, copy=False)
+    before = np.floor(places).astype(np.int64)
+    after = np.minimum(before + 1, recording.shape[1] - 1)
+    share = (places - before).astype(np.float32)[..., None, None]  # (clips, T', 1, 1)
+    one, other = (recording.take(frames, axis=1).astype(np.float32) for frames in (before, after))
+    dims = len(channels) - ("score" in channels)
+    both = one[..., :dims].any(-1, keepdims=True) & other[..., :dims].any(-1, keepdims=True)
+    between = one + share * (other - one)
+    if dims < len(channels):
+        between[..., dims:] = np.minimum(one[..., dims:], other[..., dims:])
+    return np.where(both & (share > 0), between, np.where(share < 0.5, one, other))
 
 
 def uniform_sample_test_indices(num_frames, length, num_clips=1, seed=255):
@@ -110,6 +158,14 @@ def uniform_grid_indices(num_frames, length):
     return (2 * np.arange(length, dtype=np.int64) + 1) * num_frames // (2 * length)
 
 
+def loop_grid_indices(num_frames, length):
+    """As `uniform_grid_indices`, but a recording shorter than the clip is looped from its start, as PYSKL does."""
+    if num_frames >= length:
+        return uniform_grid_indices(num_frames, length)
+    _check_counts(num_frames, length)
+    return np.arange(length) % num_frames
+
+
 def _check_counts(num_frames, length):
     for name, value in (("num_frames", np.min(num_frames)), ("length", length)):
         if value < 1:
@@ -125,6 +181,11 @@ def _windows(num_frames, length, rng, interval):
     counts = np.atleast_1d(np.asarray(num_frames, np.int64))
     window = np.maximum(1, ((low + rng.random(counts.shape) * (high - low)) * counts).astype(np.int64))
     return counts, window, rng.integers(0, counts - window + 1)
+
+
+def _places(window, length, start):
+    """`length` places, evenly spaced over `window` frames; start: that of the first in its stretch, in 0..1."""
+    return np.clip((np.arange(length) + start) * window / length - 0.5, 0, window - 1)
 
 
 def _bounds(num_frames, length):

@@ -6,15 +6,8 @@ import numpy as np
 from keras_skelmae.models import SkeletonPreprocessor
 from skelmae_datasets import DataError
 from skelmae_datasets.transforms.augmentation import augment, random_flip
-from skelmae_datasets.transforms.sampling import (
-    stretch_indices,
-    uniform_grid_indices,
-    uniform_sample_indices,
-    uniform_sample_test_indices,
-)
 
 CACHE_BYTES = 2**27  # memory stays level however large the store
-SAMPLINGS = {"uniform": uniform_sample_indices, "stretch": stretch_indices}
 MOVES = ("rotate", "scale", "shear", "joint_noise")
 AUGMENTATIONS = ("crop_min", "flip", *MOVES)
 
@@ -53,8 +46,7 @@ class SkeletonBatches(keras.utils.PyDataset):
         batch_size: int.
         training: bool.
         augment: dict of AUGMENTATIONS.
-        sampling: "uniform" (PYSKL's, which loops a short sequence) or "stretch", how training draws frames.
-        num_clips: int, clips per sequence when not training; 1 = the middle frames of equal stretches.
+        num_clips: int, clips per sequence when not training.
         seed: int.
 
     Raises:
@@ -64,17 +56,7 @@ class SkeletonBatches(keras.utils.PyDataset):
     each_person = False  # whether every person of a sequence is a sequence of its own
 
     def __init__(
-        self,
-        source,
-        indices,
-        preprocessor,
-        *,
-        batch_size=32,
-        training=True,
-        augment=None,
-        sampling="uniform",
-        num_clips=1,
-        seed=0,
+        self, source, indices, preprocessor, *, batch_size=32, training=True, augment=None, num_clips=1, seed=0
     ):
         super().__init__()
         self.source = source if isinstance(source, SequenceSource) else SequenceSource(source)
@@ -84,9 +66,6 @@ class SkeletonBatches(keras.utils.PyDataset):
         if self.each_person and self.preprocessor.num_people != 1:
             self.preprocessor = SkeletonPreprocessor(**{**self.preprocessor.get_config(), "num_people": 1})
         self.batch_size, self.training, self.num_clips = batch_size, training, num_clips
-        if sampling not in SAMPLINGS:
-            raise ValueError(f"sampling: expected one of {tuple(SAMPLINGS)}, found {sampling!r}")
-        self.sampling = sampling
         self.augment = dict(augment or {})
         unknown = sorted(set(self.augment) - set(AUGMENTATIONS))
         if unknown:
@@ -144,15 +123,11 @@ class SkeletonBatches(keras.utils.PyDataset):
         self.epoch += 1
         self._order()
 
-    def _frames(self, counts, rng):
-        """(N, clips, T) frame numbers for recordings of so many frames."""
-        length = self.preprocessor.num_frames
+    def _times(self, counts, rng):
+        """(N, clips, T) for recordings of so many frames."""
         if self.training:
-            shortest = self.augment.get("crop_min", 1.0)
-            return SAMPLINGS[self.sampling](counts, length, rng, (shortest, 1.0))[:, None]
-        if self.num_clips == 1:
-            return np.stack([uniform_grid_indices(count, length)[None] for count in counts])
-        return np.stack([uniform_sample_test_indices(count, length, self.num_clips) for count in counts])
+            return self.preprocessor.random_times(counts, rng, self.augment.get("crop_min", 1.0))
+        return self.preprocessor.times(counts, self.num_clips)
 
     def __getitem__(self, number):
         if not 0 <= number < len(self):
@@ -166,14 +141,14 @@ class SkeletonBatches(keras.utils.PyDataset):
         x = np.zeros((len(chosen) * clips, *self.preprocessor.clip_shape), np.float32)
         process, processes = self.share
         rows = -(-len(chosen) // processes) if self.training else len(chosen)
-        frames = self._frames(self.store.frames[[index for index, _ in chosen]], rng)  # of all rows in every process
+        times = self._times(self.store.frames[[index for index, _ in chosen]], rng)  # of all rows in every process
         for row, (index, person) in enumerate(chosen):
             if row // rows != process and self.training:
                 continue
             sequence = self.source.read(index)
             sequence = sequence if person is None else sequence[person : person + 1]
             x[row * clips : (row + 1) * clips] = self.preprocessor.clips(
-                sequence, frames[row], self.store.image_size[index]
+                sequence, times[row], self.store.image_size[index]
             )
         return self._augmented(x, rng) if self.training else x
 

@@ -90,7 +90,7 @@ def nearest_neighbours(train, train_labels, test, k=1):
     for rank in range(k):
         np.add.at(votes, (rows, train_labels[nearest[:, rank]]), 1)
     for rank in reversed(range(k)):  # less than half a vote in all, which breaks ties alone
-        votes[rows, train_labels[nearest[:, rank]]] += 0.25 / 2**min(rank, 20)
+        votes[rows, train_labels[nearest[:, rank]]] += 0.25 / 2 ** min(rank, 20)
     return votes / votes.sum(axis=1, keepdims=True)
 
 

@@ -16,7 +16,15 @@ def write_saved_model(model, folder):
     archive = keras.export.ExportArchive()
     archive.track(serving)
     taken = tf.TensorSpec((None, *serving.input_shape[1:]), tf.float32, INPUT)
-    archive.add_endpoint("serve", lambda keypoints: {OUTPUT: serving(keypoints, training=False)}, [taken])
+
+    def serve(keypoints):
+        for axis, size in enumerate(serving.input_shape[1:], 1):  # a signature does not compare them
+            if size is not None:
+                told = f"{INPUT}: expected shape {serving.input_shape}, found another size of axis {axis}"
+                tf.debugging.assert_equal(tf.shape(keypoints)[axis], size, told)
+        return serving(keypoints, training=False)
+
+    archive.add_endpoint("serve", serve, [taken])
     archive.add_endpoint("class_names", lambda: {"class_names": names}, [])
     archive.write_out(str(folder), verbose=False)
     write_json(Path(folder) / "assets.extra" / "metadata.json", metadata(model))

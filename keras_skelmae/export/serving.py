@@ -12,7 +12,8 @@ def serving_model(model):
     """Raw coordinates of any length -> class probabilities, as one functional model."""
     people, frames, joints, channels = model.preprocessor.clip_shape
     inputs = keras.Input((people, None, joints, channels), name=INPUT)
-    return keras.Model(inputs, model(ResampleFrames(frames)(inputs)), name="serving")
+    resample = ResampleFrames(frames, model.preprocessor.num_coordinates, model.preprocessor.sampling)
+    return keras.Model(inputs, {OUTPUT: model(resample(inputs))}, name="serving")
 
 
 def signature(serving):
@@ -33,7 +34,13 @@ def metadata(model):
         "units": preprocessor.units,
         "normalize": preprocessor.normalize,
         **size,
-        "input": "(B, M, T, V, C) in the units of the recording, T >= 1",
+        "input": "(B, M, T, V, C) in the units of the recording, T >= 1; of more people the best seen M",
+        "not_seen": "a joint whose coordinates are all 0 or all -1, or one of them not finite; absent people are zeros",
+        "scale": "x * image width / own width, y likewise, for a recording of another image size than image_size"
+        if preprocessor.normalize == "image"
+        else "any; the model centres and scales the clip"
+        if preprocessor.normalize == "clip"
+        else "as trained",
     }
 
 
@@ -68,4 +75,4 @@ def greatest_difference(run, model):
 def answers(model):
     """A function from batches of any length to the probabilities of a Keras model, both NumPy."""
     serving = serving_model(model)
-    return lambda case: keras.ops.convert_to_numpy(serving(case, training=False))
+    return lambda case: keras.ops.convert_to_numpy(serving(case, training=False)[OUTPUT])

@@ -19,6 +19,7 @@ class JointMasking(keras.layers.Layer):
     Call arguments:
         inputs: ``(..., V, C)`` float, the features.
         joint_mask: ``(..., V)`` bool; True = masked, to be reconstructed.
+        context: None, or float that broadcasts to ``inputs``, added to the token.
 
     Input shape:
         ``(..., V, C)``.
@@ -47,9 +48,10 @@ class JointMasking(keras.layers.Layer):
         self.token = self.add_weight(shape=(input_shape[-1],), initializer=self.initializer, name="token")
         self.built = True
 
-    def call(self, inputs, joint_mask):
+    def call(self, inputs, joint_mask, context=None):
         masked = ops.expand_dims(ops.cast(joint_mask, "bool"), -1)  # (..., V, 1), True = masked
-        return ops.where(masked, ops.cast(self.token, inputs.dtype), inputs)  # (..., V, C)
+        token = ops.cast(self.token, inputs.dtype)
+        return ops.where(masked, token if context is None else token + context, inputs)  # (..., V, C)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)

@@ -41,7 +41,9 @@ class MultiScaleTemporalConv(keras.layers.Layer):
         (2, 8, 3, 16)
 
     Reference:
-        Chen et al., "Channel-wise Topology Refinement Graph Convolution" (CTR-GCN), ICCV 2021, for the branches.
+        Chen et al., "Channel-wise Topology Refinement Graph Convolution" (CTR-GCN), ICCV 2021, for the branches. There
+        the 1x1 branch has no ReLU before its normalisation, and every branch ends in a normalisation of its own; here
+        one for all follows, and the convolutions have no bias.
     """
 
     def __init__(

@@ -43,7 +43,8 @@ class SkeletonStreams(keras.layers.Layer):
         (1, 4, 2, 4)
 
     Reference:
-        Shi et al., "Two-Stream Adaptive Graph Convolutional Networks", CVPR 2019.
+        Shi et al., "Two-Stream Adaptive Graph Convolutional Networks", CVPR 2019, for joint and bone; there the bone of
+        a joint whose reference is missing reaches to the origin, and motion of one that appears is a leap.
     """
 
     def __init__(self, streams, num_coordinates, bones, **kwargs):

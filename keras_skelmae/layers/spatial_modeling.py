@@ -6,24 +6,23 @@ from keras import ops
 from keras_skelmae.layers.config import config_of
 from keras_skelmae.layers.graph_encoder import GraphEncoder
 
-ENCODER_POOLS = ("sum", "mean")
-
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
 class SpatialModeling(keras.layers.Layer):
-    """``SM(H) = Repeat(SumPool_joints(G_E(A, H)), V) (+) H``, one graph encoder per person.
+    """``SM(H) = (Repeat(MeanPool_joints(G_E(A, H)), V), G_E(A, H)) (+) H``, one graph encoder per person.
 
-    The residual ``(+)`` is a 1x1 convolution of the concatenation, computed as the sum of two smaller ones, which is
-    the same. The pooled vectors of the other present people are added through a 1x1 convolution of their own.
+    The residual ``(+)`` is a 1x1 convolution of the concatenation, computed as the sum of smaller ones, which is the
+    same. The pooled vectors of the other present people are added through a 1x1 convolution of their own.
+
+    The paper pools by a sum and joins the pooled vector alone. From the first layer on that leaves a thousandth of the
+    variance between the joints of a frame: V copies of one vector. The mean, which the next convolution could turn
+    into the sum, and the encoder's output joint by joint keep a third (docs/results.md).
 
     Args:
         encoder: GraphEncoder, or its config. Its settings are copied for every person; its weights are handed on by
             ``STRLBackbone``.
         num_people: int, M; one encoder per person unless shared.
         share_people: bool, one encoder for all people.
-        encoder_pool: "sum" as in the paper, or "mean": the same up to a factor V that the next convolution could
-            absorb, but V joints no longer drown each single one at the start of training.
-        joint_features: bool, also add the encoder's output joint by joint, beyond the paper.
 
     Call arguments:
         inputs: ``(B, M, T, V, C)``.
@@ -46,16 +45,12 @@ class SpatialModeling(keras.layers.Layer):
         Yan et al., ICCV 2023, section 3.3.
     """
 
-    def __init__(self, encoder, num_people=2, share_people=False, encoder_pool="sum", joint_features=False, **kwargs):
+    def __init__(self, encoder, num_people=2, share_people=False, **kwargs):
         super().__init__(**kwargs)
-        if encoder_pool not in ENCODER_POOLS:
-            raise ValueError(f"encoder_pool: expected one of {ENCODER_POOLS}, found {encoder_pool!r}")
         config = encoder.get_config() if isinstance(encoder, GraphEncoder) else encoder
         self.encoder_config = {key: value for key, value in config.items() if key not in ("name", "dtype", "trainable")}
         self.num_people = num_people
         self.share_people = share_people
-        self.encoder_pool = encoder_pool
-        self.joint_features = joint_features
 
     def build(self, input_shape):
         if input_shape[1] != self.num_people:
@@ -71,7 +66,7 @@ class SpatialModeling(keras.layers.Layer):
         pooled = (*shape[:3], 1, self.units)
         self.input_conv = self._pointwise("input_conv", shape, use_bias=True)
         self.pooled_conv = self._pointwise("pooled_conv", pooled)
-        self.joint_conv = self._pointwise("joint_conv", (*shape[:-1], self.units)) if self.joint_features else None
+        self.joint_conv = self._pointwise("joint_conv", (*shape[:-1], self.units))
         self.interaction_conv = self._pointwise("interaction_conv", pooled) if self.num_people > 1 else None
         self.built = True
 
@@ -92,11 +87,8 @@ class SpatialModeling(keras.layers.Layer):
 
     def call(self, inputs, presence=None, training=None):
         encoded = self._encode(inputs, presence, training)  # (B, M, T, V, units)
-        pool = ops.sum if self.encoder_pool == "sum" else ops.mean
-        pooled = pool(encoded, axis=3, keepdims=True)  # (B, M, T, 1, units)
-        x = self.input_conv(inputs)  # (B, M, T, V, units)
-        if self.joint_conv is not None:
-            x = x + self.joint_conv(encoded)
+        pooled = ops.mean(encoded, axis=3, keepdims=True)  # (B, M, T, 1, units)
+        x = self.input_conv(inputs) + self.joint_conv(encoded)  # (B, M, T, V, units)
         context = self.pooled_conv(pooled)  # (B, M, T, 1, units)
         if self.interaction_conv is not None:
             if presence is not None:
@@ -108,5 +100,5 @@ class SpatialModeling(keras.layers.Layer):
         return (*input_shape[:-1], self.encoder_config["units"])
 
     def get_config(self):
-        names = ("num_people", "share_people", "encoder_pool", "joint_features")
-        return {**super().get_config(), "encoder": self.encoder_config, **config_of(self, *names)}
+        own = config_of(self, "num_people", "share_people")
+        return {**super().get_config(), "encoder": self.encoder_config, **own}

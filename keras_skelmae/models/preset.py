@@ -9,7 +9,9 @@ from keras_skelmae.models.model_files import load_model
 from skelmae_datasets.files import write_atomically
 from skelmae_datasets.runs.settings import PRESETS, read_preset
 
-PREPROCESSED = frozenset(("num_frames", "num_people", "use_score", "normalize"))  # settings of a preprocessor
+PREPROCESSED = frozenset(
+    ("num_frames", "num_people", "use_score", "normalize", "sampling")
+)  # settings of a preprocessor
 
 
 class Preset:
@@ -65,6 +67,10 @@ class Preset:
     @classmethod
     def from_config(cls, config):
         return cls(**{key: _object(value) for key, value in config.items()})
+
+    def quantize(self, *_, **__):
+        """Refused: what Keras makes of the layers here cannot be loaded again."""
+        raise NotImplementedError(f"{type(self).__name__}.quantize: not supported; export to LiteRT and quantise there")
 
     @classmethod
     def accepted(cls):

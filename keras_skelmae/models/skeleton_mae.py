@@ -11,6 +11,7 @@ from keras_skelmae.models.skeleton_encoder import SkeletonEncoder
 TARGETS = ("embedding", "coordinates", "motion")
 REMEDIES = ("none", "stop_gradient", "variance")
 LOSSES = ("rce", "sce", "mse")
+REMASKS = ("context", "token", "none")
 SPREAD_FRAMES = 8  # every one of so many is enough for the mean spread of a target
 
 
@@ -26,7 +27,9 @@ class SkeletonMAE(Preset, keras.Model):
             standard deviation of each feature, as in VICReg).
         loss_function: "rce" (the paper's sum), "sce" (mean of the scaled cosine error) or "mse".
         beta: float, exponent of rce and sce.
-        remask: bool, replace masked joints by a token again before the decoder.
+        remask: what the decoder gets in place of masked joints: "context" (a token, the joint's position and the mean
+            of the visible joints of its frame: one layer reaches the neighbours alone, and joints far inside a masked
+            part would see nothing), "token" (as GraphMAE) or "none" (what the encoder made of them).
 
     Input shape:
         dict of ``keypoints`` ``(B, M, T, V, C)`` in the units of the recording and ``mask`` ``(B, M, T, V)``, True =
@@ -50,7 +53,7 @@ class SkeletonMAE(Preset, keras.Model):
         remedy="variance",
         loss_function="rce",
         beta=2.0,
-        remask=True,
+        remask="context",
         name="skeleton_mae",
         **kwargs,
     ):
@@ -58,6 +61,7 @@ class SkeletonMAE(Preset, keras.Model):
             ("target", target, TARGETS),
             ("remedy", remedy, REMEDIES),
             ("loss_function", loss_function, LOSSES),
+            ("remask", remask, REMASKS),
         ):
             if value not in known:
                 raise ValueError(f"{key}: expected one of {known}, found {value!r}")
@@ -68,7 +72,7 @@ class SkeletonMAE(Preset, keras.Model):
         inputs, graph = encoder.input_layers, encoder.graph
         masking = JointMasking(name="masking")
         encoder_to_decoder = keras.layers.Dense(units, use_bias=False, name="encoder_to_decoder")
-        remasking = JointMasking(name="remasking") if remask else None
+        remasking = JointMasking(name="remasking") if remask != "none" else None
         decoder = GraphEncoder(units, layout.edges, 1, encoder.normalization, encoder.graph_conv, name="decoder")
         head = keras.layers.Dense(units if target == "embedding" else dims, name="head", dtype="float32")
         motion = SkeletonStreams(["motion"], dims, layout.bones, name="motion_target")
@@ -78,10 +82,14 @@ class SkeletonMAE(Preset, keras.Model):
         mask = keras.Input((num_people, None, joints), dtype="bool", name="mask")
         valid, placed = inputs.presence(keypoints), inputs.place(keypoints)  # (B, M, T, V), (B, M, T, V, C)
         presence = ops.any(valid, axis=-1) if num_people > 1 else None  # (B, M, T)
-        x = inputs.embedding(placed, ops.logical_and(valid, ops.logical_not(mask)))  # (B, M, T, V, D)
+        visible = ops.logical_and(valid, ops.logical_not(mask))  # (B, M, T, V)
+        x = inputs.embedding(placed, visible)  # (B, M, T, V, D)
         x = inputs.positioned(masking(x, joint_mask=mask))  # (B, M, T, V, D)
         x = encoder_to_decoder(graph(x, presence=presence))  # (B, M, T, V, D)
-        x = remasking(x, joint_mask=mask) if remask else x  # (B, M, T, V, D)
+        if remask == "context":
+            x = inputs.positioned(remasking(x, joint_mask=mask, context=mean_of_visible(x, visible)))  # (B, M, T, V, D)
+        elif remask == "token":
+            x = remasking(x, joint_mask=mask)  # (B, M, T, V, D)
         x = head(decoder(x, presence=presence))  # (B, M, T, V, C')
         if target == "embedding":
             goal = inputs.embedding(placed, valid)  # (B, M, T, V, D)
@@ -151,3 +159,9 @@ class SkeletonMAE(Preset, keras.Model):
     def spread_loss(variance):
         """The hinge on the variance (D,) of the embedded joints."""
         return ops.mean(ops.relu(1 - ops.sqrt(variance + 1e-4)))
+
+
+def mean_of_visible(x, visible):
+    """(..., 1, C): the mean of the joints of x (..., V, C) that visible (..., V) names; zeros where there is none."""
+    weight = ops.cast(visible, x.dtype)[..., None]
+    return ops.sum(x * weight, axis=-2, keepdims=True) / ops.maximum(ops.sum(weight, axis=-2, keepdims=True), 1)

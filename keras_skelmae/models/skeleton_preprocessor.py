@@ -5,9 +5,17 @@ import numpy as np
 
 from skelmae_datasets import DataError, SkeletonLayout, get_layout
 from skelmae_datasets.transforms.presence import seen_only
-from skelmae_datasets.transforms.sampling import uniform_grid_indices
+from skelmae_datasets.transforms.sampling import (
+    grid_places,
+    interpolate_frames,
+    loop_grid_indices,
+    stretch_places,
+    uniform_sample_indices,
+    uniform_sample_test_indices,
+)
 
 DEFAULT_IMAGE_SIZE = (1080, 1920)
+SAMPLINGS = ("stretch", "pyskl")
 MOST_PEOPLE = 2  # modelled where nothing else is asked for
 HIGHEST_SCORE = 1.5  # peaks of heat maps lie a little above 1
 
@@ -27,6 +35,8 @@ class SkeletonPreprocessor:
         units: "pixels" or "metres".
         normalize: "clip", "image" or "none", how the model places coordinates, see SkeletonNormalization.
         image_size: (height, width) in pixels, for "image"; recordings of another known size are scaled to it.
+        sampling: "stretch" (places evenly spaced in time, interpolated between frames) or "pyskl" (frames as they are,
+            short recordings looped), in training and ever after.
 
     Raises:
         ValueError: naming the argument, what was expected and what was found.
@@ -41,6 +51,7 @@ class SkeletonPreprocessor:
         units="pixels",
         normalize="clip",
         image_size=DEFAULT_IMAGE_SIZE,
+        sampling="stretch",
     ):
         self.layout = SkeletonLayout.from_dict(layout) if isinstance(layout, dict) else get_layout(layout)
         self.channels = [str(name) for name in channels]
@@ -51,12 +62,17 @@ class SkeletonPreprocessor:
                 raise ValueError(f"{name}: expected at least 1, found {value}")
         if normalize == "image" and "z" in self.channels:
             raise ValueError("normalize: expected clip or none with 3 coordinates, found 'image'")
+        if sampling not in SAMPLINGS:
+            raise ValueError(f"sampling: expected one of {SAMPLINGS}, found {sampling!r}")
+        self.sampling = sampling
         self.num_frames, self.num_people = int(num_frames), int(num_people)
         self.units, self.normalize = units, normalize
         self.image_size = [int(side) for side in image_size]
 
     @classmethod
-    def for_data(cls, data, num_frames=64, num_people=0, use_score=False, normalize="clip", images=None):
+    def for_data(
+        cls, data, num_frames=64, num_people=0, use_score=False, normalize="clip", sampling="stretch", images=None
+    ):
         """The preprocessor of a store: its layout, channels, units and image size.
 
         Args:
@@ -64,6 +80,7 @@ class SkeletonPreprocessor:
             num_people: int; 0 for as many as the store holds, at most 2.
             use_score: bool, whether the model sees the estimator's confidence.
             normalize: as above, or "auto": "image" for pixels, else "clip".
+            sampling: as above.
             images: None, or the indices of the samples whose image size counts; None for all.
         """
         if use_score and not data.has_score:
@@ -74,7 +91,7 @@ class SkeletonPreprocessor:
         sizes = data.image_size if images is None else data.image_size[images]
         size = tuple(sizes.max(axis=0)) if sizes.all(axis=1).any() else DEFAULT_IMAGE_SIZE
         people = num_people or int(np.clip(data.people.max(), 1, MOST_PEOPLE))
-        return cls(data.layout, channels, num_frames, people, data.units, normalize, size)
+        return cls(data.layout, channels, num_frames, people, data.units, normalize, size, sampling)
 
     @property
     def num_coordinates(self):
@@ -115,18 +132,38 @@ class SkeletonPreprocessor:
             raise ValueError(f"keypoints: expected (..., {told}, or a score from 0 to 1 as one more, found {found}")
         return seen_only(keypoints, [*self.channels, *["score"] * more])[..., :channels]
 
-    def clips(self, recording, frames, image_size=(0, 0)):
-        """Clips of a recording by frame numbers.
+    def times(self, counts, num_clips=1):
+        """Where in recordings of so many frames their clips are taken from, as :meth:`clips` takes it.
+
+        Returns:
+            (N, clips, T'): places in time, or numbers of frames with PYSKL's sampling.
+        """
+        length = self.num_frames
+        if self.sampling == "stretch":
+            return np.stack([grid_places(count, length, num_clips) for count in counts])
+        if num_clips == 1:
+            return np.stack([loop_grid_indices(count, length)[None] for count in counts])
+        return np.stack([uniform_sample_test_indices(count, length, num_clips) for count in counts])
+
+    def random_times(self, counts, rng, shortest=1.0):
+        """The same for training: (N, 1, T'), at random from a part of at least ``shortest`` of each recording."""
+        draw = stretch_places if self.sampling == "stretch" else uniform_sample_indices
+        return draw(counts, self.num_frames, rng, (shortest, 1.0))[:, None]
+
+    def clips(self, recording, times, image_size=(0, 0)):
+        """Clips of a recording.
 
         Args:
             recording: (M, T, V, C), its channels the model's and maybe more.
-            frames: (clips, T') int. image_size: (height, width) of the recording in pixels; 0: not known.
+            times: (clips, T'), places in time or numbers of frames.
+            image_size: (height, width) of the recording in pixels; 0: not known.
 
         Returns:
             (clips, M', T', V, C') float32.
         """
-        taken = recording[: self.num_people].take(frames, axis=1)[..., : len(self.channels)]  # (M, clips, T', V, C')
-        x = np.zeros((len(frames), self.num_people, *taken.shape[2:]), np.float32)
+        recording = recording[: self.num_people, ..., : len(self.channels)]
+        taken = interpolate_frames(recording, times, self.channels)  # (M, clips, T', V, C')
+        x = np.zeros((len(times), self.num_people, *taken.shape[2:]), np.float32)
         x[:, : len(taken)] = taken.swapaxes(0, 1)
         x[..., : self.num_coordinates] *= self.image_scale(image_size)
         return x
@@ -138,7 +175,7 @@ class SkeletonPreprocessor:
         return np.divide(self.image_size, image_size, dtype=np.float32)[::-1]
 
     def __call__(self, recording, image_size=(0, 0)):
-        """The middle frames of equal stretches of a recording.
+        """A recording as one clip.
 
         Args:
             recording: (M, T, V, C), see :meth:`observed`; the first M' people are taken. image_size: as in
@@ -154,7 +191,7 @@ class SkeletonPreprocessor:
             joints, channels = self.clip_shape[2:]
             raise ValueError(f"keypoints: expected (M, T, {joints}, {channels}), found {np.shape(recording)}")
         recording = self.observed(recording)
-        return self.clips(recording, uniform_grid_indices(recording.shape[1], self.num_frames)[None], image_size)[0]
+        return self.clips(recording, self.times([recording.shape[1]])[0], image_size)[0]
 
     def check(self, data, model="the model"):
         """DataError, naming the store, unless its joints, channels and units are what ``model`` was made for."""
@@ -177,6 +214,7 @@ class SkeletonPreprocessor:
             "units": self.units,
             "normalize": self.normalize,
             "image_size": self.image_size,
+            "sampling": self.sampling,
         }
 
     @classmethod

@@ -21,7 +21,6 @@ class STRLBackbone(Preset, keras.Model):
             config, for weights drawn at random, which differ between the copies. Its preprocessor gives T and M.
         num_layers: int, the paper's M.
         share_people: bool, one encoder for all people instead of one per person.
-        encoder_pool, joint_features: see SpatialModeling.
         temporal: "last" (one multi-scale temporal module at the end), "each" (one in every layer, with a residual
             connection) or "body" (after the layers the joints become one vector per frame, see BodyEmbedding, and a
             stack of temporal convolutions follows).
@@ -53,8 +52,6 @@ class STRLBackbone(Preset, keras.Model):
         encoder,
         num_layers=3,
         share_people=False,
-        encoder_pool="sum",
-        joint_features=False,
         temporal="last",
         temporal_strides=(),
         body_streams=("features",),
@@ -73,9 +70,7 @@ class STRLBackbone(Preset, keras.Model):
         # === Layers ===
         inputs = InputLayers(preprocessor, units, encoder.streams, encoder.joint_positions)
         spatial = [
-            SpatialModeling(
-                encoder.graph, preprocessor.num_people, share_people, encoder_pool, joint_features, name=f"spatial_{i}"
-            )
+            SpatialModeling(encoder.graph, preprocessor.num_people, share_people, name=f"spatial_{i}")
             for i in range(num_layers)
         ]
 
@@ -109,8 +104,6 @@ class STRLBackbone(Preset, keras.Model):
         self.input_layers, self.spatial = inputs, spatial
         self.num_layers = num_layers
         self.share_people = share_people
-        self.encoder_pool = encoder_pool
-        self.joint_features = joint_features
         self.temporal = temporal
         self.temporal_strides = [int(stride) for stride in temporal_strides]
         self.body_streams = [str(stream) for stream in body_streams]

@@ -10,7 +10,7 @@ from keras_skelmae.models import SkeletonMAE, load_model
 from keras_skelmae.report.readout import fit_ridge
 from skelmae_datasets import DataError, SkeletonLayout
 from skelmae_datasets.transforms.masking import part_mask
-from skelmae_datasets.transforms.sampling import uniform_grid_indices
+from skelmae_datasets.transforms.sampling import interpolate_frames, uniform_grid_indices
 
 READOUTS = ("auto", "own", "ridge")
 MOST_FITTED, MOST_COMPARED = 400, 100  # sequences the read-out is fitted on, and the errors are averaged over
@@ -100,7 +100,7 @@ def takes_answer(model, masked, readout="auto"):
     blind = [layout.joints[joint] for joint in np.flatnonzero(masked) if not layout.adjacency[joint, ~masked].any()]
     if not positions:
         why = f"the model reconstructs the {model.target}, not positions"
-    elif model.remask and blind:
+    elif model.remask == "token" and blind:
         why = f"its one-layer decoder sees no visible neighbour of {', '.join(blind)}"
     if readout not in READOUTS or (readout == "own" and not positions):
         although = f" although the model reconstructs the {model.target}" if readout == "own" else ""
@@ -141,7 +141,7 @@ def reconstruct(model, store, parts, sample=None, fit_split="all", readout="auto
     others = masker.run(compared) if len(compared) else None
     elsewhere = _mean_errors(_distances(others, fill(others), mean_pose), others.observed & masked) if others else {}
     return Reconstruction(
-        **_shown(store, shown, model.preprocessor.num_frames, len(clips.placed)),
+        **_shown(store, shown, model.preprocessor, len(clips.placed)),
         parts=tuple(parts),
         positions=np.where(clips.observed[..., None], fill(clips) * scale + offset, 0),
         masked=masked,
@@ -152,12 +152,13 @@ def reconstruct(model, store, parts, sample=None, fit_split="all", readout="auto
     )
 
 
-def _shown(store, index, num_frames, people):
+def _shown(store, index, preprocessor, people):
     """What is known of a sequence, as a Reconstruction has it."""
     keypoints, label = store.read(index), store.labels[index]
-    frames = uniform_grid_indices(keypoints.shape[1], num_frames)
+    times = preprocessor.times([keypoints.shape[1]])[0]
+    frames, keypoints = np.rint(times[0]).astype(int), interpolate_frames(keypoints, times, store.channels)[:people, 0]
     action = store.classes[label] if label >= 0 else ""
-    facts = {"sample": store.ids[index], "action": action, "frames": frames, "keypoints": keypoints[:people, frames]}
+    facts = {"sample": store.ids[index], "action": action, "frames": frames, "keypoints": keypoints}
     return facts | {"layout": store.layout, "channels": store.channels, "units": store.units}
 
 

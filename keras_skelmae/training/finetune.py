@@ -194,9 +194,9 @@ def _finetune(store, train, validation, run, start, metrics, verbose, callbacks,
     settings, source = start.settings, SequenceSource(store)
     model = STRLClassifier.from_settings({**settings.flat(), "backbone": start.backbone}, store)
     batch_size, options = settings.optimizer.batch_size, settings.finetune
-    augmented = {"augment": dataclasses.asdict(settings.augment), "sampling": settings.data.sampling}
     held = LabelledBatches(source, validation, model, batch_size=batch_size, training=False)
-    data = LabelledBatches(source, train, model, batch_size=batch_size, seed=settings.data.seed, **augmented)
+    augmented = {"seed": settings.data.seed, "augment": dataclasses.asdict(settings.augment)}
+    data = LabelledBatches(source, train, model, batch_size=batch_size, **augmented)
 
     def prepare(first, phase):
         for layer in start.learned:
@@ -215,7 +215,7 @@ def _finetune(store, train, validation, run, start, metrics, verbose, callbacks,
             train_in_slices(model, slices)
 
     if start.learned:  # its statistics are of other clips, or of masked ones
-        estimate_statistics(model, source, train, settings.data.seed)
+        estimate_statistics(model, source, train, **augmented)
     epochs, keep = settings.optimizer.epochs, KeepBest() if metrics["select"] == "best" else None
     watch = [EpochLine(len(data) * data.batch_size)] if verbose else []
     history, seconds = fit(
@@ -234,7 +234,7 @@ def _finetune(store, train, validation, run, start, metrics, verbose, callbacks,
         layer.trainable = True
     if keep and keep.weights is not None:
         model.set_weights(keep.weights)
-    estimate_statistics(model, source, train, settings.data.seed)
+    estimate_statistics(model, source, train, **augmented)
     mirror = options.mirror == "auto" and classes_are_symmetric(model, source, train)
     saved = Ensemble([model], mirror=True) if mirror else model
     metrics |= {

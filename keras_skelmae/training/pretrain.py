@@ -65,7 +65,6 @@ def pretraining_batches(model, source, indices, settings):
         "batch_size": settings.optimizer.batch_size,
         "augment": dataclasses.asdict(settings.augment),
         "seed": settings.data.seed,
-        "sampling": settings.data.sampling,
     }
     values = settings.flat()
     if settings.pretrain.objective == "masked":

@@ -42,10 +42,11 @@ def starting_point(store, settings, pretrained=None):
     if isinstance(part, STRLBackbone):
         settings = settings.adopt({**part.encoder_config, **part.get_config(), **_clips(part.preprocessor)}, pretrained)
         return Start(part, [part], settings)
-    clips = {key: value for key, value in _clips(part.preprocessor).items() if key in ("normalize", "use_score")}
+    free = ("num_frames", "num_people")
+    clips = {key: value for key, value in _clips(part.preprocessor).items() if key not in free}
     settings = settings.adopt({**part.get_config(), **clips}, pretrained)
     wanted = SkeletonPreprocessor.for_data(store, settings.data.num_frames, settings.data.num_people).get_config()
-    sizes = {key: wanted[key] for key in ("num_frames", "num_people")}
+    sizes = {key: wanted[key] for key in free}
     preprocessor = SkeletonPreprocessor(**{**part.preprocessor.get_config(), **sizes})
     encoder = SkeletonEncoder.from_config({**part.get_config(), "preprocessor": preprocessor})
     encoder.set_weights(part.get_weights())
@@ -56,5 +57,5 @@ def starting_point(store, settings, pretrained=None):
 def _clips(preprocessor):
     """A preprocessor's settings by the names of Settings."""
     config = preprocessor.get_config()
-    kept = {key: config[key] for key in ("num_frames", "num_people", "normalize")}
+    kept = {key: config[key] for key in ("num_frames", "num_people", "normalize", "sampling")}
     return {**kept, "use_score": "score" in preprocessor.channels}

@@ -8,6 +8,7 @@ from keras_skelmae.fast.networks.devices import device_count
 from keras_skelmae.layers.presence_batch_normalization import PresenceBatchNormalization, estimating
 
 SEQUENCES = 4096  # at most; a mean over more moves no more
+DRAWN = 512  # clips at least, where chance makes each another one
 BATCH = 64
 
 
@@ -20,17 +21,19 @@ def batch_normalizations(model):
     return list(found.values())
 
 
-def estimate_statistics(model, source, indices, seed=0):
+def estimate_statistics(model, source, indices, seed=0, augment=None):
     """Put the statistics over the clips that a model is trained on into its batch normalisations.
 
-    Those kept while training lag behind the weights, and are of augmented or masked clips, or of those another model
-    was trained on. Clips are drawn as for prediction, in an order of their own: every batch is of all classes.
+    Those kept while training lag behind the weights, or are of masked clips, or of those another model was trained on.
+    Clips are shuffled, so that every batch is of all classes, and augmented as in training: statistics of clean clips
+    are narrower than those the weights have learned with, and a few joints not seen then count for more.
 
     On several devices nothing is done: the statistics kept while training stay.
 
     Args:
         model: STRLClassifier, STRLBackbone or SkeletonEncoder.
-        source: SequenceSource. indices: samples it is trained on. seed: int, of the order.
+        source: SequenceSource. indices: samples it is trained on. seed: int, of the order and of what is drawn.
+        augment: dict as SkeletonBatches takes it; None for clips as in prediction.
 
     Reference:
         Wu and Johnson, 'Rethinking "Batch" in BatchNorm', 2021 (precise batch normalisation).
@@ -40,8 +43,11 @@ def estimate_statistics(model, source, indices, seed=0):
         return
     chosen = np.random.default_rng(seed).permutation(indices)[:SEQUENCES]
     chosen = chosen[: max(len(chosen) // BATCH, 1) * BATCH]  # a short last batch would weigh as much as a whole one
-    data = LabelledBatches(source, chosen, model, batch_size=BATCH, training=False)
+    options = {"batch_size": BATCH, "training": augment is not None, "augment": augment, "seed": seed}
+    data = LabelledBatches(source, chosen, model, **options)
     with estimating(layers):
         model.make_predict_function(force=True)
-        predict_batches(data, model.predict_on_batch)
+        for epoch in range(1 if augment is None else -(-DRAWN // len(chosen))):
+            data.begin(epoch)
+            predict_batches(data, model.predict_on_batch)
     model.make_predict_function(force=True)

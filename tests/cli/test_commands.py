@@ -26,6 +26,7 @@ RESULT = {
 PREDICTION = {"input": "d.h5", "sample": "S1", "label": "kick", "probability": 0.8}
 PREDICTION["probabilities"] = {"wave": 0.2, "kick": 0.8}
 CONVERTED = {"samples": 3, "skipped": [("a.skeleton", "line 2")], "splits": {"xsub_train": 2}, "partial": True}
+CONVERTED |= {"notes": ["joints count from 1"]}
 PROTOCOL = {"protocol": "knn", "rows": []}
 
 
@@ -192,10 +193,11 @@ def test_predict_prints_the_likeliest_first(calls, files):
 def test_convert_ntu_says_what_it_left_out(calls, files):
     output = succeed("convert-ntu raw out.h5 --joints coco17 --people 1 --workers 2")
     expected = {"joints": "coco17", "people": 1, "workers": 2, "progress": None, "strict": False}
-    assert calls[0][2] == expected | {"denoise": "skelmae", "resume": False}
+    assert calls[0][2] == expected | {"denoise": "skelmae", "resume": False, "force": False}
     succeed("convert-ntu raw out.h5 --denoise ctr-gcn --resume")
     assert (calls[-1][2]["denoise"], calls[-1][2]["resume"]) == ("ctr-gcn", True)
     assert "3 sequences" in output and "xsub_train  2" in output and "a.skeleton: line 2" in output
+    assert "\n  joints count from 1\n" in output
     assert json.loads(succeed("convert-ntu raw out.h5 --json"))["samples"] == 3
 
 

@@ -59,7 +59,7 @@ def test_one_setting_with_all_about_it():
         f'pretrain with temporal = "each" or "body", {contrastive}',
         'finetune with temporal = "each" or "body"',
     ]
-    assert "choices  uniform, stretch" in run("sampling") and "at least  1" in run("units")
+    assert "choices  stretch, pyskl" in run("sampling") and "at least  1" in run("units")
     assert json.loads(run("mask_parts", "--json"))["needs"] == {
         "pretrain": {"objective": ["masked"], "mask": ["parts"]}
     }

@@ -141,7 +141,8 @@ def test_convert_ntu_splits_missing_and_bad(tmp_path):
     save(folder, frames, "other")
     seen = []
     report = convert_ntu(folder, tmp_path / "s.h5", progress=lambda *p: seen.append(p))
-    assert report["samples"] == 2 and report["missing_listed"] == 1 and report["partial"] and report["people"] == {1: 2}
+    assert report["samples"] == 2 and report["missing_listed"] == 1 and report["people"] == {1: 2}
+    assert report["benchmark"] is None and not report["partial"] and "too few to be it" in report["notes"][0]
     assert [name for name, _ in report["skipped"]] == ["other.skeleton", "S001C001P001R001A002.skeleton"]
     assert report["splits"] == {"xsub_train": 1, "xsub_val": 1, "xview_train": 1, "xview_val": 1} and seen[-1] == (3, 3)
     store = SkeletonStore(tmp_path / "s.h5")
@@ -150,6 +151,18 @@ def test_convert_ntu_splits_missing_and_bad(tmp_path):
     with pytest.raises(DataError, match="other"):
         convert_ntu(folder, tmp_path / "t.h5", strict=True)
     assert not (tmp_path / "t.h5").exists()
+
+
+def test_copies_of_macos_are_passed_over_and_suffixes_may_be_capitals(tmp_path):
+    folder = tmp_path / "raw"
+    for action in (1, 2):
+        save(folder, [{BIG: body(i)} for i in range(4)], f"S001C001P215R001A00{action}")
+    for hidden in (folder / "._S001C001P215R001A001.skeleton", folder / "__MACOSX" / "._S001C001P215R001A002.skeleton"):
+        hidden.parent.mkdir(exist_ok=True)
+        hidden.write_bytes(b"\0\x05\x16\x07" * 40)
+    (folder / "S001C001P215R001A002.skeleton").rename(folder / "S001C001P215R001A002.SKELETON")
+    report = convert_ntu(folder, tmp_path / "s.h5", strict=True)
+    assert report["samples"] == 2 and not report["skipped"] and report["benchmark"] is None and not report["notes"]
 
 
 def test_nothing_usable_is_an_error(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skelmae_datasets import DataError
-from skelmae_datasets.readers.people import POLICIES, Track, assign_people
+from skelmae_datasets.readers.people import POLICIES, Track, arrange_people, assign_people
 
 PUBLISHED = ("pyskl", "ctr-gcn")
 
@@ -127,3 +127,54 @@ def test_more_than_two_bodies_and_an_unknown_policy():
     with pytest.raises(DataError, match="a body in one frame or more"):
         assign("pyskl", a=nobody)
     assert assign("pyskl", a=nobody, b=track(range(3)))[1] == {"a": "no joint in any frame", "b": 0}
+
+
+SCORED, SPACE = ("x", "y", "score"), ("x", "y", "z")
+
+
+def person(frames, length, channels, at=10.0, score=0.5, sway=1.0):
+    """(T, V, C): seen in the given frames only."""
+    keypoints = np.zeros((length, 5, 3), "float32")
+    frames = np.asarray(list(frames))
+    keypoints[frames] = at + sway * (np.arange(len(frames)) % 2)[:, None, None] + np.arange(5)[:, None]
+    if channels == SCORED:
+        keypoints[frames, :, 2] = score
+    return keypoints
+
+
+def test_tracks_that_follow_one_another_are_one_person():
+    parts = [person(range(start, start + 4), 24, SCORED) for start in range(0, 24, 4)]
+    keypoints, joined, found = arrange_people(np.stack(parts), SCORED)
+    assert (keypoints.shape[0], joined, found) == (1, 5, 1)
+    np.testing.assert_array_equal(keypoints[0], np.sum(parts, axis=0))
+    overlapping = np.stack([person(range(5), 9, SCORED), person(range(4, 9), 9, SCORED)])
+    assert arrange_people(overlapping, SCORED)[1:] == (0, 2)
+    back = np.stack([person([0, 1, 6, 7], 8, SCORED), person([3, 4], 8, SCORED)])
+    assert arrange_people(back, SCORED)[1:] == (0, 2), "who comes back was there all the time"
+
+
+def test_a_track_continues_the_person_who_was_nearest():
+    parts = [person(range(4), 8, SPACE, at) for at in (10, 90)] + [person(range(4, 8), 8, SPACE, at) for at in (88, 12)]
+    keypoints, joined, found = arrange_people(np.stack(parts), SPACE)
+    assert (joined, found) == (2, 2)
+    assert np.abs(np.diff(keypoints[:, :, 0, 0], axis=1)).max() < 4
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_the_best_comes_first(limit):
+    scored = np.stack([person(range(9), 9, SCORED, score=score) for score in (0.2, 0.9, 0.5)])
+    assert arrange_people(scored, SCORED, limit)[0][:, 0, 0, 2].tolist() == pytest.approx([0.9, 0.5, 0.2][:limit])
+    seen = np.stack([person(range(4), 9, SPACE, 30), person(range(9), 9, SPACE, 60)])
+    assert arrange_people(seen, SPACE, limit)[0][0, 0, 0, 0] == 60, "who is seen longer"
+    moving = np.stack([person(range(9), 9, SPACE, 30), person(range(9), 9, SPACE, 60, sway=9)])
+    assert arrange_people(moving, SPACE, limit)[0][0, 0, 0, 0] == 60, "who moves more"
+
+
+def test_one_person_nobody_and_a_crowd():
+    one = person(range(2, 9), 9, SCORED)[None]
+    assert arrange_people(one, SCORED)[0] is not None and arrange_people(one, SCORED)[1:] == (0, 1)
+    padded = np.concatenate([np.zeros_like(one), one])
+    np.testing.assert_array_equal(arrange_people(padded, SCORED)[0], one)
+    assert arrange_people(np.zeros_like(padded), SCORED)[0].shape == one.shape
+    crowd = np.repeat(one, 40, 0)
+    assert arrange_people(crowd, SCORED)[0].shape[0] == 32 and arrange_people(crowd, SCORED)[2] == 40

@@ -3,6 +3,7 @@
 import pickle
 import tempfile
 
+import h5py
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ from skelmae_datasets import (
     get_layout,
     open_recordings,
     read_sequence,
+    validate,
 )
 from skelmae_datasets.readers.recordings import SUFFIXES, kind_of
 from skelmae_datasets.synthetic import write_dataset
@@ -133,7 +135,9 @@ def test_a_bad_sample_is_raised_or_left_out(files, tmp_path):
 @pytest.mark.parametrize("name", ["a.txt", "a.toml", "a.tar.gz", "noend"])
 def test_other_files_are_refused(tmp_path, name):
     (tmp_path / name).write_text("x")
-    with pytest.raises(DataError, match="suffix: expected .skeleton, .pkl, .h5, .hdf5, .npz, .npy, .csv") as error:
+    with pytest.raises(
+        DataError, match="suffix: expected .skeleton, .pkl, .pickle, .h5, .hdf5, .npz, .npy, .csv"
+    ) as error:
         open_recordings(tmp_path / name).__enter__()
     assert name in str(error.value)
 
@@ -153,3 +157,52 @@ def test_kinds_are_told_by_suffix_and_content(tmp_path):
         with pytest.raises(FileNotFoundError) as error:
             open_recordings(tmp_path / name).__enter__()
         assert error.value.filename == str(tmp_path / name)
+
+
+OTHERS = ["a.json", "a.bvh", "a.c3d", "a.trc", "labels/a.txt", "openpose/a_keypoints.json"]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_files_of_estimators_name_the_way(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("x")
+    path = tmp_path / name.partition("/")[0]
+    with pytest.raises(DataError, match="make a table of it, docs/own-data.md") as error:
+        validate(path)
+    assert "\n" not in str(error.value)
+
+
+def test_another_hdf5_file_and_another_npy_name_the_way(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["tracks"] = np.zeros(3)
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    for name in ("a.h5", "a.npy"):
+        assert "docs/own-data.md" in str(validate(tmp_path / name)[0])
+
+
+@pytest.mark.parametrize("kind", ["pickle", "npz", "npy", "table", "folder"])
+def test_only_a_store_is_replaced_without_force(files, tmp_path, kind):
+    path, convert = files[kind]
+    output = tmp_path / "o.h5"
+    for _ in range(2):
+        convert(path, output)
+    for text in (b"a thesis", b"\x89HDF\r\n\x1a\n and no store"):
+        output.write_bytes(text)
+        with pytest.raises(
+            DataError, match="output: expected a new file or a store .--force replaces any., found another"
+        ):
+            convert(path, output)
+        assert output.read_bytes() == text
+    convert(path, output, force=True)
+    SkeletonStore(output).verify()
+
+
+def test_a_layout_of_ones_own(tmp_path):
+    (tmp_path / "l.toml").write_text(
+        'name = "pair"\njoints = ["top", "end"]\nedges = [["end", "top"]]\n[parts]\nall = ["top", "end"]\n'
+    )
+    item = {"frame_dir": "a", "label": 0, "keypoint": np.ones((1, 3, 2, 2)), "img_shape": (9, 9)}
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps([item, item | {"frame_dir": "b", "label": 1}]))
+    assert "--layout NAME or FILE.toml for 2 joints" in str(validate(tmp_path / "a.pkl")[0])
+    assert validate(tmp_path / "a.pkl", layout=str(tmp_path / "l.toml")) == []
+    assert read_sequence(tmp_path / "a.pkl", layout=str(tmp_path / "l.toml")).layout.name == "pair"

@@ -56,16 +56,18 @@ def test_a_real_kill(recordings, tmp_path):
     code = (
         "import sys, time\nfrom skelmae_datasets import convert_ntu\n"
         "hold = lambda done, n: done == 12 and (print('go', flush=True), time.sleep(60))\n"
-        "convert_ntu(*sys.argv[1:], progress=hold)"
+        "convert_ntu(*sys.argv[1:], progress=hold, force=True)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, recordings, output], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"go\n"
     with pytest.raises(DataError, match="one that is running"):
-        convert_ntu(recordings, output, resume=True)
+        convert_ntu(recordings, output, resume=True, force=True)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert output.read_text() == "old" and len(list(tmp_path.glob(".part-out-*.h5"))) == 1
-    assert convert_ntu(recordings, output, resume=True)["resumed"] == 12
+    with pytest.raises(DataError, match="--force replaces any"):
+        convert_ntu(recordings, output, resume=True)
+    assert convert_ntu(recordings, output, resume=True, force=True)["resumed"] == 12
     assert [p.name for p in tmp_path.iterdir()] == ["out.h5"], "what the kill left is removed"
 
 

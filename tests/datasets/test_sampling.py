@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from skelmae_datasets.transforms.sampling import (
-    stretch_indices,
+    grid_places,
+    interpolate_frames,
+    loop_grid_indices,
+    stretch_places,
     uniform_grid_indices,
     uniform_sample_indices,
     uniform_sample_test_indices,
@@ -120,12 +123,12 @@ def test_counts_out_of_range_are_refused(call):
 def test_stretching_never_loops_and_covers_the_recording(num_frames, length):
     rng = np.random.default_rng(0)
     for _ in range(50):
-        whole = stretch_indices(num_frames, length, rng)
-        part = stretch_indices(num_frames, length, rng, (0.5, 0.5))
-        for indices in (whole, part):
-            assert indices.shape == (length,) and indices.min() >= 0 and indices.max() < num_frames
-            assert (np.diff(indices) >= 0).all()
-        assert whole[0] <= num_frames // length and whole[-1] >= num_frames - 1 - num_frames // length
+        whole = stretch_places(num_frames, length, rng)
+        part = stretch_places(num_frames, length, rng, (0.5, 0.5))
+        for places in (whole, part):
+            assert places.shape == (length,) and places.min() >= 0 and places.max() <= num_frames - 1
+            assert (np.diff(places) >= 0).all()
+        assert whole[0] <= num_frames / length and whole[-1] >= num_frames - 1 - num_frames / length
         assert np.ptp(part) <= max(1, num_frames // 2)
 
 
@@ -138,15 +141,65 @@ def test_stretching_with_the_middle_place_is_the_grid():
             return np.zeros_like(high)
 
     for num_frames in (3, 8, 21):
-        np.testing.assert_array_equal(stretch_indices(num_frames, 8, Middle()), uniform_grid_indices(num_frames, 8))
+        np.testing.assert_allclose(stretch_places(num_frames, 8, Middle()), grid_places(num_frames, 8)[0])
 
 
-@pytest.mark.parametrize("sample", [uniform_sample_indices, stretch_indices])
+@pytest.mark.parametrize(("num_frames", "length"), [(1, 4), (5, 8), (8, 8), (30, 8), (7, 1)])
+def test_places_are_the_middles_of_equal_stretches(num_frames, length):
+    places = grid_places(num_frames, length)
+    wanted = [min(max((i + 0.5) * num_frames / length - 0.5, 0), num_frames - 1) for i in range(length)]
+    np.testing.assert_allclose(places, [wanted])
+    if num_frames == length:
+        np.testing.assert_array_equal(places, [np.arange(length)])
+
+
+def test_several_clips_are_parts_that_cover_the_recording():
+    places = grid_places(40, 16, 5)
+    assert places.shape == (5, 16) and places.min() >= 0 and places.max() <= 39
+    assert (np.diff(places, axis=1) > 0).all() and (np.diff(places, axis=0) > 0).all()
+    assert (np.ptp(places, axis=1) < 0.8 * 40).all() and places[0, 0] < 1 and places[-1, -1] > 38
+    with pytest.raises(ValueError, match="num_clips: expected at least 1"):
+        grid_places(4, 4, 0)
+
+
+def test_between_frames_joints_seen_in_both_move_along_a_line():
+    """One joint on a line, one lost in frame 2, one never seen."""
+    recording = np.zeros((1, 4, 3, 3), np.float32)
+    recording[0, :, 0] = [[1 + 10 * t, 2 * t, 0.9 - 0.1 * t] for t in range(4)]
+    recording[0, [0, 1, 3], 1] = [5, 5, 0.5]
+    found = interpolate_frames(recording, np.array([[0.0, 0.25, 1.5, 2.75]]), ("x", "y", "score"))[0, 0]
+    np.testing.assert_allclose(found[:, 0], [[1, 0, 0.9], [3.5, 0.5, 0.8], [16, 3, 0.7], [28.5, 5.5, 0.6]], rtol=1e-5)
+    np.testing.assert_array_equal(found[:, 1], [[5, 5, 0.5], [5, 5, 0.5], [0, 0, 0], [5, 5, 0.5]])
+    assert not found[:, 2].any()
+
+
+def test_constant_speed_stays_constant():
+    recording = np.linspace(1, 12, 12)[None, :, None, None] * np.ones((1, 1, 2, 3))
+    for length in (5, 12, 30):
+        moved = interpolate_frames(recording, grid_places(12, length), ("x", "y", "z"))[0, 0, :, 0, 0]
+        inner = np.diff(moved)[length // 12 + 1 : -length // 12 - 1]
+        np.testing.assert_allclose(inner, 12 / length, rtol=1e-4)
+
+
+def test_whole_numbers_take_frames_as_they_are():
+    recording = np.random.default_rng(0).normal(size=(2, 9, 3, 2)).astype("float32")
+    frames = np.array([[0, 4, 8], [8, 8, 1]])
+    found = interpolate_frames(recording, frames, ("x", "y"))
+    np.testing.assert_array_equal(found[:, 1], recording[:, [8, 8, 1]])
+    np.testing.assert_array_equal(interpolate_frames(recording, frames.astype(float), ("x", "y")), found)
+
+
+def test_short_recordings_loop_as_those_of_pyskl_do():
+    np.testing.assert_array_equal(loop_grid_indices(3, 7), [0, 1, 2, 0, 1, 2, 0])
+    np.testing.assert_array_equal(loop_grid_indices(20, 7), uniform_grid_indices(20, 7))
+
+
+@pytest.mark.parametrize("sample", [uniform_sample_indices, stretch_places])
 def test_many_recordings_get_a_clip_each_as_one_alone_does(sample):
     counts = np.repeat([1, 7, 16, 20, 31, 40, 100], 400)
     clips = sample(counts, 16, np.random.default_rng(0), (0.5, 1.0))
-    assert clips.shape == (len(counts), 16) and clips.dtype == np.int64
-    assert (clips >= 0).all() and (clips < counts[:, None]).all()
+    assert clips.shape == (len(counts), 16)
+    assert (clips >= 0).all() and (clips <= counts[:, None] - 1).all()
     for count in np.unique(counts):
         alone = np.stack([sample(count, 16, rng, (0.5, 1.0)) for rng in map(np.random.default_rng, range(400))])
         together = clips[counts == count]

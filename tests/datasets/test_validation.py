@@ -54,16 +54,17 @@ def test_every_fault_of_an_annotation_file(tmp_path):
     problems = validate(path, tmp_path / "fixed.h5")
     assert told(problems) == [
         ("v1", "annotations[1].total_frames", True),
-        ("v2", "keypoint", False),
-        ("v0", "frame_dir", True),
-        ("annotations[4]", "annotations[4]", True),
-        ("v3", "annotations[5].keypoint_score", True),
-        ("v0", "split['train']", False),
-        ("gone", "split['train']", True),
+        ("v0", "sample 'v0'", True),
+        ("4", "annotations[4]", True),
+        ("", "split['train']", True),
+        ("", "1 sequences have no scores: taken as 1 where a joint was seen", False),
+        ("", "split 'train' names 1 ids more than once, taken once", False),
+        ("", "1 joints at -1, not finite or scored 0.01 or lower count as not seen", False),
     ]
-    assert (problems[0].expected, problems[0].found, problems[1].fix) == ("5", "9", "set to zero")
+    assert (problems[0].expected, problems[0].found, problems[3].found) == ("5", "9", "1 of others")
+    assert str(problems[-1]).startswith("note: file: 1 joints at -1")
     store = SkeletonStore(tmp_path / "fixed.h5")
-    assert store.ids == ["v0", "v2"] and not store.read(1)[0, 1, 3].any() and path.read_bytes() == before
+    assert store.ids == ["v0", "v2", "v3"] and not store.read(1)[0, 1, 3].any() and path.read_bytes() == before
     assert not [p for p in validate(tmp_path / "fixed.h5") if p.error]
     path.write_bytes(b"junk")
     assert [p.key for p in validate(path)] == ["pickle"]

@@ -38,7 +38,7 @@ CASES = {  # arguments of the layer, output shape, (trainable, other) weights, w
     "PositionEmbedding": ({"axis": -2}, SHAPE, (1, 0), {}),
     "PresenceBatchNormalization": ({}, SHAPE, (2, 2), {}),
     "PresencePooling": ({"time": "mean+max"}, (2, 16), (0, 0), ALONE | {"call_kwargs": {"presence": HERE}}),
-    "ResampleFrames": ({"num_frames": 4}, (2, 2, 4, 4, 8), (0, 0), {}),
+    "ResampleFrames": ({"num_frames": 4, "num_coordinates": 2}, (2, 2, 4, 4, 8), (0, 0), {}),
     "SkeletonMirror": ({"mirror": [0, 2, 1, 3]}, SHAPE, (0, 0), {}),
     "SkeletonNormalization": ({"num_coordinates": 2}, SHAPE, (0, 0), {}),
     "SkeletonStreams": (
@@ -48,7 +48,7 @@ CASES = {  # arguments of the layer, output shape, (trainable, other) weights, w
         ALONE | {"call_kwargs": {"visible": SEEN}},
     ),
     "SpatialModeling": (
-        {"encoder": layers.GraphEncoder(5, EDGES, 1, name="encoder").get_config(), "joint_features": True},
+        {"encoder": layers.GraphEncoder(5, EDGES, 1, name="encoder").get_config()},
         (2, 2, 6, 4, 5),
         (23, 4),
         {},

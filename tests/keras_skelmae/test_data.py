@@ -6,7 +6,7 @@ import pytest
 from keras_skelmae.data import LabelledBatches, MaskedBatches, SequenceSource, ViewBatches, labelled, masked, views
 from keras_skelmae.models import SkeletonPreprocessor
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter
-from skelmae_datasets.transforms.sampling import uniform_grid_indices
+from skelmae_datasets.transforms.sampling import grid_places, interpolate_frames
 
 FRAMES = 8
 TWO, ONE = (SkeletonPreprocessor("coco17", num_frames=FRAMES, num_people=people) for people in (2, 1))
@@ -21,6 +21,7 @@ def store(tmp_path_factory):
         for i in range(10):
             people = 1 + i % 2
             keypoints = rng.uniform(10, 200, (people, 5 + 3 * i, 17, 3)).astype("float32")
+            keypoints[..., 2] /= 200  # scores
             keypoints[:, 2] = 0
             writer.append(Sample(f"s{i}", keypoints, label=i % 3, subject=i % 5))
         writer.set_splits({"train": [f"s{i}" for i in range(8)], "test": ["s8", "s9"]})
@@ -65,16 +66,21 @@ def test_beginning_at_a_batch_of_an_epoch_gives_what_comes_there(store):
     np.testing.assert_array_equal(whole[0][1].argmax(1), [int(name[1]) % 3 for name in data.samples(0)])
 
 
-def test_without_training_frames_are_the_middles_of_equal_stretches(store):
+def test_without_training_clips_are_evenly_spaced_in_time(store):
     data = labelled(store, "test", TWO, batch_size=4, training=False)
     x, y = data[0]
     raw = store.read(8)[..., :2]
     assert not raw[:, 2].any() and raw[:, 3].any()  # nobody seen: the frame keeps its place
-    np.testing.assert_array_equal(x[0, :1], raw[:, uniform_grid_indices(raw.shape[1], FRAMES)])
+    np.testing.assert_array_equal(
+        x[0, :1], interpolate_frames(raw, grid_places(raw.shape[1], FRAMES), ("x", "y"))[:, 0]
+    )
     assert not x[0, 1].any() and x[1, 1].any()  # padded with an absent person; the other sequence has two
     np.testing.assert_array_equal(y.argmax(1), [8 % 3, 9 % 3])
     np.testing.assert_array_equal(data.labels, [8 % 3, 9 % 3])
     np.testing.assert_array_equal(x[1], TWO(store.read(9)))  # as everywhere else
+    looped = SkeletonPreprocessor("coco17", num_frames=FRAMES, sampling="pyskl")
+    x, _ = labelled(store, "test", looped, batch_size=4, training=False)[0]
+    np.testing.assert_array_equal(x[0, :1], raw[:, (2 * np.arange(FRAMES) + 1) * 29 // (2 * FRAMES)])
 
 
 def test_a_sequence_without_a_label_has_zeros(tmp_path):
@@ -88,7 +94,9 @@ def test_a_sequence_without_a_label_has_zeros(tmp_path):
 def test_the_score_comes_with_a_preprocessor_that_takes_it(store):
     seen = SkeletonPreprocessor.for_data(store, FRAMES, use_score=True)
     x, _ = labelled(store, "test", seen, training=False)[0]
-    np.testing.assert_array_equal(x[0, 0, 0], store.read(8)[0, uniform_grid_indices(29, FRAMES)[0]])
+    place = grid_places(29, FRAMES)[0, -1]
+    before, after = store.read(8)[0, int(place)], store.read(8)[0, int(place) + 1]
+    np.testing.assert_array_equal(x[0, 0, -1, :, 2], np.minimum(before, after)[:, 2])
     assert labelled(store, "test", TWO)[0][0].shape[-1] == 2
 
 
@@ -239,13 +247,13 @@ def test_clips_of_a_sequence_lie_side_by_side(store):
     x, y = labelled(store, "test", TWO, batch_size=2, training=False, num_clips=3)[0]
     assert x.shape[0] == 6
     np.testing.assert_array_equal(y.argmax(1), [2, 2, 2, 0, 0, 0])
-    for clip in x[:3]:
-        frames = [np.flatnonzero((store.read(8)[0, ..., :2] == frame).all(axis=(1, 2))) for frame in clip[0]]
-        assert all(len(found) for found in frames)  # of this sequence
+    for clip, times in zip(x[:3], grid_places(29, FRAMES, 3), strict=True):
+        wanted = interpolate_frames(store.read(8)[..., :2], times[None], ("x", "y"))[0, 0]
+        np.testing.assert_array_equal(clip[0], wanted)
 
 
 def test_what_a_model_has_is_what_its_batches_have(store, tiny):
-    model = tiny.classifier(num_frames=5, num_people=1)
+    model = tiny.classifier(num_frames=5, num_people=1, num_classes=3)
     assert labelled(store, "train", model)[0][0].shape[1:] == (1, 5, 17, 2) == model.preprocessor.clip_shape
 
 
@@ -253,7 +261,6 @@ def test_what_a_model_has_is_what_its_batches_have(store, tiny):
     ("make", "options", "message"),
     [
         (labelled, {"augment": {"spin": 1}}, r"augment: expected keys of \('crop_min', .*, found \['spin'\]"),
-        (labelled, {"sampling": "first"}, r"sampling: expected one of \('uniform', 'stretch'\), found 'first'"),
         (views, {"view": {"node_drop": 1.0}}, "node_drop: expected a share in 0 <= share < 1, found 1.0"),
         (views, {"view": {"part_drop": 1.5}}, "part_drop: expected a probability, found 1.5"),
     ],

@@ -165,13 +165,13 @@ def test_largest_is_zero_where_nothing_is_present():
 
 TRIMMED = [  # (layout, masked joints, settings); of the loss and all gradients
     ("coco17", (7, 9), {}),
-    ("coco17", (8, 10, 13), {"remask": False, "remedy": "none"}),
+    ("coco17", (8, 10, 13), {"remask": "none", "remedy": "none"}),
     ("coco17", range(17), {"remedy": "none"}),
     ("coco17", (5, 11), {"joint_positions": True, "streams": ("joint", "motion"), "remedy": "stop_gradient"}),
     ("coco17", (0,), {"graph_conv": "gcn", "target": "coordinates", "loss_function": "mse", "num_people": 2}),
-    ("ntu25", (3,), {"target": "motion", "loss_function": "sce", "normalization": "none", "remask": False}),
+    ("ntu25", (3,), {"target": "motion", "loss_function": "sce", "normalization": "none", "remask": "none"}),
     ("ntu25", (5, 6, 7, 21, 22), {"graph_conv": "gcn", "normalization": "none", "encoder_layers": 1}),
-    ("hand21", (4, 8, 20), {"graph_conv": "gcn", "target": "coordinates", "remask": False, "streams": ("distance",)}),
+    ("hand21", (4, 8, 20), {"graph_conv": "gcn", "target": "coordinates", "remask": "none", "streams": ("distance",)}),
 ]
 
 
@@ -179,7 +179,13 @@ TRIMMED = [  # (layout, masked joints, settings); of the loss and all gradients
 def test_only_what_the_loss_depends_on_gives_the_same_step(layout, joints, options, tiny):
     keras.utils.set_random_seed(0)
     people, size = options.get("num_people", 1), 2 if layout == "coco17" else 3
-    settings = {"normalization": "layer", "channels": ("x", "y", "z")[:size], **options, "num_people": people}
+    settings = {
+        "normalization": "layer",
+        "remask": "token",
+        "channels": ("x", "y", "z")[:size],
+        **options,
+        "num_people": people,
+    }
     mae = tiny.mae(layout, **settings)
     x = tiny.masked(tiny.clips(3, people, get_layout(layout).num_joints, size), joints)
     x["keypoints"][0, :, 3] = x["keypoints"][1, :, :, 4] = 0
@@ -204,16 +210,18 @@ def test_only_what_the_loss_depends_on_gives_the_same_step(layout, joints, optio
 
 
 def test_the_receptive_field_of_an_arm(tiny):
-    trim = TrimmedMAE(tiny.mae(normalization="layer")).trim(np.isin(np.arange(17), (7, 9)))
+    trim = TrimmedMAE(tiny.mae(normalization="layer", remask="token")).trim(np.isin(np.arange(17), (7, 9)))
     assert [field.tolist() for field in trim["encoder"]] == [[5, 0, 7, 11, 1, 2, 6, 9, 13], [5, 0, 7, 11], [5]]
     assert (trim["decoder"].tolist(), trim["masked"].tolist()) == ([7, 9, 5], [7, 9])
-    whole = TrimmedMAE(tiny.mae(normalization="layer", remask=False)).trim(np.isin(np.arange(17), (7, 9)))
+    whole = TrimmedMAE(tiny.mae(normalization="layer", remask="none")).trim(np.isin(np.arange(17), (7, 9)))
     assert whole["encoder"][-1].tolist() == [7, 9, 5], "without a token the encoder sees the masked joints too"
 
 
 @pytest.mark.parametrize("joints", [(0,), (7, 9), (3, 12, 16), tuple(range(17))])
 def test_what_is_needed_grows_towards_the_input(joints, tiny):
-    trim = TrimmedMAE(tiny.mae(normalization="layer", encoder_layers=3)).trim(np.isin(np.arange(17), joints))
+    trim = TrimmedMAE(tiny.mae(normalization="layer", remask="token", encoder_layers=3)).trim(
+        np.isin(np.arange(17), joints)
+    )
     for wide, narrow in zip(trim["encoder"][:-1], trim["encoder"][1:], strict=True):
         assert wide[: len(narrow)].tolist() == narrow.tolist(), "what a layer gives is the first of what it takes"
         assert len(set(wide.tolist())) == len(wide)
@@ -227,10 +235,11 @@ def test_what_is_needed_grows_towards_the_input(joints, tiny):
         ({"normalization": "none", "graph_conv": "gcn"}, True),
         ({"normalization": "batch"}, False),  # the statistics are of all joints
         ({"normalization": "layer", "graph_conv": "gat"}, False),
+        ({"normalization": "layer", "remask": "context"}, False),  # a mean of all visible joints
     ],
 )
 def test_what_can_be_trimmed(options, expected, tiny):
-    assert can_trim(tiny.mae(**options)) is expected
+    assert can_trim(tiny.mae(**{"remask": "token", **options})) is expected
 
 
 def test_the_variance_of_a_dense_layer_is_that_of_its_outputs():

@@ -10,6 +10,7 @@ import pytest
 
 from keras_skelmae import layers
 from keras_skelmae.layers.presence_batch_normalization import estimating
+from keras_skelmae.models import SkeletonPreprocessor
 from skelmae_datasets import get_layout
 
 EDGES = [(1, 0), (2, 1), (3, 1)]
@@ -43,17 +44,14 @@ CASES = {
     "PositionEmbedding": (lambda: layers.PositionEmbedding(-2), (SEQUENCE,)),
     "PresenceBatchNormalization": (lambda: layers.PresenceBatchNormalization(), (SEQUENCE, HERE)),
     "PresencePooling": (lambda: layers.PresencePooling("mean+max"), (SEQUENCE, HERE)),
-    "ResampleFrames": (lambda: layers.ResampleFrames(4), (SEQUENCE,)),
+    "ResampleFrames": (lambda: layers.ResampleFrames(4, 2), (SEQUENCE,)),
     "SkeletonMirror": (lambda: layers.SkeletonMirror([0, 2, 1, 3], 2), (features(2, 2, 6, V, 3),)),
     "SkeletonNormalization": (lambda: layers.SkeletonNormalization(2), (features(2, 2, 6, V, 3),)),
     "SkeletonStreams": (
         lambda: layers.SkeletonStreams(["joint", "motion", "bone", "relative", "distance"], 2, EDGES),
         (features(2, 2, 6, V, 2), SEQUENCE[..., 0] > 0),
     ),
-    "SpatialModeling": (
-        lambda: layers.SpatialModeling(layers.GraphEncoder(5, EDGES, 1), joint_features=True),
-        (SEQUENCE, HERE),
-    ),
+    "SpatialModeling": (lambda: layers.SpatialModeling(layers.GraphEncoder(5, EDGES, 1)), (SEQUENCE, HERE)),
 }
 every_layer = pytest.mark.parametrize("name", sorted(CASES))
 
@@ -95,7 +93,9 @@ def test_weights_rebuild_the_output(name):
     np.testing.assert_array_equal(array(again(*inputs)), expected)
 
 
-@pytest.mark.parametrize("name", sorted(set(CASES) - {"JointPresence", "PresencePooling", "ResampleFrames", "SkeletonMirror"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(CASES) - {"JointPresence", "PresencePooling", "ResampleFrames", "SkeletonMirror"})
+)
 def test_mixed_precision_computes_in_float16(name):
     make, inputs = CASES[name]
     config = make().get_config() | {"dtype": "mixed_float16"}
@@ -267,28 +267,18 @@ def test_spatial_modelling_takes_an_encoders_config_and_leaves_the_encoder_alone
     assert not encoder.built and all(copy.graph_conv == "gcn" for copy in one.encoders)
 
 
-@pytest.mark.parametrize("joint_features", [False, True])
-def test_spatial_modelling_by_its_equation(joint_features):
-    layer = spatial(joint_features=joint_features)
+def test_spatial_modelling_by_its_equation():
+    layer = spatial()
     found = array(layer(SEQUENCE, presence=HERE))
     encoded = [array(encoder(SEQUENCE[:, i : i + 1])) for i, encoder in enumerate(layer.encoders)]
     encoded = np.concatenate(encoded, axis=1)
-    pooled = encoded.sum(axis=3, keepdims=True)
+    pooled = encoded.mean(axis=3, keepdims=True)
     there = pooled * HERE[..., None, None]
     kernel, bias = layer.input_conv.get_weights()
     expected = SEQUENCE @ kernel + bias + pooled @ layer.pooled_conv.get_weights()[0]
     expected = expected + (there.sum(axis=1, keepdims=True) - there) @ layer.interaction_conv.get_weights()[0]
-    if joint_features:
-        expected = expected + encoded @ layer.joint_conv.get_weights()[0]
+    expected = expected + encoded @ layer.joint_conv.get_weights()[0]
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
-
-
-def test_mean_of_the_encoder_is_the_sum_but_for_the_number_of_joints():
-    summed, meant = spatial(), spatial(encoder_pool="mean")
-    meant.set_weights(summed.get_weights())
-    for name in ("pooled_conv", "interaction_conv"):
-        getattr(meant, name).kernel.assign(array(getattr(summed, name).kernel) * V)
-    np.testing.assert_allclose(array(meant(SEQUENCE)), array(summed(SEQUENCE)), rtol=1e-4, atol=1e-4)
 
 
 def test_strides_keep_every_second_frame():
@@ -341,7 +331,9 @@ def test_batches_count_by_how_many_are_present_and_empty_ones_not_at_all():
             kept.append((share * np.stack([rows.mean(axis=0), rows.var(axis=0)]), share))
         sums = sum(weight for _, weight in kept)
         wanted = sum(value for value, _ in kept) / sums if kept else np.array([[0, 0], [1, 1]])
-        np.testing.assert_allclose(np.stack([array(layer.moving_mean), array(layer.moving_variance)]), wanted, rtol=1e-4)
+        np.testing.assert_allclose(
+            np.stack([array(layer.moving_mean), array(layer.moving_variance)]), wanted, rtol=1e-4
+        )
 
 
 def test_statistics_are_estimated_in_a_layer_that_is_not_trained():
@@ -432,8 +424,22 @@ def test_no_stream_shows_a_masked_joint_through_another(stream):
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
 def test_raw_coordinates_are_never_cast_down(policy):
     pixels = np.full((1, 1, 2, 3, 2), 70000.5, "float32")
-    found = layers.ResampleFrames(2, dtype=policy)(pixels)
+    found = layers.ResampleFrames(2, 2, dtype=policy)(pixels)
     np.testing.assert_array_equal(array(found), pixels)
+
+
+@pytest.mark.parametrize("sampling", ["stretch", "pyskl"])
+@pytest.mark.parametrize("frames", [1, 2, 5, 8, 13, 40, 1000])
+@pytest.mark.parametrize("channels", [("x", "y"), ("x", "y", "score"), ("x", "y", "z")])
+def test_frames_are_those_that_the_preprocessor_takes(channels, frames, sampling):
+    rng = np.random.default_rng(frames)
+    x = rng.normal(300, 100, (2, frames, 17, len(channels))).astype("float32")
+    x[..., 2:] = rng.uniform(0.1, 1, x[..., 2:].shape)
+    x[rng.random(x.shape[:3]) < 0.2] = 0
+    preprocessor = SkeletonPreprocessor("coco17", channels, num_frames=8, sampling=sampling)
+    dims = preprocessor.num_coordinates
+    found = array(layers.ResampleFrames(8, dims, sampling)(x[None]))[0]
+    np.testing.assert_allclose(found, preprocessor(x), rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("mode", ["clip", "image", "none"])
@@ -488,10 +494,6 @@ def test_normalization_forgets_place_and_scale_but_not_shape():
         (lambda: layers.GraphEncoder(4, [(0, 1, 2)]), "edges: expected pairs"),
         (lambda: layers.GINConv(4, EDGES, joint_axis=1), "joint_axis: expected -2 or 0"),
         (lambda: layers.GATConv(6, EDGES), "units: expected a multiple of 4 heads"),
-        (
-            lambda: layers.SpatialModeling(layers.GraphEncoder(4, EDGES), encoder_pool="max"),
-            "encoder_pool: expected one of",
-        ),
         (lambda: layers.PresencePooling("last"), "time: expected one of"),
         (lambda: layers.PositionEmbedding(-1), "axis: expected -3"),
         (

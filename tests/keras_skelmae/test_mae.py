@@ -1,12 +1,15 @@
 """SkeletonEncoder and SkeletonMAE: masking hides, the encoder is trained in place, any length and people."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 
 from keras_skelmae.layers import GraphEncoder
-from keras_skelmae.models import SkeletonEncoder, SkeletonMAE
-from skelmae_datasets import get_layout
+from keras_skelmae.models import SkeletonEncoder, SkeletonMAE, SkeletonPreprocessor
+from skelmae_datasets import get_layout, layout_names
+from skelmae_datasets.runs.settings import RECIPES, resolve_settings
 
 
 def test_the_papers_sizes_are_the_defaults():
@@ -166,3 +169,21 @@ def test_settings_of_the_encoder_reach_its_layers(tiny):
 def test_bad_settings_are_named(options, message, tiny):
     with pytest.raises(ValueError, match=message):
         SkeletonMAE(tiny.encoder(), **options)
+
+
+@pytest.mark.parametrize("name", layout_names())
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_no_masked_joint_is_blind_under_the_recipes_masks(recipe, name, tiny):
+    """Every masked joint's answer follows what is visible, whichever parts are masked together."""
+    layout, rng = get_layout(name), np.random.default_rng(0)
+    keras.utils.set_random_seed(1)
+    values = resolve_settings("pretrain", recipe, units=8).flat() | {"num_people": 1, "num_frames": 2}
+    mae = SkeletonMAE.from_settings(values, SkeletonPreprocessor(layout, num_frames=2, num_people=1))
+    parts = [list(part) for part in layout.parts.values()]
+    for chosen in itertools.chain.from_iterable(itertools.combinations(parts, count) for count in (1, 2, 3)):
+        joints = sorted(itertools.chain(*chosen))
+        if len(joints) == layout.num_joints:
+            continue
+        x = tiny.masked(rng.normal(0, 1, (6, 1, 2, layout.num_joints, 2)).astype("float32"), joints)
+        found = tiny.array(mae(x)["reconstruction"])[..., joints, :]
+        assert (found.std(axis=(0, 1, 2)).max(axis=-1) > 1e-4).all(), (name, joints)

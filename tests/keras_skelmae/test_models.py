@@ -17,7 +17,7 @@ from keras_skelmae import models
 
 FEATURES = {"features": "mse", "presence": None}  # the loss of a network that has none of its own
 BODY = {"num_layers": 1, "temporal": "body", "body_units": (8, 8), "temporal_strides": (2,)}
-EACH = {"num_layers": 1, "temporal": "each", "temporal_strides": (2,), "joint_features": True}
+EACH = {"num_layers": 1, "temporal": "each", "temporal_strides": (2,)}
 TASKS = ("ContrastiveModel", "Ensemble", "STRLClassifier", "SkeletonMAE")
 
 

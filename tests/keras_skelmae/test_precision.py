@@ -16,7 +16,7 @@ from skelmae_datasets.synthetic import write_dataset
 
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 SMALL = {"encoder_layers": 1, "streams": ("joint", "motion", "bone", "distance")}
-BODY = {**SMALL, "num_layers": 1, "temporal": "body", "body_units": (8, 8), "joint_features": True}
+BODY = {**SMALL, "num_layers": 1, "temporal": "body", "body_units": (8, 8)}
 
 
 def hard_clips():

@@ -35,11 +35,11 @@ def test_a_store_says_what_its_data_are(tiny_stores):
 
 
 @pytest.mark.parametrize(("people", "frames"), [(1, 8), (2, 30), (3, 12), (1, 3)])
-def test_a_clip_is_the_middle_of_equal_stretches(people, frames):
+def test_frames_of_pyskls_sampling_are_taken_as_they_are(people, frames):
     recording = np.random.default_rng(0).normal(size=(people, frames, 17, 2)).astype("float32")
-    clip = SkeletonPreprocessor("coco17", num_frames=6)(recording)
+    clip = SkeletonPreprocessor("coco17", num_frames=6, sampling="pyskl")(recording)
     assert clip.shape == (2, 6, 17, 2) and clip.dtype == np.float32
-    middles = (2 * np.arange(6) + 1) * frames // 12
+    middles = (2 * np.arange(6) + 1) * frames // 12 if frames >= 6 else np.arange(6) % frames
     kept = min(people, 2)
     np.testing.assert_array_equal(clip[:kept], recording[:kept, middles])
     assert not clip[kept:].any()
@@ -62,7 +62,9 @@ def test_clips_by_frame_numbers():
     np.testing.assert_array_equal(found[:, 0], [recording[0, [0, 4, 8]], recording[0, [8, 8, 1]]])
 
 
-@pytest.mark.parametrize("shape", [(8, 17, 2), (1, 8, 25, 3), (1, 8, 17, 1), (1, 8, 17, 4), (0, 8, 17, 2), (1, 0, 17, 2)])
+@pytest.mark.parametrize(
+    "shape", [(8, 17, 2), (1, 8, 25, 3), (1, 8, 17, 1), (1, 8, 17, 4), (0, 8, 17, 2), (1, 0, 17, 2)]
+)
 def test_a_recording_that_does_not_fit_is_named(shape):
     with pytest.raises(ValueError, match=r"keypoints: expected \((M, T|...), 17, 2\).*, found \("):
         SkeletonPreprocessor("coco17")(np.zeros(shape))

@@ -32,7 +32,7 @@ def test_a_name_and_a_store_are_enough(preset, store, tiny_stores):
     found, backbone = net.preprocessor, net.backbone
     assert found.layout == data.layout and found.channels == list(data.channels) and found.units == data.units
     assert found.clip_shape[:2] == (2, values["num_frames"])
-    assert found.normalize == ("image" if preset == "paper" and store == "2d" else "clip")
+    assert found.normalize == "clip"
     assert backbone.units == values["units"] and backbone.num_layers == values["num_layers"]
     assert backbone.encoder_config["encoder_layers"] == values["encoder_layers"]
     assert backbone.body_units == list(values.get("body_units", ()))

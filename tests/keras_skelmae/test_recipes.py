@@ -53,11 +53,11 @@ def one_step(model, batch, settings, **options):
     return float(loss), sum(bool((one != other).any()) for one, other in pairs) > len(pairs) / 2
 
 
-def check_data(preprocessor, store, recipe, kind):
+def check_data(preprocessor, store, kind):
     """What the data decide, on the way from the store to the model."""
     assert preprocessor.layout == store.layout and preprocessor.units == store.units
     assert preprocessor.channels == {"3d": ["x", "y", "z"], "score": ["x", "y", "score"]}.get(kind, ["x", "y"])
-    assert preprocessor.normalize == ("image" if recipe == "paper" and kind != "3d" else "clip")
+    assert preprocessor.normalize == "clip"
     if kind != "3d":
         assert preprocessor.image_size == ([240, 320] if kind == "small_images" else [1080, 1920])
 
@@ -67,7 +67,7 @@ def test_masked_pretraining(recipe, stage, kind, tiny_stores):
     store, settings = tiny_stores[kind], settings_of("pretrain", recipe, kind)
     model = pretraining_model(store, settings)
     assert type(model) is SkeletonMAE
-    check_data(model.preprocessor, store, recipe, kind)
+    check_data(model.preprocessor, store, kind)
     data = pretraining_batches(model, store, store.select("train"), settings)
     loss, moved = one_step(model, data[0], settings)
     assert np.isfinite(loss) and moved
@@ -79,7 +79,7 @@ def test_contrastive_pretraining(recipe, stage, kind, tiny_stores):
     model = pretraining_model(store, settings)
     assert type(model) is ContrastiveModel
     assert type(model.backbone) is {"encoder": SkeletonEncoder, "backbone": STRLBackbone}[stage]
-    check_data(model.preprocessor, store, recipe, kind)
+    check_data(model.preprocessor, store, kind)
     data = pretraining_batches(model, store, store.select("train"), settings)
     loss, moved = one_step(model, data[0], settings)
     assert np.isfinite(loss) and moved
@@ -91,7 +91,7 @@ def test_classifier(recipe, stage, kind, tiny_stores):
     start = starting_point(store, settings)
     model = STRLClassifier.from_settings({**start.settings.flat(), "backbone": start.backbone}, store)
     assert model.names == ["a", "b"] and model.output_shape == (None, 2)
-    check_data(model.preprocessor, store, recipe, kind)
+    check_data(model.preprocessor, store, kind)
     data = LabelledBatches(store, store.select("train"), model, batch_size=4)
     loss, moved = one_step(model, data[0], settings, loss="categorical_crossentropy")
     assert np.isfinite(loss) and moved
@@ -103,7 +103,7 @@ def test_classifier(recipe, stage, kind, tiny_stores):
 def test_a_shared_mask_is_trained_on_what_it_needs(kind, tiny_stores):
     """The paper's recipe with layer normalisation and one mask a batch, as ``pretrain`` would run it."""
     store = tiny_stores[kind]
-    settings = settings_of("pretrain", "paper", kind, normalization="layer", mask_sequences=0)
+    settings = settings_of("pretrain", "paper", kind, normalization="layer", remask="token", mask_sequences=0)
     model = pretraining_model(store, settings)
     data = pretraining_batches(model, store, store.select("train"), settings)
     assert data.shares_mask and can_trim(model)

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_skelmae.models import SkeletonEncoder, STRLBackbone, STRLClassifier
+from keras_skelmae.models import SkeletonEncoder, SkeletonPreprocessor, STRLBackbone, STRLClassifier
 from keras_skelmae.models.body_layers import BODY_STREAMS
 from skelmae_datasets import get_layout
+from skelmae_datasets.runs.settings import RECIPES, resolve_settings
 
 
 @pytest.fixture(params=["last", "each", "body"])
@@ -20,7 +21,7 @@ def test_the_papers_sizes_are_the_defaults():
     backbone = STRLBackbone(SkeletonEncoder("coco17"))
     net = STRLClassifier(backbone, 60)
     assert (backbone.num_layers, backbone.units, backbone.temporal, net.head_units) == (3, 64, "last", 128)
-    assert (backbone.encoder_pool, backbone.share_people, backbone.joint_features) == ("sum", False, False)
+    assert not backbone.share_people
     assert net.input_shape == (None, 2, 64, 17, 2) and net.output_shape == (None, 60)
 
 
@@ -57,7 +58,7 @@ def test_a_person_seen_in_dropped_frames_only_still_counts(kind, tiny):
 def copy_to_two_people(one, two):
     """The weights of a backbone of one person into one of two that share their encoder."""
     for source, target in zip(one.spatial, two.spatial, strict=True):
-        parts = [(source.input_conv, target.input_conv), (source.pooled_conv, target.pooled_conv)]
+        parts = [(getattr(source, name), getattr(target, name)) for name in ("input_conv", "pooled_conv", "joint_conv")]
         for old, new in [*parts, *zip(source.encoders, target.encoders, strict=True)]:
             new.set_weights(old.get_weights())
     names = {layer.name for layer in one.spatial}
@@ -67,7 +68,7 @@ def copy_to_two_people(one, two):
 
 
 def test_an_empty_second_person_changes_nothing_but_for_rounding(temporal, tiny):
-    options = {"share_people": True, "joint_features": False, **temporal}
+    options = {"share_people": True, **temporal}
     one, two = (tiny.classifier(**{**options, "num_people": people}) for people in (1, 2))
     copy_to_two_people(one.backbone, two.backbone)
     for layer in ("head", "classifier"):
@@ -246,7 +247,6 @@ def test_motion_over_two_frames_is_seen_by_its_own_stem_alone(tiny):
         ({"temporal": "body", "body_units": (8,), "body_streams": ("speed",)}, "body_streams: expected a selection of"),
         ({"temporal": "body", "body_units": (8,), "body_streams": ()}, "body_streams: expected a selection of"),
         ({"temporal": "body", "body_units": (8,), "num_frames": 7}, "num_frames: expected an even number"),
-        ({"encoder_pool": "max"}, "encoder_pool: expected one of"),
     ],
 )
 def test_bad_settings_are_named(options, message, tiny):
@@ -260,3 +260,19 @@ def test_class_names_are_as_many_as_classes(tiny):
         STRLClassifier(backbone, 3, class_names=["a", "b"])
     assert STRLClassifier(backbone, 2, class_names=["a", "b"]).names == ["a", "b"]
     assert STRLClassifier(backbone, 2).names == ["0", "1"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("name", ["coco17", "ntu25", "kinect20"])
+def test_joints_still_differ_after_every_layer(recipe, name):
+    """At the start the variance between the joints of a frame is above a fifth of all, after each spatial layer."""
+    keras.utils.set_random_seed(0)
+    layout, values = get_layout(name), resolve_settings("finetune", recipe).flat() | {"num_frames": 16}
+    backbone = STRLBackbone.from_settings(values, SkeletonPreprocessor(layout, num_frames=16, num_people=1))
+    network = keras.Model(backbone.inputs, [layer.output for layer in backbone.spatial])
+    pose = np.random.default_rng(0).normal(0, 1, (32, 1, 1, layout.num_joints, 2))
+    moved = np.random.default_rng(1).normal(0, 0.1, (32, 1, 16, layout.num_joints, 2)).cumsum(axis=2)
+    found = network((pose + moved).astype("float32"), training=True)
+    for features in map(keras.ops.convert_to_numpy, found if isinstance(found, list) else [found]):
+        between = (features - features.mean(axis=3, keepdims=True)).var()
+        assert between / features.reshape(-1, features.shape[-1]).var(axis=0).mean() > 0.2

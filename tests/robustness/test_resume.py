@@ -22,7 +22,7 @@ from skelmae_datasets.synthetic import write_dataset
 TINY = ("epochs=3", "units=8", "encoder_layers=1", "num_frames=8", "batch_size=4", "warmup_epochs=1", "jit_compile=off")
 TINY += ("ema_momentum=0.9", "streams=joint")
 BACKBONE = ("num_layers=1", "body_units=[8,8]", "temporal_strides=[]", "body_streams=features")
-SHARED = ("normalization=layer", "mask_parts=left_arm")  # trains a TrimmedMAE, of batches of one shape
+SHARED = ("normalization=layer", "remask=token", "mask_parts=left_arm")  # trains a TrimmedMAE, of batches of one shape
 KINDS = ("pretrain", "trimmed", "finetune")
 STEPS = 4  # per epoch: 18 sequences in batches of 4, without the rest
 

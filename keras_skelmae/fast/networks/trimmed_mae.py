@@ -11,8 +11,8 @@ from keras_skelmae.models.skeleton_mae import SPREAD_FRAMES
 
 
 def can_trim(mae):
-    """Whether a SkeletonMAE can do without some joints: not with batch statistics, which are of all of them."""
-    return mae.encoder.normalization != "batch" and mae.encoder.graph_conv in ("gin", "gcn")
+    """Whether a SkeletonMAE can do without some joints: not with statistics of a batch, or a mean of all of them."""
+    return mae.remask != "context" and mae.encoder.normalization != "batch" and mae.encoder.graph_conv in ("gin", "gcn")
 
 
 class TrimmedMAE(keras.Model):
@@ -56,7 +56,7 @@ class TrimmedMAE(keras.Model):
         graph = adjacency_matrix(encoder.edges, len(mask)) + np.eye(len(mask), dtype="float32") > 0
         border = np.setdiff1d(np.flatnonzero(graph[masked].any(axis=0)), masked)
         both = np.concatenate([masked, border]).astype("int32")
-        fields = [border.astype("int32") if self.mae.remask else both]
+        fields = [border.astype("int32") if self.mae.remask == "token" else both]
         for _ in range(encoder.num_layers):
             around = np.setdiff1d(np.flatnonzero(graph[fields[0]].any(axis=0)), fields[0])
             fields.insert(0, np.concatenate([fields[0], around]).astype("int32"))
@@ -78,7 +78,7 @@ class TrimmedMAE(keras.Model):
 
         # === Decoder ===
         x = mae.get_layer("encoder_to_decoder")(x)
-        if mae.remask:  # the encoder did without the masked joints, since a token takes their place
+        if mae.remask == "token":  # the encoder did without the masked joints, since a token takes their place
             token = ops.cast(mae.get_layer("remasking").token, x.dtype)
             blank = ops.zeros_like(_take(mask, trim["masked"]), dtype=x.dtype)[..., None]  # (B, M, T, masked, 1)
             x = ops.concatenate([blank + token, x], axis=3)

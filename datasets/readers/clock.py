@@ -1,0 +1,56 @@
+"""Times of any kind to frame numbers: even steps, milliseconds and seconds are recognised, real gaps stay gaps."""
+
+import numpy as np
+
+from ..errors import DataError
+
+_TOLERANCE = 0.25  # how far, in steps, a gap may be from a whole number of them
+_MAX_GAP = 10  # frame numbers as far apart as this are rather times
+_MIN_GAPS = 3  # equal gaps that make a rhythm
+
+
+class Clock:
+    """From the times of a sample to its frames.
+
+    Args:
+        times: iterable of arrays, the times of each sample, in any order and repeated.
+        source: what errors name. step: how much the time grows from one frame to the next; None: to be found out.
+    Attributes: step; whole, whether times are whole numbers; note, "" where the times are plain frame numbers.
+    Raises: DataError where gaps and the rate cannot be told apart.
+    """
+
+    def __init__(self, times, source, step=None):
+        self.source, self.step, self.note = source, step, ""
+        times = [np.unique(values) for values in times]
+        whole = [values for values in times if (values == np.round(values)).all()]
+        self.whole = 2 * len(whole) >= len(times)  # a fraction is then a fault of its sample
+        if step is None:
+            gaps = [np.diff(values) for values in (whole if self.whole else times)]
+            self.step = self._found(np.concatenate(gaps) if gaps else np.zeros(0))
+        if self.step != 1:
+            self.note = f"frames are {self.step:g} apart in the table: read as one after the other"
+
+    def _found(self, gaps):
+        if not len(gaps) or (gaps.min() == 1 and np.median(gaps) < _MAX_GAP):
+            return 1
+        single = gaps[gaps < 1.5 * gaps.min()]
+        step = float(np.median(single))
+        if (np.abs(single - step) > 1e-6 * step).any():  # rounded or uneven times
+            step = float(single.mean())
+        steps = gaps / step
+        even = (np.abs(steps - np.round(steps)) <= _TOLERANCE).all()
+        if not even or len(single) < _MIN_GAPS or 2 * len(single) < len(gaps):
+            found = ", ".join(f"{gap:g}" for gap in gaps[:4]) + (", ..." if len(gaps) > 4 else "")
+            expected = "even steps, or convert-csv --step N (how far apart frames are; 1: frame numbers)"
+            raise DataError(self.source, "frame", expected, f"steps of {found}")
+        return step
+
+    def frames(self, times):
+        """Frame number of each time, int64 from 0: times (N,) of one sample. Raises DataError for a fraction."""
+        if self.whole and (times != np.round(times)).any():
+            raise DataError(self.source, "frame", "a whole number", f"{times[times != np.round(times)][0]:g}")
+        present, index = np.unique(times, return_inverse=True)
+        if self.step == 1:
+            return np.round(times - present[0]).astype("int64")
+        steps = np.maximum(1, np.round(np.diff(present) / self.step))
+        return np.concatenate([[0], np.cumsum(steps)]).astype("int64")[index]
