@@ -7,8 +7,6 @@ is that of the body and not of rounding. `*_indices` are numbers of frames, thin
 
 import numpy as np
 
-CLIP_SHARE = 0.8  # of the recording, in one of several clips
-
 
 def uniform_sample_indices(num_frames, length, rng, interval=(1.0, 1.0)):
     """Sample a training clip: one random frame from each of `length` equal stretches.
@@ -64,10 +62,9 @@ def stretch_places(num_frames, length, rng, interval=(1.0, 1.0)):
 
 
 def grid_places(num_frames, length, num_clips=1):
-    """Places in time, evenly spaced; of several clips each over a part of the recording.
+    """Places in time, evenly spaced over the whole recording.
 
-    A single clip covers the whole. Of several the parts are CLIP_SHARE of the recording long and evenly spaced, so a
-    model that was trained on parts sees some.
+    A single clip takes the middles of equal stretches; several take other places of these, as training draws them.
 
     Returns:
         (num_clips, length) float64 in 0..num_frames - 1, rising.
@@ -78,9 +75,7 @@ def grid_places(num_frames, length, num_clips=1):
     _check_counts(num_frames, length)
     if num_clips < 1:
         raise ValueError(f"num_clips: expected at least 1, found {num_clips}")
-    window = num_frames if num_clips == 1 else max(1.0, CLIP_SHARE * num_frames)
-    offset = np.linspace(0, num_frames - window, num_clips)[:, None]
-    return np.clip(_places(window, length, 0.5) + offset, 0, num_frames - 1)
+    return _places(num_frames, length, (np.arange(num_clips)[:, None] + 0.5) / num_clips)
 
 
 def interpolate_frames(recording, places, channels):

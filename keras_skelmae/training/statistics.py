@@ -8,7 +8,7 @@ from keras_skelmae.fast.networks.devices import device_count
 from keras_skelmae.layers.presence_batch_normalization import PresenceBatchNormalization, estimating
 
 SEQUENCES = 4096  # at most; a mean over more moves no more
-DRAWN = 512  # clips at least, where chance makes each another one
+DRAWN = 256  # clips at least, where chance makes each another one
 BATCH = 64
 
 
@@ -42,12 +42,12 @@ def estimate_statistics(model, source, indices, seed=0, augment=None):
     if not layers or device_count() > 1:
         return
     chosen = np.random.default_rng(seed).permutation(indices)[:SEQUENCES]
+    if augment is not None:
+        chosen = np.resize(chosen, max(len(chosen), DRAWN))
     chosen = chosen[: max(len(chosen) // BATCH, 1) * BATCH]  # a short last batch would weigh as much as a whole one
     options = {"batch_size": BATCH, "training": augment is not None, "augment": augment, "seed": seed}
     data = LabelledBatches(source, chosen, model, **options)
     with estimating(layers):
         model.make_predict_function(force=True)
-        for epoch in range(1 if augment is None else -(-DRAWN // len(chosen))):
-            data.begin(epoch)
-            predict_batches(data, model.predict_on_batch)
+        predict_batches(data, model.predict_on_batch)
     model.make_predict_function(force=True)
