@@ -19,6 +19,9 @@ RESULT = {
     "confusion": [[6, 0], [3, 2]],
     "num_samples": 11,
     "num_clips": 10,
+    "nobody_seen": 1,
+    "more_people": 2,
+    "seen_in_pretraining": 4,
     "split": "test",
     "model": "m.keras",
     "data": "d.h5",
@@ -27,6 +30,8 @@ PREDICTION = {"input": "d.h5", "sample": "S1", "label": "kick", "probability": 0
 PREDICTION["probabilities"] = {"wave": 0.2, "kick": 0.8}
 CONVERTED = {"samples": 3, "skipped": [("a.skeleton", "line 2")], "splits": {"xsub_train": 2}, "partial": True}
 CONVERTED |= {"notes": ["joints count from 1"]}
+TRAINED = {"accuracy": 0.5, "val_accuracy": 0.25, "num_sequences": 8, "num_validation": 4, "select": "last"}
+TRAINED |= {"mirror": True, "epoch": 3}
 PROTOCOL = {"protocol": "knn", "rows": []}
 
 
@@ -62,7 +67,7 @@ def calls(monkeypatch):
     exported = {"path": "saved_models/m", "format": "saved-model", "max_abs_difference": 1e-6}
     modules = {
         "keras_skelmae": {},
-        "keras_skelmae.training": answers(pretrain={"loss": 0.5}, finetune={"accuracy": 0.5}),
+        "keras_skelmae.training": answers(pretrain={"loss": 0.5}, finetune=TRAINED),
         "keras_skelmae.evaluation": answers(
             evaluate_model=measured, predict_files=[PREDICTION], describe={"kind": "model"}
         ),
@@ -132,7 +137,10 @@ def test_pretrain_passes_only_what_was_given(calls, files):
 
 
 def test_finetune_saves_the_last_epoch_unless_told(calls, files):
-    succeed("finetune d.h5 --train-split train --output run --epochs 3 --config c.toml")
+    told = succeed("finetune d.h5 --train-split train --output run --epochs 3 --config c.toml")
+    assert (
+        "the saved model knows 50.0 % of 8 training clips and 25.0 % of 4 validation clips; it averages a clip" in told
+    )
     succeed("finetune d.h5 --train-split train --val-split test --output run --pretrained e.keras --select best")
     (_, first, named), (_, second, other) = called(calls, "finetune")
     assert first[1:3] == ("train", None) and named["select"] == "last" and named["pretrained"] is None
@@ -164,6 +172,12 @@ def test_evaluate_prints_figures_and_writes_all_of_them(calls, files):
     assert (name, str(model), str(store.path), *rest) == ("evaluate_model", "m.keras", "d.h5", "test", 10, 64)
     assert named == {"progress": None, "allow_overlap": False} and not more
     assert "75.00" in output and "70.00" in output
+    for text in (
+        "in 1 of these sequences nobody was seen",
+        "2 of these",
+        "4 of these sequences were seen while pre-train",
+    ):
+        assert text in output
     assert output.split("confused:")[1].split() == ["3", "kick", "taken", "for", "wave"]
     assert json.loads((files / "result.json").read_text()) == RESULT
     assert json.loads(succeed("evaluate m.keras d.h5 --test-split test --json")) == RESULT

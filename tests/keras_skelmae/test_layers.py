@@ -359,7 +359,7 @@ def test_layer_normalisation_refuses_what_it_does_not_do():
 
 @pytest.mark.parametrize("options", [{"axis": 1}, {"renorm": True}])
 def test_batch_normalisation_refuses_what_it_does_not_do(options):
-    with pytest.raises(ValueError, match="axis: expected the last|renorm: expected False"):
+    with pytest.raises(ValueError, match="axis: expected the last|renorm"):
         layers.PresenceBatchNormalization(**options).build((2, 3, 4))
 
 
