@@ -108,7 +108,7 @@ class PretrainSettings:
     )
     remask: str = setting(
         "context",
-        "masked joints before the decoder: a token and what is seen of the frame, a token alone, or as they are",
+        "masked joints before the decoder: with what is seen of the frame, a token instead, or as they are",
         choices=("context", "token", "none"),
         needs=MASKED,
     )

@@ -19,7 +19,6 @@ class JointMasking(keras.layers.Layer):
     Call arguments:
         inputs: ``(..., V, C)`` float, the features.
         joint_mask: ``(..., V)`` bool; True = masked, to be reconstructed.
-        context: None, or float that broadcasts to ``inputs``, added to the token.
 
     Input shape:
         ``(..., V, C)``.
@@ -48,10 +47,9 @@ class JointMasking(keras.layers.Layer):
         self.token = self.add_weight(shape=(input_shape[-1],), initializer=self.initializer, name="token")
         self.built = True
 
-    def call(self, inputs, joint_mask, context=None):
+    def call(self, inputs, joint_mask):
         masked = ops.expand_dims(ops.cast(joint_mask, "bool"), -1)  # (..., V, 1), True = masked
-        token = ops.cast(self.token, inputs.dtype)
-        return ops.where(masked, token if context is None else token + context, inputs)  # (..., V, C)
+        return ops.where(masked, ops.cast(self.token, inputs.dtype), inputs)  # (..., V, C)
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)

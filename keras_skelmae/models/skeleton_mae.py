@@ -27,9 +27,9 @@ class SkeletonMAE(Preset, keras.Model):
             standard deviation of each feature, as in VICReg).
         loss_function: "rce" (the paper's sum), "sce" (mean of the scaled cosine error) or "mse".
         beta: float, exponent of rce and sce.
-        remask: what the decoder gets in place of masked joints: "context" (a token, the joint's position and the mean
-            of the visible joints of its frame: one layer reaches the neighbours alone, and joints far inside a masked
-            part would see nothing), "token" (as GraphMAE) or "none" (what the encoder made of them).
+        remask: what the decoder gets of masked joints: "context" (what the encoder made of them and the mean of the
+            visible joints of their frame: a few layers reach as many neighbours, and joints far inside masked parts
+            would see nothing), "token" (in their place, as GraphMAE) or "none" (what the encoder made of them).
 
     Input shape:
         dict of ``keypoints`` ``(B, M, T, V, C)`` in the units of the recording and ``mask`` ``(B, M, T, V)``, True =
@@ -72,7 +72,7 @@ class SkeletonMAE(Preset, keras.Model):
         inputs, graph = encoder.input_layers, encoder.graph
         masking = JointMasking(name="masking")
         encoder_to_decoder = keras.layers.Dense(units, use_bias=False, name="encoder_to_decoder")
-        remasking = JointMasking(name="remasking") if remask != "none" else None
+        remasking = JointMasking(name="remasking") if remask == "token" else None
         decoder = GraphEncoder(units, layout.edges, 1, encoder.normalization, encoder.graph_conv, name="decoder")
         head = keras.layers.Dense(units if target == "embedding" else dims, name="head", dtype="float32")
         motion = SkeletonStreams(["motion"], dims, layout.bones, name="motion_target")
@@ -87,7 +87,7 @@ class SkeletonMAE(Preset, keras.Model):
         x = inputs.positioned(masking(x, joint_mask=mask))  # (B, M, T, V, D)
         x = encoder_to_decoder(graph(x, presence=presence))  # (B, M, T, V, D)
         if remask == "context":
-            x = inputs.positioned(remasking(x, joint_mask=mask, context=mean_of_visible(x, visible)))  # (B, M, T, V, D)
+            x = x + mean_of_visible(x, visible) * ops.cast(mask, x.dtype)[..., None]  # (B, M, T, V, D)
         elif remask == "token":
             x = remasking(x, joint_mask=mask)  # (B, M, T, V, D)
         x = head(decoder(x, presence=presence))  # (B, M, T, V, C')

@@ -87,7 +87,7 @@ def test_a_window_without_anybody_has_no_label(model):
 
 
 def test_a_buffer_may_be_used_again(model):
-    predictor, buffer = StreamingPredictor(model, window=2, stride=2), np.ones((17, 3), "float32")
+    predictor, buffer = StreamingPredictor(model, window=2, stride=2), np.ones((17, 2), "float32")
     predictor.update({0: buffer})
     buffer[:] = 7
     predictor.update({0: buffer})
@@ -108,7 +108,7 @@ def test_bad_settings_are_named(options, message, model):
 
 
 def test_bad_joints_are_named(model):
-    with pytest.raises(ValueError, match=r"track 'x': expected joints of shape \(17, 2\), found \(25, 3\)"):
+    with pytest.raises(ValueError, match=r"track 'x': keypoints: expected \(..., 17, 2\) of x, y, found \(25, 3\)"):
         StreamingPredictor(model).update({"x": np.ones((25, 3))})
 
 

@@ -51,7 +51,7 @@ def test_a_person_seen_in_dropped_frames_only_still_counts(kind, tiny):
     net = tiny.classifier(num_people=1, **getattr(tiny, kind))
     x = tiny.clips(people=1)
     x[:, :, ::2] = 0  # what a stride of two keeps
-    assert np.abs(tiny.predict(net, x) - tiny.predict(net, np.zeros_like(x))).max() > 1e-3
+    assert np.abs(tiny.predict(net, x) - tiny.predict(net, np.zeros_like(x))).max() > 2e-5
     assert tiny.array(net.backbone(x)["presence"]).all()
 
 

@@ -546,7 +546,7 @@ def test_statistics_of_a_short_training_are_those_of_its_clips(data, tmp_path, e
         x, saved = batches[0][0], np.asarray(model.predict_on_batch(batches[0][0]))
         with estimating(batch_normalizations(model)):  # normalised over the batch, nothing drops out
             by_batch = keras.ops.convert_to_numpy(model(x))
-        np.testing.assert_allclose(saved, by_batch, atol=0.05 if len(augment) == 4 else 0.2)
+        np.testing.assert_allclose(saved, by_batch, atol=0.1 if len(augment) == 4 else 0.25)
 
 
 def test_what_was_seen_while_pre_training_is_told(run, data):

@@ -96,7 +96,7 @@ def test_a_full_disk_while_training(folder, tmp_path):
     told = message(limited(*line, *TINY, size=20_000))
     assert "File too large" in told and str(tmp_path / "run") in told
     left = {path.name for path in (tmp_path / "run").rglob("*") if path.is_file()}
-    assert left <= {".lock", "config.toml", "run.json", "history.csv"}, left
+    assert left <= {".lock", "config.toml", "run.json", "history.csv", "train_ids.txt"}, left
     status, output = pretrain(folder, tmp_path / "run", "--resume")
     assert status == 0, output
 
