@@ -17,29 +17,29 @@ GRAPH = {"units": 5, "edges": EDGES}
 MASKING = ("ChannelNormalization", "ChannelPReLU", "PresenceBatchNormalization")  # as the layers of Keras they are
 
 CASES = {  # arguments of the layer, output shape, (trainable, other) weights, what else run_layer_test takes
-    "BodyEmbedding": ({"units": 8, "dropout_rate": 0.1}, (2, 2, 6, 1, 8), (4, 2), {"expected_num_seed_generators": 1}),
+    "BodyEmbedding": ({"units": 8, "dropout_rate": 0.1}, (2, 2, 6, 1, 8), (4, 3), {"expected_num_seed_generators": 1}),
     "ChannelNormalization": ({}, SHAPE, (2, 0), {}),
     "ChannelPReLU": ({}, SHAPE, (1, 0), {}),
     "GATConv": (GRAPH | {"units": 8}, SHAPE, (4, 0), {}),
     "GCNConv": (GRAPH, (2, 2, 6, 4, 5), (2, 0), {}),
     "GINConv": (GRAPH, (2, 2, 6, 4, 5), (6, 0), {}),
-    "GraphEncoder": (GRAPH | {"num_layers": 2}, (2, 2, 6, 4, 5), (18, 4), {}),
+    "GraphEncoder": (GRAPH | {"num_layers": 2}, (2, 2, 6, 4, 5), (18, 6), {}),
     "JointEmbedding": (
         {"units": 5, "streams": ["joint", "motion"], "num_coordinates": 2, "bones": EDGES},
         (2, 2, 6, 4, 5),
-        (4, 2),
+        (4, 3),
         ALONE | {"call_kwargs": {"visible": SEEN}},
     ),
     "JointMasking": ({}, SHAPE, (1, 0), ALONE | {"call_kwargs": {"joint_mask": SEEN}}),
     # whether joints were seen has no gradient
     "JointPresence": ({"num_coordinates": 2}, (2, 2, 6, 4), (0, 0), {"run_training_check": False}),
-    "MultiScaleTemporalConv": ({"units": 8, "strides": 2}, (2, 2, 3, 4, 8), (8, 4), {}),
-    "PointwiseUpdate": ({"units": 5}, (2, 2, 6, 4, 5), (4, 2), {}),
+    "MultiScaleTemporalConv": ({"units": 8, "strides": 2}, (2, 2, 3, 4, 8), (8, 6), {}),
+    "PointwiseUpdate": ({"units": 5}, (2, 2, 6, 4, 5), (4, 3), {}),
     "PositionEmbedding": ({"axis": -2}, SHAPE, (1, 0), {}),
-    "PresenceBatchNormalization": ({}, SHAPE, (2, 2), {}),
+    "PresenceBatchNormalization": ({}, SHAPE, (2, 3), {}),
     "PresencePooling": ({"time": "mean+max"}, (2, 16), (0, 0), ALONE | {"call_kwargs": {"presence": HERE}}),
     "ResampleFrames": ({"num_frames": 4, "num_coordinates": 2}, (2, 2, 4, 4, 8), (0, 0), {}),
-    "SkeletonMirror": ({"mirror": [0, 2, 1, 3]}, SHAPE, (0, 0), {}),
+    "SkeletonMirror": ({"mirror": [0, 2, 1, 3], "num_coordinates": 2}, SHAPE, (0, 0), {}),
     "SkeletonNormalization": ({"num_coordinates": 2}, SHAPE, (0, 0), {}),
     "SkeletonStreams": (
         {"streams": ["joint", "bone", "distance"], "num_coordinates": 2, "bones": EDGES},
@@ -50,10 +50,10 @@ CASES = {  # arguments of the layer, output shape, (trainable, other) weights, w
     "SpatialModeling": (
         {"encoder": layers.GraphEncoder(5, EDGES, 1, name="encoder").get_config()},
         (2, 2, 6, 4, 5),
-        (23, 4),
+        (23, 6),
         {},
     ),
-    "TemporalConv": ({"units": 8, "strides": 3}, (2, 2, 2, 4, 8), (4, 2), {}),
+    "TemporalConv": ({"units": 8, "strides": 3}, (2, 2, 2, 4, 8), (4, 3), {}),
 }
 
 
