@@ -17,10 +17,9 @@ from ..benchmarks import class_names, name_numbers
 from ..errors import DataError
 from ..layouts import get_layout, layout_names
 from ..store import Sample, StoreWriter
-from ..transforms.presence import seen_only
 from .journal import Journal
 from .labels import ClassTable, plain, plain_label
-from .report import Conversion, looks_scored, parse_channels, usual_layout
+from .report import Conversion, looks_scored, parse_channels, seen_and_not, usual_layout
 from .restricted_pickle import restricted_load
 
 _PROTOCOLS = dict.fromkeys(("CS", "CSUB", "XSUB"), "xsub") | dict.fromkeys(("CV", "XVIEW"), "xview")
@@ -149,8 +148,8 @@ class _Form:
         if label is None:
             found = repr(part.labels[number])[:60]
             raise DataError(self.source, part.name(number), f"one of {len(self.classes.names)} classes", found)
-        given, keypoints = keypoints, seen_only(keypoints, self.channels)
-        counts["unseen"] += 0 if keypoints is given else int((keypoints != given).any(-1).sum())
+        keypoints, unseen = seen_and_not(keypoints, self.channels)
+        counts["unseen"] += unseen
         keypoints = _trim(keypoints, None if part.frames is None else part.frames[number])
         if len(keypoints) == 2 and np.array_equal(*keypoints) and keypoints.any():
             keypoints = keypoints[:1]

@@ -13,6 +13,7 @@ from ..benchmarks import class_names, match_name, name_numbers, ntu_benchmark
 from ..errors import DataError
 from ..layouts import get_layout
 from ..store import Sample, StoreWriter
+from ..store.writer import is_whole
 from ..transforms.presence import MIN_SCORE, seen_only
 from .journal import Journal
 from .kinetics import KeypointFiles
@@ -226,7 +227,7 @@ class AnnotationFile:
         if not _is_keypoint(keypoint) or keypoint.shape[2:] != form:
             fail(_POINTS, f"numbers (M, T, {form[0]}, {form[1]})", keypoint)
         frames = plain(annotation.get("total_frames"))
-        if frames is not None and (not _is_int(frames) or frames != keypoint.shape[1]):
+        if frames is not None and (not is_whole(frames) or frames != keypoint.shape[1]):
             fail("total_frames", keypoint.shape[1], frames)
         values, names = keypoint, ("x", "y", "z")[: self._values]
         if self._scored:
@@ -247,14 +248,14 @@ class AnnotationFile:
         for field, other in (("subject", "subject"), ("camera", "view"), ("setup", "setup")):
             value = plain(annotation.get(field, annotation.get(other, found[field])))
             value = -1 if value is None else value
-            if not _is_int(value) or not -1 <= value < 2**31:
+            if not is_whole(value) or not -1 <= value < 2**31:
                 fail(field, "a whole number", value)
             found[field] = value
         size = (0, 0) if "z" in self.channels else annotation.get("img_shape")
         size = (0, 0) if size is None else size
         sized = isinstance(size, list | tuple | np.ndarray) and np.ndim(size) == 1 and len(size) >= 2
         sides = [plain(side) for side in size[:2]] if sized else [None]
-        if not all(_is_int(side) and 0 <= side < 2**20 for side in sides):
+        if not all(is_whole(side) and 0 <= side < 2**20 for side in sides):
             fail("img_shape", "(height, width)", size)
         return found | {"image_size": tuple(sides)}
 
@@ -282,13 +283,10 @@ def _parts(content, source):
     for name, ids in splits.items():
         if not isinstance(ids, list | tuple | set | frozenset | np.ndarray | dict):
             raise DataError(source, f"split[{name!r}]", "a list of ids", _told(ids))
-        ids = (
-            sorted(ids, key=str)
-            if isinstance(ids, set | frozenset)
-            else ids.ravel()
-            if isinstance(ids, np.ndarray)
-            else ids
-        )
+        if isinstance(ids, set | frozenset):
+            ids = sorted(ids, key=str)
+        elif isinstance(ids, np.ndarray):
+            ids = ids.ravel()
         named[str(name)] = [_name(i) for i in ids]
     return list(annotations), named, meta if isinstance(meta, dict) else {}
 
@@ -324,20 +322,16 @@ def _is_keypoint(value):
     return _is_numbers(value) and value.ndim == 4 and 0 not in value.shape and value.shape[3] in (2, 3)
 
 
-def _is_int(value):
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
 def _name(value):
     """An identifier as text; "" for what cannot be one."""
     value = plain(value)
-    return str(value) if isinstance(value, str) or (_is_int(value) and abs(value) < 2**63) else ""
+    return str(value) if isinstance(value, str) or (is_whole(value) and abs(value) < 2**63) else ""
 
 
 def _told(value):
     """A value in few words."""
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape}"
-    if isinstance(value, str | float | type(None)) or (_is_int(value) and abs(value) < 2**63):
+    if isinstance(value, str | float | type(None)) or (is_whole(value) and abs(value) < 2**63):
         return ascii(value)[:60]
     return type(value).__name__

@@ -64,9 +64,8 @@ class Conversion:
         return True
 
     def _take(self, sample):
-        given, channels = sample.keypoints, self.writer.channels
-        keypoints, joined = seen_only(given, channels), 0
-        unseen = 0 if keypoints is given else int((keypoints != given).any(-1).sum())
+        channels, joined = self.writer.channels, 0
+        keypoints, unseen = seen_and_not(sample.keypoints, channels)
         found = len(keypoints)
         if not self.arranged:
             keypoints, joined, found = arrange_people(keypoints, channels, self.people)
@@ -146,6 +145,12 @@ class Conversion:
         told = "its splits and classes are taken, but compare with no published figures"
         self.notes.append(f"named as in {benchmark}, but too few to be it: {told}")
         return None, {}
+
+
+def seen_and_not(keypoints, channels):
+    """(what `seen_only` makes of keypoints, how many joints it has put to zero)."""
+    kept = seen_only(keypoints, channels)
+    return kept, 0 if kept is keypoints else int((kept != keypoints).any(-1).sum())
 
 
 def looks_scored(values):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..errors import DataError
-from ..files import read_json
+from ..files import read_json, write_text
 
 MODEL = "model.keras"
 SETTINGS, IDENTITY, METRICS, HISTORY = "config.toml", "run.json", "metrics.json", "history.csv"
@@ -23,6 +23,11 @@ def trained_ids(model_path, name=TRAIN_IDS):
     path = Path(model_path)
     file = (path if path.is_dir() else path.parent) / name
     return file.read_text("utf-8").splitlines() if file.is_file() else []
+
+
+def write_ids(folder, ids, name=TRAIN_IDS):
+    """Write the file that :func:`trained_ids` reads."""
+    write_text(Path(folder) / name, "".join(f"{item}\n" for item in ids))
 
 
 def read_metrics(run):

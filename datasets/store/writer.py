@@ -126,7 +126,7 @@ class StoreWriter:
         size = sample.image_size
         numbers["image_size"] = size if isinstance(size, list | tuple | np.ndarray) and len(size) == 2 else [None]
         for name, values in numbers.items():
-            if not all(_is_whole(value) and -1 <= value < 2**31 for value in values):
+            if not all(is_whole(value) and -1 <= value < 2**31 for value in values):
                 expected = "two whole numbers" if name == "image_size" else "a whole number"
                 raise DataError(self.path.name, key, f"{expected} as {name}", repr(getattr(sample, name))[:60])
         if sample.label >= len(self.classes):
@@ -191,7 +191,8 @@ class StoreWriter:
         self._file.close()
 
 
-def _is_whole(value):
+def is_whole(value):
+    """Whether a value is a whole number, NumPy's too, and no bool."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 

@@ -7,6 +7,8 @@ is that of the body and not of rounding. `*_indices` are numbers of frames, thin
 
 import numpy as np
 
+SAMPLINGS = ("stretch", "pyskl")  # by places, by indices
+
 
 def uniform_sample_indices(num_frames, length, rng, interval=(1.0, 1.0)):
     """Sample a training clip: one random frame from each of `length` equal stretches.

@@ -1,6 +1,6 @@
 """Seeded batches from a store for ``fit``, the same on every backend."""
 
-from keras_skelmae.data.batches import LabelledBatches, SequenceSource, SkeletonBatches, class_numbers, labelled
+from keras_skelmae.data.batches import LabelledBatches, SequenceSource, SkeletonBatches, class_labels, labelled
 from keras_skelmae.data.unlabelled import MaskedBatches, ViewBatches, masked, views
 
 __all__ = [
@@ -9,7 +9,7 @@ __all__ = [
     "SequenceSource",
     "SkeletonBatches",
     "ViewBatches",
-    "class_numbers",
+    "class_labels",
     "labelled",
     "masked",
     "views",

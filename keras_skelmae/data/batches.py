@@ -173,13 +173,8 @@ class LabelledBatches(SkeletonBatches):
     def __init__(self, source, indices, preprocessor, **options):
         super().__init__(source, indices, preprocessor, **options)
         names = getattr(preprocessor, "names", self.store.classes)
-        self.num_classes, numbers = len(names), class_numbers(self.store, names)
-        self.store_labels = np.append(numbers, -1)[self.store.labels]  # of every sequence of the store
-        unknown = (self.store_labels < 0) & (self.store.labels >= 0)
-        missing = next((index for index, _ in self.items if unknown[index]), None)
-        if missing is not None:
-            found = self.store.classes[self.store.labels[missing]]
-            raise DataError(self.store.path, "classes", f"those of the model: {_some(names)}", repr(found))
+        self.num_classes = len(names)
+        self.store_labels = class_labels(self.store, names, [index for index, _ in self.items])
 
     @property
     def labels(self):
@@ -192,17 +187,32 @@ class LabelledBatches(SkeletonBatches):
         return x, (labels[:, None] == np.arange(self.num_classes)).astype(np.float32)
 
 
-def class_numbers(store, names):
-    """(K,) int64: the number of each class of a store among ``names``, -1 for a name that is not there.
+def class_labels(store, names, indices):
+    """For every sequence of a store the number of its class among ``names``; -1 without a label.
 
     Names are compared without regard to capitals and spaces around them. A model without names of its own has numbers
     for names, and takes the classes of a store of as many as they come.
+
+    Args:
+        store: SkeletonStore. names: of the classes of a model. indices: the samples that are asked about.
+
+    Returns:
+        (N,) int64.
+
+    Raises:
+        DataError: one of ``indices`` is of a class whose name is not there; others are -1 then.
     """
     plain = [name.strip().casefold() for name in names]
     places = {name: number for number, name in enumerate(plain)}
+    numbers = [places.get(name.strip().casefold(), -1) for name in store.classes]
     if plain == [str(number) for number in range(len(store.classes))]:
-        return np.arange(len(plain))
-    return np.array([places.get(name.strip().casefold(), -1) for name in store.classes], np.int64)
+        numbers = range(len(plain))
+    labels = np.array([*numbers, -1], np.int64)[store.labels]
+    missing = next((index for index in indices if labels[index] < 0 <= store.labels[index]), None)
+    if missing is not None:
+        found = store.classes[store.labels[missing]]
+        raise DataError(store.path, "classes", f"those of the model: {_some(names)}", repr(found))
+    return labels
 
 
 def _some(names, most=8):

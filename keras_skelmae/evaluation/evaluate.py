@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_skelmae.data import LabelledBatches
+from keras_skelmae.data import class_labels
 from keras_skelmae.evaluation.metrics import scores
 from keras_skelmae.evaluation.predict import load_classifier, predict_store
 from keras_skelmae.models import load_model
@@ -53,6 +53,13 @@ def check_apart(store, train_split, train, split, indices):
     _refuse_overlap(store, split, indices, found, f"are not in the training split {train_split}", "are")
 
 
+def check_labelled(store, split, indices):
+    """DataError where some sequences of a split have no label."""
+    without = int((store.labels[indices] < 0).sum())
+    if without:
+        raise DataError(store.path, split, "a label on every sequence", f"{without} without")
+
+
 def _refuse_overlap(store, split, indices, trained, expected, contrary):
     seen = [store.ids[index] for index in indices if store.ids[index] in trained]
     if seen:
@@ -68,9 +75,8 @@ def measure(model, store, indices, split, num_clips=1, batch_size=64, progress=N
     Raises:
         DataError: the store does not fit the model, or has classes that it has not got, or sequences without a label.
     """
-    labels = LabelledBatches(store, indices, model, training=False).labels
-    if (labels < 0).any():
-        raise DataError(store.path, split, "a label on every sequence", f"{int((labels < 0).sum())} without")
+    labels = class_labels(store, model.names, indices)[indices]
+    check_labelled(store, split, indices)
     probabilities = predict_store(model, store, indices, num_clips, batch_size, progress)
     result = {
         "data": str(store.path),

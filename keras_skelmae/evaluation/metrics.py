@@ -61,7 +61,7 @@ def linear_probe(train, train_labels, test, seed=0):
     key, folds = "logisticregression__C", min(5, int(np.bincount(train_labels).max()))
     chosen = INVERSE_PENALTIES[len(INVERSE_PENALTIES) // 2]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scikit-learn's: a class has fewer members than there are folds
+        warnings.filterwarnings("ignore", "The least populated class")  # has fewer members than there are folds
         if folds > 1:
             cut = StratifiedKFold(folds, shuffle=True, random_state=seed)
             search = GridSearchCV(probe, {key: INVERSE_PENALTIES}, cv=cut, refit=False)

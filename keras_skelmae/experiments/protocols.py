@@ -18,8 +18,8 @@ from keras_skelmae.training.runs import ids_digest
 from keras_skelmae.training.starting_point import starting_point
 from keras_skelmae.training.statistics import estimate_statistics
 from skelmae_datasets import DataError
-from skelmae_datasets.files import file_digest, read_json, write_json, write_text
-from skelmae_datasets.runs.run_folder import TRAIN_IDS
+from skelmae_datasets.files import file_digest, read_json, write_json
+from skelmae_datasets.runs.run_folder import TRAIN_IDS, write_ids
 
 PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
 FROZEN = (
@@ -158,7 +158,7 @@ def _result(case, test_split, verbose, resume):
     """The figures of a case, measured unless they are in its folder already."""
     file, made_from = case.folder / "result.json", case.made_from()
     if not file.exists():
-        write_text(case.folder / TRAIN_IDS, "".join(f"{case.store.ids[i]}\n" for i in case.train))
+        write_ids(case.folder, [case.store.ids[i] for i in case.train])
         write_json(file, {**_measure(case, test_split, verbose, resume), "made_from": made_from})
     result = read_json(file)
     for key, value in result.get("made_from", {}).items():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from keras_skelmae.evaluation.evaluate import check_apart
+from keras_skelmae.evaluation.evaluate import check_apart, check_labelled
 from keras_skelmae.experiments.protocols import run_protocol, stratified_fraction
 from keras_skelmae.training.pretrain import pretrain
 from skelmae_datasets import DataError
@@ -234,8 +234,7 @@ def _check_effects(cells, before, after):
 def _check(study, store, train_split, test_split, before, after, fraction, source):
     train, test = store.select(train_split), store.select(test_split)
     for split, indices in ((train_split, train), (test_split, test)):
-        if (store.labels[indices] < 0).any():
-            raise DataError(store.path, split, "a label on every sequence", "some without")
+        check_labelled(store, split, indices)
     check_apart(store, train_split, train, test_split, test)
     stratified_fraction(store.labels[train], fraction, 0)
     first, second = before.flat(), after.flat()

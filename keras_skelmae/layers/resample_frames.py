@@ -5,8 +5,7 @@ from keras import ops
 
 from keras_skelmae.layers.config import config_of
 from keras_skelmae.layers.joint_presence import observed
-
-SAMPLINGS = ("stretch", "pyskl")
+from skelmae_datasets.transforms.sampling import SAMPLINGS
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")

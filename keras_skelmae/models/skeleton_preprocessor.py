@@ -6,6 +6,7 @@ import numpy as np
 from skelmae_datasets import DataError, SkeletonLayout, get_layout
 from skelmae_datasets.transforms.presence import seen_only
 from skelmae_datasets.transforms.sampling import (
+    SAMPLINGS,
     grid_places,
     interpolate_frames,
     loop_grid_indices,
@@ -15,7 +16,6 @@ from skelmae_datasets.transforms.sampling import (
 )
 
 DEFAULT_IMAGE_SIZE = (1080, 1920)
-SAMPLINGS = ("stretch", "pyskl")
 MOST_PEOPLE = 2  # modelled where nothing else is asked for
 HIGHEST_SCORE = 1.5  # peaks of heat maps lie a little above 1
 

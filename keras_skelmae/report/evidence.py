@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_skelmae.data import class_numbers
+from keras_skelmae.data import class_labels
 from keras_skelmae.evaluation import embed, load_classifier, measure
 from keras_skelmae.models import SkeletonMAE, load_model
 from keras_skelmae.report.reconstruction import Reconstruction, reconstruct, spread
@@ -96,7 +96,7 @@ def write_embedding(run, model, store, indices, split, guesses=None):
         "classes": list(names),
         "explained": explained.round(4).tolist(),
         "ids": [store.ids[index] for index in indices],
-        "labels": np.append(class_numbers(store, names), -1)[store.labels[indices]].tolist(),
+        "labels": class_labels(store, names, indices)[indices].tolist(),
         "predicted": None if guesses is None else guesses[chosen].tolist(),
         "pca": pca.round(4).tolist(),
         "tsne": None if tsne is None else tsne.round(3).tolist(),

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_skelmae.data import LabelledBatches, SequenceSource
-from keras_skelmae.evaluation.evaluate import check_apart, measure
+from keras_skelmae.evaluation.evaluate import check_apart, check_labelled, measure
 from keras_skelmae.fast.networks.batch_slices import suggest_slices, train_in_slices
 from keras_skelmae.fast.networks.devices import device_count
 from keras_skelmae.models import Ensemble, STRLClassifier, model_file
@@ -107,10 +107,8 @@ def training_splits(store, train_split, val_split, settings, allow_overlap=False
         validation = store.select(val_split)
         if not allow_overlap:
             check_apart(store, train_split, train, val_split, validation)
-    for split, indices in ((train_split, train), (val_split, validation)):
-        if (store.labels[indices] < 0).any():
-            found = f"{int((store.labels[indices] < 0).sum())} without"
-            raise DataError(store.path, f"split {split}", "a label on every sequence", found)
+    for split, indices in ((train_split, train), (val_split or train_split, validation)):
+        check_labelled(store, f"split {split}", indices)
     classes = np.unique(store.labels[train])
     if len(classes) < 2:
         found = f"{store.classes[classes[0]]!r} alone"

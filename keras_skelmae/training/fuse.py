@@ -8,8 +8,8 @@ from keras_skelmae.evaluation.evaluate import versions
 from keras_skelmae.models import Ensemble, STRLClassifier, load_model, model_file
 from keras_skelmae.models.ensemble import find_difference
 from skelmae_datasets import DataError
-from skelmae_datasets.files import TEMPORARY, current_umask, file_digest, write_json, write_text
-from skelmae_datasets.runs.run_folder import ENSEMBLE, TRAIN_IDS, trained_ids
+from skelmae_datasets.files import TEMPORARY, current_umask, file_digest, write_json
+from skelmae_datasets.runs.run_folder import ENSEMBLE, trained_ids, write_ids
 
 
 def fuse(sources, output, weights=None):
@@ -54,7 +54,7 @@ def fuse(sources, output, weights=None):
     try:
         model.save_to_preset(folder)
         ids = dict.fromkeys(item for source in sources for item in trained_ids(source))
-        write_text(folder / TRAIN_IDS, "".join(f"{item}\n" for item in ids))
+        write_ids(folder, ids)
         write_json(folder / ENSEMBLE, description)
         folder.chmod(0o777 & ~current_umask())  # a temporary folder is for its owner alone
         folder.rename(output)

@@ -14,7 +14,7 @@ from keras_skelmae.evaluation.evaluate import versions
 from keras_skelmae.fast.networks.devices import is_writer
 from skelmae_datasets import DataError
 from skelmae_datasets.files import TEMPORARY, read_json, write_atomically, write_json, write_text
-from skelmae_datasets.runs.run_folder import IDENTITY, METRICS, MODEL, SETTINGS
+from skelmae_datasets.runs.run_folder import IDENTITY, METRICS, MODEL, SETTINGS, write_ids
 from skelmae_datasets.runs.settings import FIELDS, read_settings
 
 LOCK = ".lock"
@@ -129,7 +129,7 @@ class Run:
     def write_ids(self, name, ids):
         """A text file of the run with one id per line."""
         if is_writer():
-            write_text(self.path / name, "".join(f"{item}\n" for item in ids))
+            write_ids(self.path, ids, name)
 
     def _compare(self):
         """DataError where the run in the folder is another one than asked for."""
