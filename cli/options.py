@@ -160,7 +160,10 @@ overlap_flag = click.option(
 report_flag = click.option("--report/--no-report", default=True, help="Write RUN/report.html and the figures in it.")
 settings_options = options(
     click.option(
-        "--recipe", type=Recipe(), default="small", help="Where to start: small, for hundreds of sequences, or paper."
+        "--recipe",
+        type=Recipe(),
+        help="Where to start: small, strong or paper (default: that of --pretrained; small, from 5000 training "
+        "sequences on strong).",
     ),
     click.option("--config", "config_file", type=FILE, metavar="FILE.toml", help="Settings of a file, or of a run."),
     set_option("--set", "overrides", help="Change one setting; may be repeated. `skelmae settings` lists them."),
@@ -211,10 +214,17 @@ seeds_options = options(
 SETTINGS = ("epochs", "batch_size", "seed", "dtype_policy", "jit_compile")  # options that are settings by themselves
 
 
-def settings_of(stage, chosen, overrides=(), check=True):
+def recipe_of(chosen, count, pretrained=None):
+    """The recipe asked for, or the one for `count` training sequences, or of what was pre-trained."""
+    from skelmae_datasets.runs.settings import recipe_for
+
+    return chosen["recipe"] or recipe_for(count, pretrained)
+
+
+def settings_of(stage, recipe, chosen, overrides=(), check=True):
     """The Settings that the options of `settings_options` ask for; `overrides` come after their own."""
     from skelmae_datasets.runs.settings import resolve_settings
 
     given = {key: chosen.get(key) for key in SETTINGS}
     overrides = (*chosen["overrides"], *overrides)
-    return resolve_settings(stage, chosen["recipe"], chosen["config_file"], overrides, check, **given)
+    return resolve_settings(stage, recipe, chosen["config_file"], overrides, check, **given)

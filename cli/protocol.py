@@ -40,8 +40,6 @@ def command(protocol, data, train_split, test_split, output, pretrained, random,
     """
     if pretrained is None and not random:
         raise click.UsageError("nothing to measure: give --pretrained, or leave out --no-random")
-    settings = options.settings_of("finetune", chosen)
-
     from keras_skelmae.experiments import markdown_table, run_protocol
     from skelmae_datasets import SkeletonStore
 
@@ -51,8 +49,15 @@ def command(protocol, data, train_split, test_split, output, pretrained, random,
     named = {key: chosen[key] for key in ("seeds", "fractions", "neighbours", "resume", "allow_overlap")}
     results = []
     with SkeletonStore(data) as store:
+        recipe = options.recipe_of(chosen, len(store.select(train_split)), _first(pretrained, chosen))
+        settings = options.settings_of("finetune", recipe, chosen)
         for name, start in starts.items():
             with progress(f"{protocol}, {name}") as named["progress"]:
                 splits, place = (train_split, test_split), output / name
                 results.append(run_protocol(protocol, store, *splits, place, settings, **start, **named))
     echo(results, as_json, lambda: markdown_table(results))
+
+
+def _first(pretrained, chosen):
+    """The run of the first seed."""
+    return pretrained and pretrained.format(seed=chosen["seeds"][0])

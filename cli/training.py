@@ -1,7 +1,6 @@
 """What pretrain and finetune have in common."""
 
 import click
-from click.core import ParameterSource
 
 from . import options
 from .printing import echo
@@ -17,9 +16,14 @@ def run_training(stage, data, output, splits, chosen, **named):
     from keras_skelmae.fast.networks.devices import is_writer, use_devices
 
     use_devices(chosen["devices"])
-    settings, writes = _resolved(stage, output, chosen), is_writer()
+    writes = is_writer()
     named |= {key: chosen[key] for key in ("resume", "force", "minutes")}
     with options.open_data(data, labelled=stage == "finetune") as store:
+        count = len(store.select(splits[0]))
+        recipe = options.recipe_of(chosen, count, named.get("pretrained"))
+        settings = options.settings_of(stage, recipe, _resumed(output, chosen))
+        if writes and not chosen["as_json"]:
+            click.echo(f"recipe {recipe}, {count} sequences")
         named |= {"verbose": writes and not chosen["as_json"], "callbacks": _callbacks(output, chosen)}
         metrics = getattr(training, stage)(store, *splits, output, settings, **named)
         if writes and chosen["report"]:
@@ -41,15 +45,14 @@ def _summary(stage, output, metrics):
     return "\n".join(lines)
 
 
-def _resolved(stage, output, chosen):
-    """The Settings of a training; with --resume those of the run, unless --config or --recipe were given."""
+def _resumed(output, chosen):
+    """The options of a training; with --resume its settings are those of the run, unless one chose others."""
     from skelmae_datasets.runs.run_folder import SETTINGS
 
-    asked = click.get_current_context().get_parameter_source("recipe") is not ParameterSource.DEFAULT
     own = output / SETTINGS
-    if chosen["resume"] and chosen["config_file"] is None and not asked and own.is_file():
-        chosen = {**chosen, "config_file": own}
-    return options.settings_of(stage, chosen)
+    if chosen["resume"] and chosen["config_file"] is None and chosen["recipe"] is None and own.is_file():
+        return {**chosen, "config_file": own}
+    return chosen
 
 
 def _callbacks(output, chosen):

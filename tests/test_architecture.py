@@ -16,6 +16,7 @@ RANK = {  # of the rooms of keras_skelmae: each imports lower ones only
     "fast.ops": 0,
     "layers": 1,
     "losses": 1,
+    "optimizers": 1,
     "schedules": 1,
     "models": 2,
     "fast.networks": 3,

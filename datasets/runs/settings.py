@@ -7,16 +7,22 @@ it has an effect is told here once; ``--help``, the documentation and ``skelmae 
 import dataclasses
 import difflib
 import json
+import math
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from .run_folder import SETTINGS
+
 STAGES = ("pretrain", "finetune")
-RECIPES = ("small", "paper")
+LEAST_BATCH = 32  # fewer have poor batch statistics
+RECIPES = ("small", "paper", "strong")
+MANY = 5000  # training sequences from which on the recipe is "strong", unless one is asked for
 PRESETS = {
     "small": "a whole-body temporal network beside one STRL layer, for hundreds of sequences",
-    "paper": "the paper's sizes: three STRL layers, one temporal module at the end",
+    "paper": "the paper's sizes: three STRL layers with a temporal module each",
+    "strong": "ten residual layers of growing width with learned joint-to-joint weights, for thousands of sequences",
 }
 
 
@@ -38,6 +44,7 @@ def setting(default, text, choices=None, least=None, needs=None, items=str):
 
 
 BODY = {"temporal": ("body",)}
+WIDTHS = {"temporal": ("body", "residual")}
 MASKED, VIEWS = {"objective": ("masked",)}, {"objective": ("contrastive",)}
 
 
@@ -67,22 +74,26 @@ class ModelSettings:
     streams: tuple = setting(("joint",), "input streams: joint, motion, bone, relative, distance")
     units: int = setting(64, "width of the graph layers, D", least=1)
     encoder_layers: int = setting(3, "graph convolutions in an encoder, L_D", least=1)
-    graph_conv: str = setting("gin", "kind of graph convolution", choices=("gin", "gcn", "gat"))
+    graph_conv: str = setting("gin", "kind of graph convolution", choices=("gin", "gcn", "gat", "adaptive"))
     normalization: str = setting("batch", "normalisation between layers", choices=("batch", "layer", "none"))
     joint_positions: bool = setting(True, "a learnable vector per joint")
     num_layers: int = setting(3, "STRL layers, M", least=1)
     share_people: bool = setting(False, "one encoder for all people")
     temporal: str = setting(
         "last",
-        "temporal modules: one at the end, one per layer, or over the whole body",
-        choices=("last", "each", "body"),
+        "temporal modules: one at the end, one per layer, residual layers, or over the whole body",
+        choices=("last", "each", "residual", "body"),
     )
     temporal_strides: tuple = setting(
-        (), "frames thinned, one per temporal module", needs={"temporal": ("each", "body")}, items=int
+        (), "frames thinned, one per temporal module", needs={"temporal": ("each", "residual", "body")}, items=int
+    )
+    temporal_units: tuple = setting(
+        (), "width of each residual layer, or of the body's vector, then of each convolution", needs=WIDTHS, items=int
+    )
+    temporal_dropout: float = setting(
+        0.0, "share of the body's vectors, or of a layer's temporal modules, left out", least=0, needs=WIDTHS
     )
     body_streams: tuple = setting(("features",), "what the body's vectors are made of", needs=BODY)
-    body_units: tuple = setting((), "width of the body's vector, then of each convolution", needs=BODY, items=int)
-    body_dropout: float = setting(0.0, "dropout of the body's vectors", least=0, needs=BODY)
     time_pooling: str = setting("mean", "pooling over frames", choices=("mean", "mean+max"))
     dropout_rate: float = setting(0.0, "dropout before the classifier", least=0)
     head_units: int = setting(128, "hidden units of the classifier; 0: none", least=0)
@@ -148,9 +159,11 @@ class FinetuneSettings:
 class OptimizerSettings:
     """Optimiser, schedule and what a step is."""
 
-    optimizer: str = setting("adam", "which", choices=("adam", "adamw", "sgd"))
+    optimizer: str = setting("adam", "which; sgd has Nesterov's momentum", choices=("adam", "sgd"))
     learning_rate: float = setting(1.5e-4, "after the warm-up", least=0)
-    weight_decay: float = setting(0.0, "decoupled", least=0)
+    weight_decay: float = setting(
+        0.0, "of kernels: part of the gradient with sgd, by itself with adam (AdamW)", least=0
+    )
     momentum: float = setting(0.9, "of SGD", least=0, needs={"optimizer": ("sgd",)})
     schedule: str = setting("constant", "how the rate falls", choices=("constant", "cosine", "step"))
     step_epochs: tuple = setting((), "epochs after which the rate is a tenth", needs={"schedule": ("step",)}, items=int)
@@ -158,6 +171,9 @@ class OptimizerSettings:
     global_clipnorm: float = setting(0.0, "largest norm of all gradients; 0: any", least=0)
     epochs: int = setting(50, "passes over the training split", least=1)
     batch_size: int = setting(128, "sequences in a batch", least=1)
+    least_steps: int = setting(
+        0, "steps at least: a small split has smaller batches, a smaller rate with sgd, then more epochs", least=0
+    )
     gradient_accumulation_steps: int = setting(1, "batches whose gradients are averaged", least=1)
     steps_per_execution: int = setting(1, "steps handed to TensorFlow or JAX together", least=1)
     ema_momentum: float = setting(0.0, "of the weights' moving average; 0: none", least=0)
@@ -178,8 +194,8 @@ GROUPS = {
 FIELDS = {field.name: field for kind in GROUPS.values() for field in dataclasses.fields(kind)}
 GROUP_OF = {field.name: group for group, kind in GROUPS.items() for field in dataclasses.fields(kind)}
 UNDECIDED = {"num_people": 0, "normalize": "auto"}  # values that leave a setting to the data
-BACKBONE_KEYS = ("num_layers", "share_people", "temporal", "temporal_strides")
-BACKBONE_KEYS += ("body_streams", "body_units", "body_dropout")
+BACKBONE_KEYS = ("num_layers", "share_people", "temporal", "temporal_units", "temporal_strides", "temporal_dropout")
+BACKBONE_KEYS += ("body_streams",)
 CLASSIFIER_KEYS = ("time_pooling", "dropout_rate", "head_units")
 
 
@@ -195,6 +211,11 @@ def effect_needs(stage, key):
     if stage == "pretrain" and key in BACKBONE_KEYS:
         needs |= VIEWS | {"scope": ("backbone",)}
     return needs
+
+
+def steps(count, batch_size, epochs):
+    """Steps of so many passes over so many sequences."""
+    return max(1, math.ceil(count / batch_size)) * epochs
 
 
 @dataclass(frozen=True)
@@ -244,6 +265,30 @@ class Settings:
             if found not in (wanted, UNDECIDED.get(key, wanted)):
                 raise SettingsError(f"{key}: expected {wanted!r} as the pre-trained {source} has, found {found!r}")
         return self.replace(**changes)
+
+    def for_clips(self, count):
+        """The same for a split of so many sequences: with ``least_steps`` a small one has them, too.
+
+        The batch is halved down to LEAST_BATCH, and sgd's rate with it, as it is a sum over the batch's gradients that
+        moves the weights; what is still missing are further epochs. What was asked for by name stays.
+        """
+        options = self.optimizer
+        size, epochs = options.batch_size, options.epochs
+        while (
+            "batch_size" not in self.given
+            and size >= 2 * LEAST_BATCH
+            and steps(count, size, epochs) < options.least_steps
+        ):
+            size //= 2
+        missing = options.least_steps / steps(count, size, epochs)
+        stretch = math.ceil(epochs * missing) / epochs if missing > 1 and "epochs" not in self.given else 1
+        share = size / options.batch_size if options.optimizer == "sgd" and "learning_rate" not in self.given else 1
+        return self.replace(
+            batch_size=size,
+            epochs=round(epochs * stretch),
+            learning_rate=options.learning_rate * share,
+            step_epochs=tuple(round(epoch * stretch) for epoch in options.step_epochs),
+        )
 
     def without_effect(self, key):
         """Why a setting has no effect here, in words; "" where it has one."""
@@ -312,7 +357,7 @@ def _shipped(folder, name):
 def read_preset(name, changes=None):
     """The settings of a built-in architecture with some changed, dict.
 
-    What the preset has and the changes leave without effect, such as ``body_units`` without ``temporal="body"``, is
+    What the preset has and the changes leave without effect, such as ``temporal_units`` without ``temporal="body"``, is
     left out.
 
     Args:
@@ -387,6 +432,18 @@ def parse_override(text):
 def read_settings(path, stage):
     """The Settings in the config.toml of a run."""
     return Settings.of(stage, **flatten(_read_file(path), stage, path))
+
+
+def recipe_for(count, pretrained=None):
+    """The recipe where none is asked for: that of a pre-trained run, else one for so many training sequences.
+
+    Args:
+        count: int. pretrained: None, or a run folder or a file in one.
+    """
+    for folder in () if pretrained is None else (Path(pretrained), Path(pretrained).parent):
+        if (folder / SETTINGS).is_file():
+            return read_settings(folder / SETTINGS, "finetune").model.preset
+    return "strong" if count >= MANY else "small"
 
 
 def resolve_settings(stage, recipe="small", config_file=None, overrides=(), check=True, **explicit):

@@ -1,5 +1,6 @@
 """Custom Keras layers; importing this module registers all of them for ``keras.saving``."""
 
+from keras_skelmae.layers.adaptive_gcn_conv import AdaptiveGCNConv
 from keras_skelmae.layers.body_embedding import BodyEmbedding
 from keras_skelmae.layers.channel_normalization import ChannelNormalization
 from keras_skelmae.layers.channel_prelu import ChannelPReLU
@@ -23,6 +24,7 @@ from keras_skelmae.layers.spatial_modeling import SpatialModeling
 from keras_skelmae.layers.temporal_conv import TemporalConv
 
 __all__ = [
+    "AdaptiveGCNConv",
     "BodyEmbedding",
     "ChannelNormalization",
     "ChannelPReLU",

@@ -27,6 +27,15 @@ def adjacency_matrix(edges, num_joints):
     return adjacency
 
 
+def directed_adjacency(edges, num_joints):
+    """Two (V, V) float32: the mean of a joint's parents, and of its children; zeros where there are none."""
+    graphs = np.zeros((2, num_joints, num_joints), "float32")
+    adjacency_matrix(edges, num_joints)  # checks the joints
+    for child, parent in edges:
+        graphs[0, child, parent] = graphs[1, parent, child] = 1.0
+    return graphs / np.maximum(graphs.sum(axis=2, keepdims=True), 1)
+
+
 def check_joint_axis(axis):
     """``axis``, or ValueError."""
     if axis not in (-2, 0):

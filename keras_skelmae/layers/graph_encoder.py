@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_skelmae.layers.adaptive_gcn_conv import AdaptiveGCNConv
 from keras_skelmae.layers.channel_prelu import ChannelPReLU
 from keras_skelmae.layers.config import config_of
 from keras_skelmae.layers.gat_conv import GATConv
@@ -10,8 +11,12 @@ from keras_skelmae.layers.gcn_conv import GCNConv
 from keras_skelmae.layers.gin_conv import GINConv
 from keras_skelmae.layers.graph import NORMALIZATIONS, check_edges, make_normalization, normalize
 
-GRAPH_CONVS = {"gin": GINConv, "gcn": GCNConv, "gat": GATConv}
-JOINTS_FIRST = ("gin", "gcn")  # with the joints in front one large matrix product sums the neighbours of all frames
+GRAPH_CONVS = {"gin": GINConv, "gcn": GCNConv, "gat": GATConv, "adaptive": AdaptiveGCNConv}
+JOINTS_FIRST = (
+    "gin",
+    "gcn",
+    "adaptive",
+)  # with the joints in front one large matrix product sums the neighbours of all frames
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -23,7 +28,7 @@ class GraphEncoder(keras.layers.Layer):
         edges: pairs of joint indices.
         num_layers: int, number of graph convolutions (the paper's L_D; 3 is best there).
         normalization: "batch", "layer" or "none", after each convolution.
-        graph_conv: "gin", "gcn" or "gat".
+        graph_conv: "gin", "gcn", "gat" or "adaptive" (learned joint-to-joint weights).
 
     Call arguments:
         inputs: ``(..., V, C)`` float.

@@ -6,21 +6,24 @@ from keras import ops
 from keras_skelmae.fast.ops.frames import shifted
 from keras_skelmae.layers.config import config_of
 from keras_skelmae.layers.graph import make_normalization, normalize
+from keras_skelmae.layers.pointwise_update import PointwiseUpdate
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
 class MultiScaleTemporalConv(keras.layers.Layer):
     """Parallel branches of dilated temporal convolutions, temporal max-pooling and 1x1, concatenated.
 
-    Every branch begins with its own 1x1 convolution, batch normalisation and ReLU; all are one Dense here.
+    Every branch begins with its own 1x1 convolution, all of them one Dense here, and all but the 1x1 branch go on with
+    a normalisation and a ReLU.
 
     Args:
-        units: int, output width; divided among the branches, so a multiple of ``len(dilations) + 2``.
+        units: int, output width, divided among the ``len(dilations) + 2`` branches; the first has what is left over.
         kernel_size: int, odd, frames a convolution sees.
         dilations: one temporal convolution for each.
         pool_size: int, odd, frames of the max-pooling branch.
         strides: int, keep every ``strides``-th frame.
         residual: bool, add the input (needs as many channels as ``units``).
+        fused: bool, mix the branches by a ReLU, a 1x1 convolution and one more normalisation.
         normalization: "batch", "layer" or "none".
         activation: applied at the end.
 
@@ -41,9 +44,9 @@ class MultiScaleTemporalConv(keras.layers.Layer):
         (2, 8, 3, 16)
 
     Reference:
-        Chen et al., "Channel-wise Topology Refinement Graph Convolution" (CTR-GCN), ICCV 2021, for the branches. There
-        the 1x1 branch has no ReLU before its normalisation, and every branch ends in a normalisation of its own; here
-        one for all follows, and the convolutions have no bias.
+        Chen et al., "Channel-wise Topology Refinement Graph Convolution" (CTR-GCN), ICCV 2021, for the branches; with
+        ``kernel_size=3, dilations=(1, 2, 3, 4), fused=True`` Duan et al., "PYSKL: Towards Good Practices for Skeleton
+        Action Recognition", ACM MM 2022 (ST-GCN++). The convolutions have no bias: a normalisation follows.
     """
 
     def __init__(
@@ -54,13 +57,14 @@ class MultiScaleTemporalConv(keras.layers.Layer):
         pool_size=3,
         strides=1,
         residual=False,
+        fused=False,
         normalization="batch",
         activation="relu",
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if units % (len(dilations) + 2):
-            raise ValueError(f"units: expected a multiple of {len(dilations) + 2} branches, found {units}")
+        if units < len(dilations) + 2:
+            raise ValueError(f"units: expected at least one for each of {len(dilations) + 2} branches, found {units}")
         if kernel_size % 2 == 0 or pool_size % 2 == 0:
             raise ValueError(f"kernel_size and pool_size: expected odd, found {kernel_size} and {pool_size}")
         self.units = units
@@ -69,29 +73,36 @@ class MultiScaleTemporalConv(keras.layers.Layer):
         self.pool_size = pool_size
         self.strides = strides
         self.residual = residual
+        self.fused = fused
         self.normalization = normalization
         self.activation = keras.activations.get(activation)
 
     def build(self, input_shape):
         if self.residual and input_shape[-1] != self.units:
             raise ValueError(f"residual: expected {self.units} input channels, found shape {tuple(input_shape)}")
-        self.branch_units = self.units // (len(self.dilations) + 2)
-        output = (*input_shape[:-1], self.units)
-        self.pointwise = keras.layers.Dense(self.units, name="pointwise", dtype=self.dtype_policy)
+        rest = self.units // (len(self.dilations) + 2)
+        first = self.units - rest * (len(self.dilations) + 1)
+        self.branch_units = [first, *[rest] * (len(self.dilations) + 1)]
+        output, dtype = (*input_shape[:-1], self.units), self.dtype_policy
+        self.pointwise = keras.layers.Dense(self.units, name="pointwise", dtype=dtype)
         self.pointwise.build(input_shape)
-        self.norm_in = make_normalization(self.normalization, "norm_in", self.dtype_policy)
-        self.norm_out = make_normalization(self.normalization, "norm_out", self.dtype_policy)
-        for norm in (self.norm_in, self.norm_out):
-            if norm is not None:
-                norm.build(output)
+        self.norm_in = make_normalization(self.normalization, "norm_in", dtype)
+        self.norm_out = make_normalization(self.normalization, "norm_out", dtype)
+        if self.norm_in is not None:
+            self.norm_in.build((*output[:-1], self.units - rest))
+            self.norm_out.build(output)
+        self.fusion = None
+        if self.fused:
+            self.fusion = PointwiseUpdate(self.units, self.normalization, None, name="fusion", dtype=dtype)
+            self.fusion.build(output)
         # All taps of one convolution are one matrix: (C, taps * units), see call
         self.kernels = [
             self.add_weight(
-                shape=(self.branch_units, self.kernel_size * self.branch_units),
+                shape=(width, self.kernel_size * width),
                 initializer=keras.initializers.VarianceScaling(1.0 / self.kernel_size, "fan_in"),
                 name=f"kernel_{index}",
             )
-            for index in range(len(self.dilations))
+            for index, width in enumerate(self.branch_units[: len(self.dilations)])
         ]
         self.built = True
 
@@ -110,20 +121,25 @@ class MultiScaleTemporalConv(keras.layers.Layer):
         return out
 
     def call(self, inputs, presence=None, training=None):
-        x = ops.relu(normalize(self.norm_in, self.pointwise(inputs), presence, training))  # (B, M, T, V, units)
+        x = self.pointwise(inputs)  # (B, M, T, V, units)
+        *_, rest = self.branch_units
+        x, plain = ops.split(x, [self.units - rest], axis=-1)
+        x = ops.relu(normalize(self.norm_in, x, presence, training))
         if presence is not None:
             x = x * ops.cast(presence, x.dtype)[..., None, None]
-        branches = ops.split(x, len(self.dilations) + 2, axis=-1)
+        cuts = [self.units - rest * number for number in range(len(self.dilations) + 1, 1, -1)]
+        *branches, pooled = ops.split(x, cuts, axis=-1)
         out = [
             self._conv(branch, kernel, dilation)
-            for branch, kernel, dilation in zip(branches, self.kernels, self.dilations, strict=False)
+            for branch, kernel, dilation in zip(branches, self.kernels, self.dilations, strict=True)
         ]
-        out += [self._pool(branches[-2]), branches[-1]]
-        out = ops.concatenate(out, axis=-1)  # (B, M, T, V, units)
+        out = ops.concatenate([*out, self._pool(pooled), plain], axis=-1)  # (B, M, T, V, units)
         if self.strides > 1:
             out, inputs = out[:, :, :: self.strides], inputs[:, :, :: self.strides]
             presence = None if presence is None else presence[:, :, :: self.strides]
         x = normalize(self.norm_out, out, presence, training)
+        if self.fusion is not None:
+            x = self.fusion(ops.relu(x), presence=presence, training=training)
         return self.activation(x + inputs if self.residual else x)
 
     def compute_output_shape(self, input_shape):
@@ -141,6 +157,7 @@ class MultiScaleTemporalConv(keras.layers.Layer):
                 "pool_size",
                 "strides",
                 "residual",
+                "fused",
                 "normalization",
                 "activation",
             ),

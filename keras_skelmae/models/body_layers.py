@@ -19,12 +19,12 @@ def small_weights():
 
 
 def body_layers(
-    x, placed, valid, presence, preprocessor, normalization, body_streams, body_units, body_dropout, strides
+    x, placed, valid, presence, preprocessor, normalization, body_streams, temporal_units, temporal_dropout, strides
 ):
     """One vector of the whole body per frame, then temporal convolutions.
 
-    Every stream has a stem: the joints side by side to ``body_units[0]`` channels, two temporal convolutions of half
-    that width, half the frames. Side by side they enter the convolutions of the other widths.
+    Every stream has a stem: the joints side by side to ``temporal_units[0]`` channels, two temporal convolutions of
+    half that width, half the frames. Side by side they enter the convolutions of the other widths.
 
     Args:
         x: (B, M, T, V, D) joint features. placed: (B, M, T, V, C) coordinates.
@@ -32,7 +32,7 @@ def body_layers(
         preprocessor: SkeletonPreprocessor. strides: one int per convolution. Others as in STRLBackbone.
 
     Returns:
-        (B, M, T', 1, body_units[-1]) features and (B, M, T') presence.
+        (B, M, T', 1, temporal_units[-1]) features and (B, M, T') presence.
 
     Reference:
         Yang et al., "Make Skeleton-based Action Recognition Model Smaller, Faster and Better", ACM MM Asia 2019, for
@@ -46,13 +46,13 @@ def body_layers(
     several = preprocessor.num_people > 1  # a lone person's gaps are too few to matter to the statistics
     seen = placed * ops.cast(valid, placed.dtype)[..., None]  # (B, M, T, V, C)
     half = thinned(presence, STEM_STRIDE)  # (B, M, T / 2)
-    width, *convolutions = body_units
+    width, *convolutions = temporal_units
     stems = []
     for name in body_streams:
         stride = 1 if name == "motion2" else STEM_STRIDE
         there = None if not several else presence if stride > 1 else half
         stream = x if name == "features" else _stream(name, seen, valid, preprocessor)  # (B, M, T or T / 2, V, C')
-        stems.append(_stem(name, stream, there, width, stride, normalization, body_dropout))
+        stems.append(_stem(name, stream, there, width, stride, normalization, temporal_dropout))
     x, presence = stems[0] if len(stems) == 1 else ops.concatenate(stems, axis=-1), half
     for index, (width, stride) in enumerate(zip(convolutions, strides, strict=True)):
         conv = TemporalConv(width, strides=stride, name=f"body_{index}", **_options(normalization))

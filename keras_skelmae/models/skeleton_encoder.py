@@ -47,7 +47,7 @@ class SkeletonEncoder(Preset, keras.Model):
         preprocessor: SkeletonPreprocessor: what the data are. Or a layout, with that class's defaults.
         units: int, D.
         encoder_layers: int, L_D.
-        graph_conv: "gin" (the paper's), "gcn" or "gat".
+        graph_conv: "gin" (the paper's), "gcn", "gat" or "adaptive", see GraphEncoder.
         normalization: "batch", "layer" or "none", after every graph convolution.
         streams: input streams, see SkeletonStreams.
         joint_positions: bool, a learnable vector per joint.

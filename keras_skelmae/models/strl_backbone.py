@@ -7,9 +7,10 @@ from keras_skelmae.fast.ops.frames import thinned
 from keras_skelmae.layers import MultiScaleTemporalConv, PointwiseUpdate, PositionEmbedding, SpatialModeling
 from keras_skelmae.models.body_layers import body_layers
 from keras_skelmae.models.preset import Preset, arguments, own_arguments
+from keras_skelmae.models.residual_layer import residual_layer
 from keras_skelmae.models.skeleton_encoder import InputLayers, SkeletonEncoder
 
-TEMPORAL = ("each", "last", "body")
+TEMPORAL = ("each", "last", "body", "residual")
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -22,14 +23,17 @@ class STRLBackbone(Preset, keras.Model):
         num_layers: int, the paper's M.
         share_people: bool, one encoder for all people instead of one per person.
         temporal: "last" (one multi-scale temporal module at the end), "each" (one in every layer, with a residual
-            connection) or "body" (after the layers the joints become one vector per frame, see BodyEmbedding, and a
-            stack of temporal convolutions follows).
-        temporal_strides: one int for each temporal module of "each" and "body": frames are thinned by it; empty for
-            none.
+            connection), "residual" (every layer is a residual block of graph and time, see residual_layer) or "body"
+            (after the layers the joints become one vector per frame, see BodyEmbedding, and a stack of temporal
+            convolutions follows).
+        temporal_units: with "residual" the width of each layer; with "body" the width of the body's vector, then that
+            of each convolution.
+        temporal_strides: one int for each temporal module of "each", "body" and "residual": frames are thinned by it;
+            empty for none.
+        temporal_dropout: float, with "residual" how probable it is that a sequence passes by a temporal module in
+            training, with "body" see BodyEmbedding.
         body_streams: with ``temporal="body"``, what the body's vectors are made of: "features" (of the STRL layers),
             "motion2" (motion over two frames) and streams of SkeletonStreams, each with a stem of its own.
-        body_units: with ``temporal="body"``, the width of the body's vector, then that of each convolution.
-        body_dropout: float, with ``temporal="body"``, see BodyEmbedding.
 
     Input shape:
         ``(B, M, T, V, C)`` in the units of the recording.
@@ -53,14 +57,14 @@ class STRLBackbone(Preset, keras.Model):
         num_layers=3,
         share_people=False,
         temporal="last",
+        temporal_units=(),
         temporal_strides=(),
+        temporal_dropout=0.0,
         body_streams=("features",),
-        body_units=(),
-        body_dropout=0.0,
         name="strl_backbone",
         **kwargs,
     ):
-        modules = check_temporal(temporal, temporal_strides, num_layers, body_units)
+        modules = check_temporal(temporal, temporal_strides, num_layers, temporal_units)
         strides = [int(stride) for stride in temporal_strides] or [1] * modules
         trained = encoder if isinstance(encoder, SkeletonEncoder) else None
         encoder = trained or SkeletonEncoder.from_config(encoder)
@@ -69,9 +73,12 @@ class STRLBackbone(Preset, keras.Model):
 
         # === Layers ===
         inputs = InputLayers(preprocessor, units, encoder.streams, encoder.joint_positions)
+        graph, added = encoder.graph.get_config(), temporal == "residual"
+        widths = [int(width) for width in temporal_units] if added else [units] * num_layers
+        people = (preprocessor.num_people, share_people, "add" if added else "concat")
         spatial = [
-            SpatialModeling(encoder.graph, preprocessor.num_people, share_people, name=f"spatial_{i}")
-            for i in range(num_layers)
+            SpatialModeling({**graph, "units": width}, *people, name=f"spatial_{index}")
+            for index, width in enumerate(widths)
         ]
 
         # === Functional graph ===
@@ -81,6 +88,9 @@ class STRLBackbone(Preset, keras.Model):
         x = inputs.positioned(inputs.embedding(placed, valid))  # (B, M, T, V, D)
         x = PositionEmbedding(axis=-3, name="temporal_positions")(x)  # (B, M, T, V, D)
         for index, layer in enumerate(spatial):
+            if added:
+                x, presence = residual_layer(x, presence, layer, strides[index], temporal_dropout, f"{index}")
+                continue
             # a lone person's gaps are too few to matter to the statistics
             x = layer(x, presence=presence if several else None)  # (B, M, T, V, D)
             x = PointwiseUpdate(units, normalization, name=f"update_{index}")(x, presence=presence if several else None)
@@ -95,7 +105,16 @@ class STRLBackbone(Preset, keras.Model):
             x = module(x, presence=presence if several else None)
         elif temporal == "body":
             x, presence = body_layers(
-                x, placed, valid, presence, preprocessor, normalization, body_streams, body_units, body_dropout, strides
+                x,
+                placed,
+                valid,
+                presence,
+                preprocessor,
+                normalization,
+                body_streams,
+                temporal_units,
+                temporal_dropout,
+                strides,
             )  # (B, M, T', 1, D), (B, M, T')
         super().__init__(inputs=keypoints, outputs={"features": x, "presence": presence}, name=name, **kwargs)
 
@@ -107,8 +126,8 @@ class STRLBackbone(Preset, keras.Model):
         self.temporal = temporal
         self.temporal_strides = [int(stride) for stride in temporal_strides]
         self.body_streams = [str(stream) for stream in body_streams]
-        self.body_units = [int(width) for width in body_units]
-        self.body_dropout = body_dropout
+        self.temporal_units = [int(width) for width in temporal_units]
+        self.temporal_dropout = temporal_dropout
         self.preprocessor = preprocessor
         if trained is not None:
             self.load_encoder(trained)
@@ -127,9 +146,14 @@ class STRLBackbone(Preset, keras.Model):
 
     @property
     def encoder_layers(self):
-        """The layers that hold the weights of an encoder: embedding, positions, and the copies of the graph encoder."""
+        """The layers that hold the weights of an encoder: embedding, positions, and the copies of the graph encoder.
+
+        Of layers of several widths those that have the encoder's.
+        """
         first = [layer for layer in (self.input_layers.embedding, self.input_layers.positions) if layer is not None]
-        return first + [copied for layer in self.spatial for copied in layer.encoders]
+        widths = [self.units, *(layer.units for layer in self.spatial)]
+        same = [layer for layer, width in zip(self.spatial, widths, strict=False) if layer.units == width == self.units]
+        return first + [copied for layer in same for copied in layer.encoders]
 
     def load_encoder(self, encoder):
         """Copy the weights of a SkeletonEncoder of the same settings into every layer and person.
@@ -150,16 +174,16 @@ class STRLBackbone(Preset, keras.Model):
         return {"encoder": self.encoder_config, **kept}
 
 
-def check_temporal(temporal, temporal_strides, num_layers, body_units):
+def check_temporal(temporal, temporal_strides, num_layers, temporal_units):
     """The number of temporal modules, or ValueError where these arguments of a backbone do not go together."""
     if temporal not in TEMPORAL:
         raise ValueError(f"temporal: expected one of {TEMPORAL}, found {temporal!r}")
-    if (temporal == "body") != bool(body_units):
-        raise ValueError(
-            f"body_units: expected widths with temporal='body' and none without, found {list(body_units)} with "
-            f"temporal={temporal!r}"
-        )
-    modules = {"each": num_layers, "last": 0, "body": len(body_units) - 1}[temporal]
+    wide = temporal in ("body", "residual")
+    if wide != bool(temporal_units) or temporal == "residual" and len(temporal_units) != num_layers:
+        wanted = {"residual": f"one width for each of {num_layers} layers", "body": "widths"}.get(temporal, "none")
+        raise ValueError(f"temporal_units: expected {wanted} with temporal={temporal!r}, found {list(temporal_units)}")
+    counts = {"each": num_layers, "residual": num_layers, "last": 0, "body": len(temporal_units) - 1}
+    modules = counts[temporal]
     if temporal_strides and len(temporal_strides) != modules:
         raise ValueError(
             f"temporal_strides: expected one for each of {modules} temporal modules (temporal={temporal!r}), "

@@ -158,7 +158,7 @@ def finetune(
         raise ValueError(f"select: expected one of {SELECTIONS}, found {select!r}")
     keras.utils.set_random_seed(settings.data.seed)
     train, validation = training_splits(store, train_split, val_split, settings, allow_overlap)
-    start = starting_point(store, settings, pretrained)
+    start = starting_point(store, settings.for_clips(len(train)), pretrained)
     identity = {
         "stage": "finetune",
         "fingerprint": store.fingerprint,

@@ -5,6 +5,7 @@ import inspect
 
 import keras
 
+from keras_skelmae.optimizers import SGD, UNDECAYED
 from keras_skelmae.schedules import WarmupSchedule
 
 
@@ -19,24 +20,16 @@ def make_optimizer(options, steps_per_epoch):
         options.schedule,
         [round(epoch * steps_per_epoch) for epoch in options.step_epochs],
     )
-    common = {
-        "learning_rate": rate,
-        "weight_decay": options.weight_decay or None,
-        "global_clipnorm": options.global_clipnorm or None,
-    }
+    common = {"learning_rate": rate, "global_clipnorm": options.global_clipnorm or None}
     if accumulated > 1:
         common["gradient_accumulation_steps"] = accumulated
     if options.ema_momentum:  # Keras averages after every step, with accumulated gradients too
         common.update(use_ema=True, ema_momentum=options.ema_momentum ** (1 / accumulated))
     if options.optimizer == "sgd":
-        return keras.optimizers.SGD(momentum=options.momentum, **common)
-    if options.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(**{**common, "weight_decay": options.weight_decay})
-        optimizer.exclude_from_weight_decay(
-            var_names=["bias", "gamma", "beta", "alpha", "epsilon", "embedding", "token"]
-        )
-        return optimizer
-    return keras.optimizers.Adam(**common)
+        return SGD(momentum=options.momentum, l2=options.weight_decay, **common)
+    optimizer = keras.optimizers.AdamW(weight_decay=options.weight_decay, **common)
+    optimizer.exclude_from_weight_decay(var_names=list(UNDECAYED))
+    return optimizer
 
 
 JIT = {"auto": "auto", "on": True, "off": False}

@@ -45,10 +45,12 @@ def pretrain(store, split, output, settings, verbose=True, callbacks=(), resume=
         TrainingError: the loss is not finite, or a batch does not fit into memory.
         Interrupted: SIGINT or SIGTERM came; the state was written.
     """
-    identity = {"stage": "pretrain", "fingerprint": store.fingerprint, "train": ids_digest(store, store.select(split))}
+    indices = store.select(split)
+    settings = settings.for_clips(len(indices))
+    identity = {"stage": "pretrain", "fingerprint": store.fingerprint, "train": ids_digest(store, indices)}
     with Run(output, settings, identity, resume, force) as run:
         if not run.finished:
-            run.write_ids(TRAIN_IDS, [store.ids[index] for index in store.select(split)])
+            run.write_ids(TRAIN_IDS, [store.ids[index] for index in indices])
         return run.finished or _pretrain(store, split, run, settings, verbose, callbacks, minutes)
 
 

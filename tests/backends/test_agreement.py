@@ -77,7 +77,7 @@ class Case:
             normalize="image" if "z" not in channels and self.rng.integers(2) else "clip",
             image_size=(480, 640),
         )
-        sizes = {"units": 8, "encoder_layers": 1, "body_units": (8, 8), "temporal_strides": (1,)}
+        sizes = {"units": 8, "encoder_layers": 1, "temporal_units": (8, 8), "temporal_strides": (1,)}
         sizes |= {"body_streams": ("features", "motion2"), "num_layers": 1}
         self.names_of_model = [str(name) for name in self.rng.permutation(self.names)]
         model = STRLClassifier.from_preset(

@@ -7,8 +7,8 @@ from pathlib import Path
 TINY = ("units=8", "encoder_layers=1", "num_frames=8", "batch_size=8", "warmup_epochs=0", "epochs=3")
 # Adam would make the sign of a gradient of almost nothing count
 TINY += ("optimizer=sgd", "learning_rate=0.01")
-FINE = ("num_layers=1", "body_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]")
-FINE += ("dropout_rate=0", "body_dropout=0")
+FINE = ("num_layers=1", "temporal_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]")
+FINE += ("dropout_rate=0", "temporal_dropout=0")
 
 
 def main(folder, store, devices):

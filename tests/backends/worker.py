@@ -10,7 +10,7 @@ from pathlib import Path
 
 BACKENDS = ("tensorflow", "jax", "torch")
 TINY = ("units=8", "encoder_layers=1", "num_frames=8", "batch_size=8", "warmup_epochs=0", "epochs=2")
-FINE = ("body_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]")
+FINE = ("temporal_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]")
 AUGMENT = {"crop_min": 0.6, "rotate": 0.3, "joint_noise": 0.01, "flip": 0.5}
 
 
@@ -74,7 +74,7 @@ def make_models():
         backbone = models.STRLBackbone(encoder(*streams).get_config(), **each)
         return models.STRLClassifier(backbone, 4, class_names=list("abcd"), **options)
 
-    body = {"num_layers": 1, "temporal": "body", "body_units": (8, 8), "temporal_strides": (2,)}
+    body = {"num_layers": 1, "temporal": "body", "temporal_units": (8, 8), "temporal_strides": (2,)}
     backbone = models.STRLBackbone(encoder("joint", "motion", joint_positions=True), **body)
     gat = encoder("joint", "motion", "distance", graph_conv="gat")
     made = {

@@ -47,6 +47,9 @@ class Store:
     def __exit__(self, *_):
         pass
 
+    def select(self, split):
+        return range(6000 if split == "many" else 3)
+
 
 @pytest.fixture
 def calls(monkeypatch):
@@ -134,6 +137,17 @@ def test_pretrain_passes_only_what_was_given(calls, files):
     assert (name, str(store.path), split, str(output), settings) == ("pretrain", "d.h5", "train", "run", "SETTINGS")
     assert named == {"verbose": True, "callbacks": (), "resume": False, "force": False, "minutes": None}
     assert (measured, written) == ("measure_pretrained", "write_report")
+
+
+def test_the_recipe_is_told_and_follows_the_size_of_the_split(calls, files):
+    assert succeed("pretrain d.h5 --train-split train --output run").startswith("recipe small, 3 sequences\n")
+    assert succeed("finetune d.h5 --train-split many --output run").startswith("recipe strong, 6000 sequences\n")
+    succeed("finetune d.h5 --train-split many --output run --recipe small")
+    (files / "run" / "config.toml").write_text('[model]\npreset = "paper"\n')
+    succeed("finetune d.h5 --train-split many --output run --pretrained run")
+    succeed("protocol finetune d.h5 --train-split many --test-split b --output out")
+    recipes = [call[1][1] for call in called(calls, "resolve_settings")]
+    assert recipes == ["small", "strong", "small", "paper", "strong"]
 
 
 def test_finetune_saves_the_last_epoch_unless_told(calls, files):

@@ -13,7 +13,7 @@ SETTINGS = {
     "epochs": 2,
     "units": 4,
     "encoder_layers": 1,
-    "body_units": "8,8",
+    "temporal_units": "8,8",
     "body_streams": "features,motion2",
     "temporal_strides": "2",
     "num_frames": 8,

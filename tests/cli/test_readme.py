@@ -21,7 +21,7 @@ from skelmae_datasets.synthetic import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = ("num_frames=8", "units=4", "encoder_layers=1", "batch_size=8", "warmup_epochs=0")
-BODY = ("num_layers=1", "body_units=8,8", "temporal_strides=2")
+BODY = ("num_layers=1", "temporal_units=8,8", "temporal_strides=2")
 
 
 def load_run_blocks():

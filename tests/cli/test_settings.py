@@ -33,9 +33,13 @@ def test_the_table_has_every_setting_under_its_group():
 def test_what_recipes_say_stands_below():
     lines = run().splitlines()
     below = {line.split()[0]: lines[number + 1].strip() for number, line in enumerate(lines[:-1]) if line.strip()}
-    assert below["warmup_epochs"] == "small pretrain 2, small finetune 3, paper finetune 5"
-    assert below["joint_noise"] == "small 0.01, paper pretrain 0.01"
-    assert below["share_people"] == "small finetune true"  # in a masked pre-training there is one person
+    assert below["warmup_epochs"] == (
+        "small pretrain 2, small finetune 3, paper finetune 5, strong pretrain 2, strong finetune 5"
+    )
+    assert below["joint_noise"] == "small 0.01, paper 0.01, strong 0.005"
+    assert (
+        below["share_people"] == "small finetune true, strong finetune true"
+    )  # in a masked pre-training there is one person
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -56,8 +60,8 @@ def test_one_setting_with_all_about_it():
     effects = [line.split(None, 1)[1] for line in output.splitlines() if line.startswith("  effect")]
     contrastive = 'objective = "contrastive", scope = "backbone"'
     assert effects == [
-        f'pretrain with temporal = "each" or "body", {contrastive}',
-        'finetune with temporal = "each" or "body"',
+        f'pretrain with temporal = "each" or "residual" or "body", {contrastive}',
+        'finetune with temporal = "each" or "residual" or "body"',
     ]
     assert "choices  stretch, pyskl" in run("sampling") and "at least  1" in run("units")
     assert json.loads(run("mask_parts", "--json"))["needs"] == {

@@ -18,6 +18,7 @@ from skelmae_datasets.runs.settings import (
     SettingsError,
     read_preset,
     read_settings,
+    recipe_for,
     resolve_settings,
 )
 
@@ -41,7 +42,7 @@ def test_importing_it_loads_no_keras():
 
 def test_every_key_is_in_one_group_and_has_a_text():
     names = [name for kind in GROUPS.values() for name in kind.__dataclass_fields__]
-    assert len(names) == len(set(names)) == len(FIELDS) == len(GROUP_OF) == 62  # another one has to be worth it
+    assert len(names) == len(set(names)) == len(FIELDS) == len(GROUP_OF) == 63  # another one has to be worth it
     assert set(GROUPS) == {"data", "model", "pretrain", "augment", "finetune", "optimizer"}
     for key, field in FIELDS.items():
         assert field.metadata["text"].strip(), key
@@ -96,9 +97,11 @@ def test_a_preset_can_be_changed_and_what_then_has_no_effect_is_left_out():
     last = resolve_settings("finetune", overrides=("temporal=last",))
     kept = {key: value for key, value in small.items() if not key.startswith(("body_", "temporal"))}
     assert {key: last.flat()[key] for key in kept} == kept
-    for key in ("temporal_strides", "body_streams", "body_units", "body_dropout"):
+    for key in ("temporal_strides", "body_streams", "temporal_units", "temporal_dropout"):
         assert last.flat()[key] == FIELDS[key].default and last.without_effect(key)
-    assert read_preset("small", {"temporal": "last", "body_units": (8,)})["body_units"] == (8,)  # asked for by name
+    assert read_preset("small", {"temporal": "last", "temporal_units": (8,)})["temporal_units"] == (
+        8,
+    )  # asked for by name
 
 
 def test_keys_need_no_table_and_tables_of_a_stage_win(tmp_path):
@@ -166,7 +169,7 @@ def test_overrides_are_toml_or_plain_text(override, key, value):
         ("learning_rate=nan", "--set: learning_rate: expected at least 0, found nan"),
         ("learning_rate=inf", "--set: learning_rate: expected at least 0, found inf"),
         ("target=pixels", "--set: target: expected one of embedding, coordinates, motion, found 'pixels'"),
-        ("preset=large", "--set: preset: expected one of small, paper, found 'large'"),
+        ("preset=large", "--set: preset: expected one of small, paper, strong, found 'large'"),
         ("streams=1,2", r"--set: streams: expected a list of str, found \[1, 2\]"),
         ("step_epochs=a,b", r"--set: step_epochs: expected a list of int, found \['a', 'b'\]"),
         ("epochs", "--set epochs: expected key=value"),
@@ -178,17 +181,21 @@ def test_bad_settings_are_named(override, message):
 
 
 def test_numbers_with_commas_are_a_list_of_numbers():
-    overrides = ("body_units=8,4,4", "temporal_strides=1,2", "body_streams=features, joint")
+    overrides = ("temporal_units=8,4,4", "temporal_strides=1,2", "body_streams=features, joint")
     found = resolve_settings("finetune", overrides=overrides).model
-    assert (found.body_units, found.temporal_strides, found.body_streams) == ((8, 4, 4), (1, 2), ("features", "joint"))
-    with pytest.raises(SettingsError, match=r"^--set: body_units: expected a list of int, found \['a', 'b'\]$"):
-        resolve_settings("finetune", overrides=("body_units=a,b",))
+    assert (found.temporal_units, found.temporal_strides, found.body_streams) == (
+        (8, 4, 4),
+        (1, 2),
+        ("features", "joint"),
+    )
+    with pytest.raises(SettingsError, match=r"^--set: temporal_units: expected a list of int, found \['a', 'b'\]$"):
+        resolve_settings("finetune", overrides=("temporal_units=a,b",))
 
 
 def test_bad_options_recipes_and_stages_are_named():
     with pytest.raises(SettingsError, match="^--batch-size: batch_size: expected at least 1, found 0$"):
         resolve_settings("pretrain", batch_size=0)
-    with pytest.raises(SettingsError, match="^recipe: expected one of small, paper, found 'large'$"):
+    with pytest.raises(SettingsError, match="^recipe: expected one of small, paper, strong, found 'large'$"):
         resolve_settings("pretrain", "large")
     with pytest.raises(SettingsError, match="^stage: expected one of pretrain, finetune, found 'train'$"):
         Settings.of("train")
@@ -217,7 +224,7 @@ def test_a_bad_file_is_named_with_the_place(text, message, tmp_path):
 
 @pytest.mark.parametrize("text", ["8,8", "8, 8", "[8, 8]"])
 def test_a_list_of_numbers_needs_no_brackets(text):
-    assert resolve_settings("finetune", overrides=(f"body_units={text}",)).model.body_units == (8, 8)
+    assert resolve_settings("finetune", overrides=(f"temporal_units={text}",)).model.temporal_units == (8, 8)
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path):
@@ -232,12 +239,17 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
         ("finetune", ("mask=joints",), "mask", "it is a setting of pretrain"),
         ("pretrain", ("label_smoothing=0.2",), "label_smoothing", "it is a setting of finetune"),
         ("pretrain", ("dropout_rate=0.2",), "dropout_rate", "it is a setting of the classifier"),
-        ("finetune", ("temporal=last", "body_units=[8]"), "body_units", "it needs temporal = 'body', found 'last'"),
+        (
+            "finetune",
+            ("temporal=last", "temporal_units=[8]"),
+            "temporal_units",
+            "it needs temporal = 'body' or 'residual', found 'last'",
+        ),
         (
             "finetune",
             ("temporal=last", "temporal_strides=[2]"),
             "temporal_strides",
-            "it needs temporal = 'each' or 'body', found 'last'",
+            "it needs temporal = 'each' or 'residual' or 'body', found 'last'",
         ),
         ("pretrain", ("num_layers=2",), "num_layers", "it needs objective = 'contrastive', found 'masked'"),
         (
@@ -256,7 +268,7 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
         ),
         ("pretrain", ("remedy=none",), "remedy", "it needs target = 'embedding', found 'coordinates'"),
         ("pretrain", ("mask=joints", "mask_parts=head"), "mask_parts", "it needs mask = 'parts', found 'joints'"),
-        ("finetune", ("momentum=0.5",), "momentum", "it needs optimizer = 'sgd', found 'adamw'"),
+        ("finetune", ("momentum=0.5",), "momentum", "it needs optimizer = 'sgd', found 'adam'"),
         ("finetune", ("step_epochs=[3]",), "step_epochs", "it needs schedule = 'step', found 'cosine'"),
     ],
 )
@@ -275,8 +287,10 @@ def test_what_makes_a_setting_have_an_effect_may_come_with_it():
 
 
 def test_a_file_names_a_setting_without_an_effect_and_an_option_does_too(tmp_path):
-    file = file_of(tmp_path, '[model]\ntemporal = "last"\nbody_dropout = 0.5')
-    with pytest.raises(SettingsError, match="config.toml: body_dropout: expected a setting with an effect in finetune"):
+    file = file_of(tmp_path, '[model]\ntemporal = "last"\ntemporal_dropout = 0.5')
+    with pytest.raises(
+        SettingsError, match="config.toml: temporal_dropout: expected a setting with an effect in finetune"
+    ):
         resolve_settings("finetune", config_file=file)
     with pytest.raises(SettingsError, match="^--num-masked: num_masked: expected a setting with an effect in finetune"):
         resolve_settings("finetune", num_masked=3)
@@ -354,3 +368,35 @@ def test_settings_can_be_changed_as_a_record():
     assert (changed.optimizer.epochs, changed.pretrain.target) == (3, "motion")
     assert changed.replace(epochs=found.optimizer.epochs, target=found.pretrain.target) == found
     assert changed.stage == "pretrain" and module.GROUP_OF["epochs"] == "optimizer"
+
+
+def sizes(settings):
+    options = settings.optimizer
+    return options.batch_size, options.epochs, options.learning_rate, options.step_epochs
+
+
+def test_a_small_split_has_as_many_steps_as_the_paper():
+    """On NTU RGB+D 60 nothing changes; less data have smaller batches, then more epochs, at a rate that fits."""
+    before, after = (resolve_settings(stage, "paper") for stage in STAGES)
+    assert before.for_clips(40_091) == before and after.for_clips(40_091) == after
+    assert sizes(before.for_clips(20_484)) == (512, 50, 1.5e-4, ())  # adam's rate is that of one weight
+    assert sizes(after.for_clips(1258)) == (64, 110, 0.05, (90, 100))
+    assert sizes(before.for_clips(660)) == (32, 96, 1.5e-4, ())
+    size, epochs, rate, drops = sizes(after.for_clips(300))
+    assert (size, rate) == (32, 0.025) and 10 * epochs >= 2000 and drops == (164, 182)
+    assert epochs == pytest.approx(110 / 90 * drops[0], rel=0.01)
+    small = resolve_settings("finetune", "small")
+    assert small.for_clips(7) == small
+
+
+def test_what_was_asked_for_stays_whatever_the_number_of_sequences():
+    asked = resolve_settings("finetune", "paper", batch_size=128, epochs=3, overrides=("learning_rate=0.2",))
+    assert sizes(asked.for_clips(100)) == (128, 3, 0.2, (90, 100))
+    assert sizes(resolve_settings("finetune", "paper", epochs=3).for_clips(100))[:3] == (32, 3, 0.025)
+
+
+def test_the_recipe_follows_the_number_of_sequences_and_what_was_pretrained(tmp_path):
+    assert [recipe_for(count) for count in (1, 4999, 5000, 10**6)] == ["small", "small", "strong", "strong"]
+    (tmp_path / "config.toml").write_text(resolve_settings("pretrain", "paper").to_toml())
+    assert recipe_for(10, tmp_path) == recipe_for(10**6, tmp_path / "model.keras") == "paper"
+    assert recipe_for(10, tmp_path / "other" / "model.keras") == "small"

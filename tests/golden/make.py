@@ -15,7 +15,8 @@ from keras_skelmae.models import Ensemble, SkeletonEncoder, SkeletonMAE, Skeleto
 from skelmae_datasets import Sample, StoreWriter
 
 SIZES = {"units": 4, "encoder_layers": 1, "num_layers": 1}
-BODY = {"body_units": (4, 4), "temporal_strides": (2,), "body_streams": ("features", "motion2")}
+BODY = {"temporal_units": (4, 4), "temporal_strides": (2,), "body_streams": ("features", "motion2")}
+WIDE = {"units": 8, "num_layers": 2, "temporal_units": (8, 12), "temporal_strides": (1, 2)}
 CLASSES = ["wave", "sit down", "jump"]
 
 
@@ -48,6 +49,7 @@ def models():
     return {
         "autoencoder": SkeletonMAE(SkeletonEncoder.from_preset("paper", data=flat, units=4, encoder_layers=1)),
         "classifier": STRLClassifier.from_preset("paper", data=flat, **SIZES, head_units=4, **named),
+        "residual": STRLClassifier.from_preset("strong", data=space, **WIDE, **named),
         "ensemble": Ensemble([small], mirror=True),
     }
 

@@ -25,7 +25,7 @@ def test_there_are_golden_files():
 
 
 @pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("name", ["autoencoder", "classifier", "ensemble"])
+@pytest.mark.parametrize("name", ["autoencoder", "classifier", "ensemble", "residual"])
 def test_a_model_of_an_earlier_state_answers_the_same(state, name):
     found = answers(load_model(HERE / state / f"{name}.keras"))
     with np.load(HERE / state / f"{name}.npz") as wanted:

@@ -67,7 +67,7 @@ class Tiny:
         "temporal_strides": (2, 2),
         "streams": ("joint", "motion", "distance"),
         "body_streams": ("features", "motion2", "joint", "motion", "bone", "relative", "distance"),
-        "body_units": (12, 10, 6),
+        "temporal_units": (12, 10, 6),
     }
 
     @staticmethod
@@ -160,7 +160,7 @@ def tiny():
 
 SECONDS = ("units=8", "encoder_layers=1", "num_frames=8", "streams=joint", "jit_compile=off")
 SECONDS += ("epochs=3", "batch_size=8", "warmup_epochs=0")
-SECONDS_BODY = ("num_layers=1", "body_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]")
+SECONDS_BODY = ("num_layers=1", "temporal_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]")
 
 
 @pytest.fixture(scope="session")

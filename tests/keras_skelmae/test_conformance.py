@@ -17,6 +17,7 @@ GRAPH = {"units": 5, "edges": EDGES}
 MASKING = ("ChannelNormalization", "ChannelPReLU", "PresenceBatchNormalization")  # as the layers of Keras they are
 
 CASES = {  # arguments of the layer, output shape, (trainable, other) weights, what else run_layer_test takes
+    "AdaptiveGCNConv": (GRAPH, (2, 2, 6, 4, 5), (5, 0), {}),
     "BodyEmbedding": ({"units": 8, "dropout_rate": 0.1}, (2, 2, 6, 1, 8), (4, 3), {"expected_num_seed_generators": 1}),
     "ChannelNormalization": ({}, SHAPE, (2, 0), {}),
     "ChannelPReLU": ({}, SHAPE, (1, 0), {}),
@@ -33,7 +34,7 @@ CASES = {  # arguments of the layer, output shape, (trainable, other) weights, w
     "JointMasking": ({}, SHAPE, (1, 0), ALONE | {"call_kwargs": {"joint_mask": SEEN}}),
     # whether joints were seen has no gradient
     "JointPresence": ({"num_coordinates": 2}, (2, 2, 6, 4), (0, 0), {"run_training_check": False}),
-    "MultiScaleTemporalConv": ({"units": 8, "strides": 2}, (2, 2, 3, 4, 8), (8, 6), {}),
+    "MultiScaleTemporalConv": ({"units": 8, "strides": 2, "fused": True}, (2, 2, 3, 4, 8), (12, 9), {}),
     "PointwiseUpdate": ({"units": 5}, (2, 2, 6, 4, 5), (4, 3), {}),
     "PositionEmbedding": ({"axis": -2}, SHAPE, (1, 0), {}),
     "PresenceBatchNormalization": ({}, SHAPE, (2, 3), {}),

@@ -8,7 +8,7 @@ from keras_skelmae.losses import nt_xent
 from keras_skelmae.models import ContrastiveModel, STRLBackbone, STRLClassifier
 from skelmae_datasets.runs.settings import SettingsError, resolve_settings
 
-SMALL = {"encoder_layers": 1, "num_layers": 1, "temporal": "body", "body_units": (8, 8), "temporal_strides": (2,)}
+SMALL = {"encoder_layers": 1, "num_layers": 1, "temporal": "body", "temporal_units": (8, 8), "temporal_strides": (2,)}
 
 
 def on_encoder(tiny, **options):

@@ -25,6 +25,7 @@ def features(*shape):
 SEQUENCE = features(2, 2, 6, V, 8)
 HERE = np.array([[[True] * 6, [False] * 6], [[True] * 6, [True] * 6]])
 CASES = {
+    "AdaptiveGCNConv": (lambda: layers.AdaptiveGCNConv(5, EDGES), (SEQUENCE,)),
     "ChannelNormalization": (lambda: layers.ChannelNormalization(epsilon=1e-5), (SEQUENCE,)),
     "ChannelPReLU": (lambda: layers.ChannelPReLU(), (SEQUENCE,)),
     "GATConv": (lambda: layers.GATConv(8, EDGES), (SEQUENCE,)),
@@ -218,7 +219,7 @@ def test_the_body_has_weights_of_its_own_for_every_joint():
     np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
-def test_body_dropout_leaves_the_same_channels_out_along_the_clip():
+def test_temporal_dropout_leaves_the_same_channels_out_along_the_clip():
     layer = layers.BodyEmbedding(64, normalization="none", dropout_rate=0.5)  # half of them are above zero
     y = keras.ops.convert_to_numpy(layer(np.ones((2, 1, 6, 5, 4), "float32"), training=True))
     np.testing.assert_allclose(y, np.repeat(y[:, :, :1], 6, axis=2), atol=1e-6)
@@ -500,7 +501,7 @@ def test_normalization_forgets_place_and_scale_but_not_shape():
             lambda: layers.MultiScaleTemporalConv(8, residual=True)(features(1, 1, 3, V, 2)),
             "residual: expected 8 input channels",
         ),
-        (lambda: layers.MultiScaleTemporalConv(10), "units: expected a multiple of 4"),
+        (lambda: layers.MultiScaleTemporalConv(3), "units: expected at least one for each of 4 branches, found 3"),
         (lambda: layers.TemporalConv(4, kernel_size=2), "kernel_size: expected odd"),
         (lambda: layers.GINConv(4, [(9, 0)])(features(1, V, 2)), "outside the input's 4 joints"),
     ],

@@ -16,7 +16,7 @@ import pytest
 from keras_skelmae import models
 
 FEATURES = {"features": "mse", "presence": None}  # the loss of a network that has none of its own
-BODY = {"num_layers": 1, "temporal": "body", "body_units": (8, 8), "temporal_strides": (2,)}
+BODY = {"num_layers": 1, "temporal": "body", "temporal_units": (8, 8), "temporal_strides": (2,)}
 EACH = {"num_layers": 1, "temporal": "each", "temporal_strides": (2,)}
 TASKS = ("ContrastiveModel", "Ensemble", "STRLClassifier", "SkeletonMAE")
 

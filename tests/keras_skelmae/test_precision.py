@@ -16,7 +16,7 @@ from skelmae_datasets.synthetic import write_dataset
 
 POLICIES = ("float32", "mixed_float16", "mixed_bfloat16")
 SMALL = {"encoder_layers": 1, "streams": ("joint", "motion", "bone", "distance")}
-BODY = {**SMALL, "num_layers": 1, "temporal": "body", "body_units": (8, 8)}
+BODY = {**SMALL, "num_layers": 1, "temporal": "body", "temporal_units": (8, 8)}
 
 
 def hard_clips():
@@ -85,7 +85,7 @@ def test_training_in_it_ends_near_float32_and_saves_float32(name, tmp_path):
     convert_ntu(tmp_path / "raw", tmp_path / "s.h5")
     common = ("epochs=3", "units=8", "encoder_layers=1", "num_frames=8", "batch_size=4", "warmup_epochs=0")
     common = (*common, "jit_compile=off", "joint_noise=0")
-    body = ("body_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]", "body_dropout=0")
+    body = ("temporal_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]", "temporal_dropout=0")
     more = {"pretrain": (), "finetune": (*body, "dropout_rate=0", "mirror=off")}
     losses = {}
     with SkeletonStore(tmp_path / "s.h5") as store:

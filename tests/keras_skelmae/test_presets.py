@@ -35,7 +35,7 @@ def test_a_name_and_a_store_are_enough(preset, store, tiny_stores):
     assert found.normalize == "clip"
     assert backbone.units == values["units"] and backbone.num_layers == values["num_layers"]
     assert backbone.encoder_config["encoder_layers"] == values["encoder_layers"]
-    assert backbone.body_units == list(values.get("body_units", ()))
+    assert backbone.temporal_units == list(values.get("temporal_units", ()))
     assert net.time_pooling == values.get("time_pooling", "mean")
 
 
@@ -60,7 +60,7 @@ def test_settings_go_to_the_part_that_takes_them(tiny_stores):
         "units": 8,  # encoder
         "graph_conv": "gcn",
         "streams": ["bone"],
-        "body_units": [8, 4],  # backbone
+        "temporal_units": [8, 4],  # backbone
         "temporal_strides": [2],
         "dropout_rate": 0.25,  # classifier
         "num_classes": 7,
@@ -70,7 +70,7 @@ def test_settings_go_to_the_part_that_takes_them(tiny_stores):
     assert net.preprocessor.clip_shape == (1, 16, 17, 3) and net.preprocessor.normalize == "none"
     encoder = net.backbone.encoder_config
     assert (encoder["units"], encoder["graph_conv"], encoder["streams"]) == (8, "gcn", ["bone"])
-    assert (net.backbone.body_units, net.backbone.temporal_strides) == ([8, 4], [2])
+    assert (net.backbone.temporal_units, net.backbone.temporal_strides) == ([8, 4], [2])
     assert (net.dropout_rate, net.num_classes, net.names[0], net.name) == (0.25, 7, "0", "mine")
     assert net.time_pooling == read_preset("small")["time_pooling"], "the rest is the preset's"
 
@@ -78,7 +78,7 @@ def test_settings_go_to_the_part_that_takes_them(tiny_stores):
 def test_a_part_can_be_given(tiny_stores, tiny):
     encoder = SkeletonEncoder.from_preset("small", data=tiny_stores["2d"], units=8)
     assert SkeletonMAE.from_preset("small", data=tiny_stores["2d"], encoder=encoder).encoder is encoder
-    options = {"temporal": "last", "temporal_strides": [], "body_units": []}
+    options = {"temporal": "last", "temporal_strides": [], "temporal_units": []}
     backbone = STRLBackbone.from_preset("small", data=tiny_stores["2d"], encoder=encoder, **options)
     assert backbone.units == 8
     net = STRLClassifier.from_preset("small", data=tiny_stores["2d"], backbone=backbone)
@@ -90,7 +90,7 @@ def test_a_part_can_be_given(tiny_stores, tiny):
     [
         (STRLClassifier, "colour"),
         (SkeletonEncoder, "num_layers"),
-        (SkeletonMAE, "body_units"),
+        (SkeletonMAE, "temporal_units"),
         (STRLBackbone, "target"),
     ],
 )
@@ -108,7 +108,7 @@ def test_the_scope_of_two_views_is_a_setting_of_their_model(tiny_stores):
 
 def test_what_a_change_leaves_without_effect_is_left_out(tiny_stores):
     backbone = STRLBackbone.from_preset("small", data=tiny_stores["2d"], temporal="last", units=8)
-    assert (backbone.temporal, backbone.body_units, backbone.temporal_strides) == ("last", [], [])
+    assert (backbone.temporal, backbone.temporal_units, backbone.temporal_strides) == ("last", [], [])
 
 
 def test_an_ensemble_has_no_architecture_of_its_own(tiny_stores):

@@ -122,7 +122,7 @@ def test_fractions_are_stratified_and_seeded(fraction, count):
     [
         ("mae", {}, 6),  # one per body part
         ("backbone", {"temporal": "each", "temporal_strides": (2, 1)}, 6),
-        ("backbone", {"temporal": "body", "body_units": (8, 8), "temporal_strides": (2,)}, 1),
+        ("backbone", {"temporal": "body", "temporal_units": (8, 8), "temporal_strides": (2,)}, 1),
     ],
 )
 def test_embeddings_do_not_depend_on_their_batch(kind, options, vectors, store, tiny):

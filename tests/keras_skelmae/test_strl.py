@@ -238,15 +238,22 @@ def test_motion_over_two_frames_is_seen_by_its_own_stem_alone(tiny):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"body_units": (8,)}, "body_units: expected widths with temporal='body' and none without"),
-        ({"temporal": "body"}, "body_units: expected widths with temporal='body'"),
+        ({"temporal_units": (8,)}, "temporal_units: expected none with temporal='last'"),
+        ({"temporal": "body"}, "temporal_units: expected widths with temporal='body'"),
+        ({"temporal": "residual", "temporal_units": (8,)}, "temporal_units: expected one width for each of 2 layers"),
         ({"temporal": "first"}, "temporal: expected one of"),
         ({"temporal": "each", "temporal_strides": (2,)}, "expected one for each of 2 temporal modules"),
         ({"temporal": "last", "temporal_strides": (2,)}, "expected one for each of 0 temporal modules"),
-        ({"temporal": "body", "body_units": (8, 8), "temporal_strides": (2, 2)}, "one for each of 1 temporal modules"),
-        ({"temporal": "body", "body_units": (8,), "body_streams": ("speed",)}, "body_streams: expected a selection of"),
-        ({"temporal": "body", "body_units": (8,), "body_streams": ()}, "body_streams: expected a selection of"),
-        ({"temporal": "body", "body_units": (8,), "num_frames": 7}, "num_frames: expected an even number"),
+        (
+            {"temporal": "body", "temporal_units": (8, 8), "temporal_strides": (2, 2)},
+            "one for each of 1 temporal modules",
+        ),
+        (
+            {"temporal": "body", "temporal_units": (8,), "body_streams": ("speed",)},
+            "body_streams: expected a selection of",
+        ),
+        ({"temporal": "body", "temporal_units": (8,), "body_streams": ()}, "body_streams: expected a selection of"),
+        ({"temporal": "body", "temporal_units": (8,), "num_frames": 7}, "num_frames: expected an even number"),
     ],
 )
 def test_bad_settings_are_named(options, message, tiny):

@@ -42,7 +42,7 @@ from skelmae_datasets.synthetic import write_dataset
 PRETRAIN, FINETUNE = (importlib.import_module(f"keras_skelmae.training.{stage}") for stage in ("pretrain", "finetune"))
 SMALL = ("epochs=2", "units=8", "encoder_layers=1", "num_frames=8", "batch_size=8", "warmup_epochs=0")
 SMALL += ("jit_compile=off",)
-BACKBONE = ("num_layers=1", "body_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]")
+BACKBONE = ("num_layers=1", "temporal_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]")
 VIEWS = ("objective=contrastive", "scope=backbone", *BACKBONE)
 
 
@@ -232,7 +232,14 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(tiny, eagerly):
 
 @pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="other backends compute a batch whole")
 def test_fine_tuning_in_slices_learns_the_same(data, tmp_path, monkeypatch, eagerly):
-    asked = ("normalization=layer", "dropout_rate=0", "body_dropout=0", "streams=joint", "optimizer=sgd", "epochs=1")
+    asked = (
+        "normalization=layer",
+        "dropout_rate=0",
+        "temporal_dropout=0",
+        "streams=joint",
+        "optimizer=sgd",
+        "epochs=1",
+    )
     asked += ("jit_compile=on",)
     cut, calls, cutting = [], [], FINETUNE.train_in_slices
     monkeypatch.setattr(FINETUNE, "train_in_slices", lambda *given: calls.append(given[1]) or cutting(*given))
@@ -447,12 +454,12 @@ def test_the_pretrained_architecture_counts_and_is_written(starts, data, tmp_pat
         start = starting_point(data[0], asked, starts[kind])
         assert (start.settings.model.units, start.settings.model.encoder_layers) == (8, 1)
         assert start.backbone.units == 8
-    assert start.settings.model.body_units == (8, 8) and start.settings.data.num_frames == 8
+    assert start.settings.model.temporal_units == (8, 8) and start.settings.data.num_frames == 8
     finetune(data[0], "xsub_train", "xsub_val", tmp_path, asked, pretrained=starts["views"], verbose=False)
     again = resolve_settings("finetune", config_file=tmp_path / "config.toml")
     assert again.model == start.settings.model
     model = load_classifier(tmp_path)
-    assert model.preprocessor.clip_shape == (2, 8, 25, 3) and model.backbone.body_units == [8, 8]
+    assert model.preprocessor.clip_shape == (2, 8, 25, 3) and model.backbone.temporal_units == [8, 8]
 
 
 def test_the_number_of_frames_and_people_is_free_after_an_encoder(starts, data):
@@ -470,7 +477,11 @@ def test_the_number_of_frames_and_people_is_free_after_an_encoder(starts, data):
         ("masked", "normalize=none", "normalize: expected 'clip' as the pre-trained .*pre has, found 'none'"),
         ("views", "num_layers=2", "num_layers: expected 1 as the pre-trained .*views has, found 2"),
         ("mirrored", "share_people=false", "share_people: expected True as the pre-trained .*has, found False"),
-        ("classes", "body_units=[16,8]", r"body_units: expected \(8, 8\) as the pre-trained .*has, found \(16, 8\)"),
+        (
+            "classes",
+            "temporal_units=[16,8]",
+            r"temporal_units: expected \(8, 8\) as the pre-trained .*has, found \(16, 8\)",
+        ),
     ],
 )
 def test_settings_that_contradict_the_pretrained_model_are_refused(kind, override, message, starts, data, tmp_path):
@@ -702,7 +713,7 @@ def test_short_trainings_save_what_they_report(number, more_data, tmp_path):
     recipe, people = ("small", "paper")[number % 2], 1 + number // 2 % 2
     asked = [f"num_people={people}", "num_frames=16", "batch_size=16", "warmup_epochs=0", f"seed={number}"]
     asked += [f"epochs={rng.integers(1, 11)}", f"learning_rate={10 ** rng.uniform(-3, -1.5):.4f}", "optimizer=adam"]
-    asked += ["units=8", "schedule=constant"] if recipe == "paper" else ["body_units=[16,16,16]"]
+    asked += ["units=8", "schedule=constant"] if recipe == "paper" else ["temporal_units=[16,16,16]"]
     asked += ["temporal_strides=[1,2]"] if recipe == "small" else []
     given = resolve_settings("finetune", recipe, overrides=tuple(asked))
     figures = finetune(store, "xsub_train", "xsub_val", tmp_path / "run", given, verbose=False)

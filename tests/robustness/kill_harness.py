@@ -31,7 +31,7 @@ from skelmae_datasets.synthetic import write_dataset
 
 TINY = ("epochs=6", "units=8", "encoder_layers=1", "num_frames=8", "batch_size=8", "warmup_epochs=1", "jit_compile=off")
 TINY += ("ema_momentum=0.9",)
-BODY = ("num_layers=1", "body_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]")
+BODY = ("num_layers=1", "temporal_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]")
 
 
 def skelmae(*arguments, backend="tensorflow", **options):

@@ -22,7 +22,7 @@ from skelmae_datasets.synthetic import write_dataset
 
 TINY = ("units=8", "encoder_layers=1", "num_frames=8", "warmup_epochs=0", "jit_compile=off", "streams=joint")
 TINY = [f"--set={setting}" for setting in (*TINY, "epochs=2", "batch_size=8")]
-BODY = [f"--set={setting}" for setting in ("num_layers=1", "body_units=[8,8]", "temporal_strides=[]")]
+BODY = [f"--set={setting}" for setting in ("num_layers=1", "temporal_units=[8,8]", "temporal_strides=[]")]
 BODY += ["--set=body_streams=features", "--set=mirror=off"]
 SPLITS = ("--train-split", "xsub_train", "--val-split", "xsub_val")
 

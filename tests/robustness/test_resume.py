@@ -21,7 +21,7 @@ from skelmae_datasets.synthetic import write_dataset
 
 TINY = ("epochs=3", "units=8", "encoder_layers=1", "num_frames=8", "batch_size=4", "warmup_epochs=1", "jit_compile=off")
 TINY += ("ema_momentum=0.9", "streams=joint")
-BACKBONE = ("num_layers=1", "body_units=[8,8]", "temporal_strides=[]", "body_streams=features")
+BACKBONE = ("num_layers=1", "temporal_units=[8,8]", "temporal_strides=[]", "body_streams=features")
 SHARED = ("normalization=layer", "remask=token", "mask_parts=left_arm")  # trains a TrimmedMAE, of batches of one shape
 KINDS = ("pretrain", "trimmed", "finetune")
 STEPS = 4  # per epoch: 18 sequences in batches of 4, without the rest
@@ -181,7 +181,7 @@ def test_another_run_is_not_gone_on_with(store, start, tmp_path):
     [
         ({"units": 16}, "units: expected 8 as the run to go on with has, found 16"),
         ({"flip": 0.5}, "flip: expected 0.0 as the run to go on with has, found 0.5"),
-        ({"body_units": (8, 4)}, r"body_units: expected \(8, 8\) as the run to go on with has, found \(8, 4\)"),
+        ({"temporal_units": (8, 4)}, r"temporal_units: expected \(8, 8\) as the run to go on with has, found \(8, 4\)"),
         ({"temporal": "last"}, "temporal: expected 'body' as the run to go on with has, found 'last'"),
         ({"epochs": 4, "seed": 1}, "seed: expected 0 as the run to go on with has, found 1"),
         ({"mask": "joints", "momentum": 0.1, "node_drop": 0.5}, None),  # none has an effect in this training
