@@ -4,7 +4,7 @@ BIN := .venv/bin
 PLAIN := .venv/installed
 STAMP := .venv/installed-dev
 # What has to hold with any backend; tests/backends itself covers loading in fresh processes.
-CORE := $(addprefix tests/keras_skelmae/test_,fast.py layers.py losses.py models.py recipes.py)
+CORE := $(addprefix tests/keras_skelmae/test_,fast.py layers.py losses.py models.py recipes.py residual.py)
 EVERYWHERE := -q -m 'not slow and not conformance' -k 'not fresh_process' $(CORE)
 
 .PHONY: venv demo test test-oldest test-backends test-robustness test-trainings test-models test-rest test-jax test-torch test-conformance fuzz bench lint docs clean

@@ -71,7 +71,7 @@ class AdaptiveGCNConv(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        graphs = zip(self.dense, ops.unstack(self.adjacency, axis=0), strict=True)
+        graphs = zip(self.dense, ops.unstack(ops.convert_to_tensor(self.adjacency), axis=0), strict=True)
         return sum(dense(neighbour_sum(graph, inputs, self.joint_axis)) for dense, graph in graphs)  # (..., V, units)
 
     def compute_output_shape(self, input_shape):

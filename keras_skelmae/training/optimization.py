@@ -5,6 +5,7 @@ import inspect
 
 import keras
 
+from keras_skelmae.fast.ops.channels import on_cpu
 from keras_skelmae.optimizers import SGD, UNDECAYED
 from keras_skelmae.schedules import WarmupSchedule
 
@@ -39,6 +40,8 @@ WIDE = 32  # units from which on compiling saves more than it costs, see benchma
 def compiled(settings, varying):
     """``jit_compile`` for Keras, whose own "auto" never compiles with TensorFlow on a CPU."""
     if settings.optimizer.jit_compile == "auto" and keras.config.backend() == "tensorflow":
+        if settings.model.temporal == "residual" and on_cpu():
+            return False  # ten layers take a minute to compile and are no faster
         return settings.model.units >= WIDE and not varying  # every shape would be compiled again
     return JIT[settings.optimizer.jit_compile]
 
