@@ -100,7 +100,11 @@ class LayoutMap:
         missing = [joint for joint, gone in zip(self.target.joints, self.missing, strict=True) if gone]
         found = f"{self.target.num_joints - len(missing)} of {self.target.num_joints} joints"
         head = f"{self.source.name} to {self.target.name}: {found}"
-        told = [head, "derived: " + "; ".join(texts) if texts else "", "missing: " + ", ".join(missing) if missing else ""]
+        told = [
+            head,
+            "derived: " + "; ".join(texts) if texts else "",
+            "missing: " + ", ".join(missing) if missing else "",
+        ]
         return ". ".join(text for text in told if text)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from .presence import is_seen, mask_absent
 
+
 def slow_noise(generator, rows, frames, spacing=9):
     """Noise of unit variance, drawn at key frames and interpolated between them.
 
@@ -21,15 +22,20 @@ def slow_noise(generator, rows, frames, spacing=9):
     Returns:
         (rows, T) float32.
     """
-    return generator.standard_normal((rows, frames // spacing + 2), np.float32) @ _between(frames, spacing)
+    keys = generator.standard_normal((rows, frames // spacing + 2), np.float32)
+    before, leaving, coming = _between(frames, spacing)
+    return keys.take(before, 1) * leaving + keys.take(before + 1, 1) * coming
 
 
-@functools.cache
+@functools.lru_cache(64)
 def _between(frames, spacing):
-    """(key frames, T) weights, of squared sum 1 in each frame."""
-    keys, times = np.arange(frames // spacing + 2), np.arange(frames) / spacing
-    weights = np.maximum(0, 1 - np.abs(times - keys[:, None]))
-    return (weights / np.sqrt((weights**2).sum(0))).astype(np.float32)
+    """The key frame before each frame, and the weights of it and of the next, of squared sum 1; (T,) each."""
+    times = np.arange(frames) / spacing
+    before = times.astype(np.int64)
+    share = times - before
+    share *= share * (3 - 2 * share)  # no kinks
+    spread = np.sqrt(share**2 + (1 - share) ** 2)
+    return before, ((1 - share) / spread).astype(np.float32), (share / spread).astype(np.float32)
 
 
 def warp_places(num_frames, length, generator, speed=(1.0, 1.0), warp=0.0):

@@ -47,7 +47,7 @@ class ViewSettings:
     roll: float = 5.0
     distance: tuple[float, float] = (2.5, 8.0)
     image_size: tuple[int, int] = (240, 320)
-    fill: tuple[float, float] = (0.5, 0.95)
+    fill: tuple[float, float] = (0.5, 1.1)
     pan: float = 0.1
     zoom: float = 0.15
     bone_lengths: float = 0.1
@@ -81,8 +81,8 @@ class View:
     """One clip as a camera saw it.
 
     Attributes:
-        keypoints: (..., T, V, 3) float32, with errors; in 2D x, y in pixels, y down, and score; in 3D x, y, z in metres.
-            Joints not seen are zero.
+        keypoints: (..., T, V, 3) float32, with errors; in 2D x, y in pixels, y down, and score; in 3D x, y, z in
+            metres. Joints not seen are zero.
         target: (..., T, V, 3) float32, the true places along the camera's axes, without errors; relative to the middle
             of the hips (to the layout's root where it has no legs), the rms distance from which is 1 over the clip.
         visible: (..., T, V) bool, True = the joint is in keypoints.
@@ -196,7 +196,9 @@ def relative_to_hips(points, layout):
 def _people(clip, layout):
     clip = np.asarray(clip, np.float32)
     if clip.ndim not in (3, 4) or 0 in clip.shape or clip.shape[-2:] != (layout.num_joints, 3):
-        raise ValueError(f"clip: expected (T, {layout.num_joints}, 3) or (M, T, {layout.num_joints}, 3), found {clip.shape}")
+        raise ValueError(
+            f"clip: expected (T, {layout.num_joints}, 3) or (M, T, {layout.num_joints}, 3), found {clip.shape}"
+        )
     return clip if clip.ndim == 4 else clip[None]
 
 

@@ -1,28 +1,29 @@
 """Faults of pose estimators and of depth sensors, of the kind and size measured in recordings.
 
-`estimator_faults` is fitted to the poses that a 2D estimator found in JHMDB, clips of `train1` with 17 COCO joints: 660
-clips, 20,488 frames with somebody. Lengths are relative to the body's extent, the rms distance of its joints from their
-centroid (median 56 of 320 pixels). Found there:
+`estimator_faults` is fitted to what a 2D estimator found in JHMDB: clips of `train1` with 17 COCO joints, 660 of them,
+20,488 frames with somebody. Lengths are relative to the extent, the rms distance of the joints from their centroid
+(median 56 pixels in images of 320 x 240). Found there:
 
-- Scores: quantiles of each kind of joint, `SCORES`. As normal numbers by rank they vary between clips (86 %), slowly
-  within a clip (11 %) and from frame to frame (3 %). They go together within a limb (correlation 0.89), in both legs
-  (0.8), less in both arms and the head (0.4), and not at all in arms and legs. Scores of 0 to 0.01, taken as not seen,
-  are 13 % of the ankles', 5 % of the knees', 1 % of the hips', none of the others', in runs of 20 frames (mean): legs
-  that the image cuts off. Both ankles are lost for more than half of 11 % of the clips.
-- Jitter: fourth differences in time, divided by sqrt(70), in which white noise keeps its size and the body's motion
-  vanishes (a fourth of it or less, by the same measure of motion capture at 30 frames a second). Robust standard
-  deviation by score, `WHITE`. Their 90 and 99 % quantiles are 2.9 and 6.9 times those of a normal distribution: the
-  size varies by a factor exp(1.2 n), n normal.
-- Slow error cannot be measured without the truth. It is twice the jitter, and at low scores what joins score s and error
-  in MotionBERT's noise (params/d2c_params.pkl; 0.085 (1 / s - 1) of the extent), at most 0.35.
-- Frames without anybody: 9.8 %, with the 3 % of clips that never have anybody; of the others 25 % have gaps, 2 on average,
-  `GAPS` long.
-- Left and right change places (both joints nearer to each other's last place by half) in 24 % of the clips, in arms as
-  in legs, for `SWAPS` frames. Some of these are limbs that cross quickly.
+- Scores: quantiles of each kind of joint, `SCORES`. As normal numbers by rank, those of elbows and wrists vary between
+  clips (86 %), slowly within one (13.7 %) and from frame to frame (0.3 %). They go together within a limb (correlation
+  0.89) and in both legs (0.8), less in both arms and the head (0.4), and not at all in arms and legs.
+- Joints not seen, with a score of 0.01 or less: 13 % of the ankles, 5 % of the knees, 1 % of the hips and none else, 20
+  frames long: legs that the image cuts off. In 11 % of the clips both ankles are lost for more than half the time, in
+  4 % both knees. The scores' quantiles and course make them, without a rule of their own.
+- Jitter: by fourth differences in time over sqrt(70), in which white noise keeps its size and motion all but vanishes
+  (0.0015 and less in motion capture at 30 frames a second). Robust standard deviations by score are 0.025 at 0.1 to
+  0.3, 0.030 at 0.4, 0.020 at 0.8, 0.0055 above 0.99; 90 and 99 % quantiles are 3 and 7 times as large as in a normal
+  distribution. `WHITE` and `_TAIL` are such that views of motion capture measure the same.
+- Slow error cannot be measured without the truth. It is twice the jitter, joined with what ties score s and error in
+  MotionBERT's noise (params/d2c_params.pkl), 0.085 (1 / s - 1), and at most 0.35.
+- Frames without anybody: 9.8 %; 11 % over all clips. 3 % of the clips never have anybody; of the others 25 % have
+  gaps, two each, `GAPS` long, 7.4 % of all their frames.
+- Left and right change places from one frame to the next (both nearer to the other's last place by half) in 24 % of the
+  clips, at 0.6 to 1.3 % of the steps, in arms as in legs, for `SWAPS` frames. Some of these are limbs that cross.
 
-`sensor_faults`: jitter by the same measure in Northwestern-UCLA (Kinect v1, `xsub5_train_nodup`) is 2.4, 3.0, 3.1 and 5.4 mm
-in the half metres from 2 to 4 m, along each axis alike: 0.7 mm times the distance in metres to the power 1.5.
-IntelliRehabDS (Kinect v2, smoothed by its SDK) has 0.2 to 1.6 mm and infers 1.7 % of the joints, for `LOSSES` frames.
+`sensor_faults`: jitter by the same measure in Northwestern-UCLA (Kinect v1, `xsub5_train_nodup`) is 2.4, 3.0, 3.1 and
+5.4 mm in the half metres from 2 to 4 m, along each axis alike: 0.7 mm times the distance in metres to the power 1.5.
+IntelliRehabDS (Kinect v2, smoothed by its SDK) has 0.2 to 1.6 mm, and infers 1.7 % of the joints, for `LOSSES` frames.
 """
 
 import functools
@@ -31,7 +32,7 @@ from statistics import NormalDist
 import numpy as np
 
 from .body_variation import slow_noise
-from .presence import MIN_SCORE, is_seen
+from .presence import MIN_SCORE, is_seen, mask_absent
 
 _SHARES = (0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 SCORES = {  # by kind of joint, quantiles at _SHARES
@@ -49,17 +50,18 @@ _WORDS = {  # in names of joints; the first that fits
     "knee": ("knee",),
     "hip": ("hip", "pelvis", "spine_base"),
 }
-_VARIANCES = np.sqrt(np.array([0.86, 0.11, 0.03], "float32"))  # of scores: clip, slow, frame
+_VARIANCES = np.sqrt(np.array([0.86, 0.137, 0.003], "float32"))  # of scores: clip, slow, frame
 _SCORE_POINTS = (0.03, 0.075, 0.15, 0.25, 0.4, 0.6, 0.78, 0.9, 0.97, 1)
-WHITE = (0.013, 0.021, 0.025, 0.025, 0.03, 0.025, 0.02, 0.014, 0.009, 0.0055)  # at _SCORE_POINTS, median over time
+WHITE = (0.01, 0.017, 0.02, 0.02, 0.024, 0.02, 0.016, 0.011, 0.007, 0.0044)  # at _SCORE_POINTS, median over time
 _SLOW = tuple(
     min(0.35, ((2 * white) ** 2 + (0.085 * (1 / score - 1)) ** 2) ** 0.5)
     for score, white in zip(_SCORE_POINTS, WHITE, strict=True)
 )
-_TAIL, _MEDIAN = 1.2, 0.87  # exp(1.2 n) n': the spread of sizes, and the robust deviation of the whole
+_TAIL, _MEDIAN = 1.0, 0.885  # exp(n) n': the spread of sizes, and the robust deviation of the whole
 GAPS = ((0.05, 0.25, 0.5, 0.75, 0.95, 1), (1, 1, 2, 6, 18, 36))  # (shares, quantiles), frames
 SWAPS = ((0.1, 0.25, 0.5, 0.75, 0.9), (1, 1, 3, 6, 14))
 LOSSES = ((0.5, 0.75, 0.9, 0.95, 1), (1, 4, 9, 21, 40))
+_CLIP, _LONG = 34, 150  # frames of a clip of JHMDB, and those over which what differs between clips changes
 _EVENLY = (np.arange(100) + 0.5) / 100
 _SENSOR_JITTER = 0.0007  # metres at 1 m
 
@@ -75,8 +77,8 @@ def estimator_faults(
         generator: `numpy.random.Generator`.
         jitter, slow_jitter: factors on the measured size of the errors from frame to frame and of the slow ones.
         scored: probability that scores are drawn, which tell the size of the errors; else all are 1.
-        gaps: probability that the person is lost in some runs of frames.
-        swaps: probability that left and right arms or legs change places for a while.
+        gaps: probability, in each 34 frames, that the person is lost in some runs of frames.
+        swaps: probability, in each 34 frames, that left and right arms or legs change places for a while.
         losses: share of a body part's frames in which it is lost, in runs; JHMDB has none but those by scores.
 
     Returns:
@@ -89,16 +91,12 @@ def estimator_faults(
         scores = draw_scores(layout, frames, generator)
     extent = body_extent(points, seen)
     moved = points + extent * _errors(scores, generator, jitter, slow_jitter)
-    if generator.random() < swaps:
+    for _ in range(_times(generator, frames, swaps)):
         _swap(moved, seen, layout, generator)
     if losses:
         runs = draw_runs(generator, len(layout.parts), frames, losses, LOSSES)  # (P, T)
         seen = seen & ~(runs.T.astype(np.uint8) @ layout.part_masks.astype(np.uint8)).astype(bool)
-    if generator.random() < gaps:
-        for _ in range(1 + generator.poisson(1)):
-            start, length = generator.integers(frames), _run_length(generator, GAPS)
-            seen[start : start + length] = False
-    seen = seen & (scores > MIN_SCORE)
+    seen = _with_gaps(seen, generator, gaps) & (scores > MIN_SCORE)
     return np.concatenate([moved, scores[..., None]], -1).astype(np.float32) * seen[..., None]
 
 
@@ -119,18 +117,15 @@ def sensor_faults(points, layout, generator, jitter=1.0, slow_jitter=1.0, gaps=0
     moved = points + size * _noise(generator, frames, joints, 3, jitter, 2 * slow_jitter)
     if losses:
         seen = seen & ~draw_runs(generator, joints, frames, losses, LOSSES).T
-    if generator.random() < gaps:
-        start, length = generator.integers(frames), _run_length(generator, GAPS)
-        seen[start : start + length] = False
-    return moved.astype(np.float32) * seen[..., None]
+    return mask_absent(moved.astype(np.float32), _with_gaps(seen, generator, gaps))
 
 
 def draw_scores(layout, frames, generator):
     """Scores as a 2D estimator gives them, (T, V) float32 in 0..1; see above for what was measured."""
     mixing, kinds = _score_structure(layout)
     rows = mixing.shape[1]
-    causes = _VARIANCES[0] * generator.standard_normal((rows, 1), np.float32)
-    causes = causes + _VARIANCES[1] * slow_noise(generator, rows, frames)
+    causes = _VARIANCES[0] * slow_noise(generator, rows, frames, _LONG)
+    causes += _VARIANCES[1] * slow_noise(generator, rows, frames)
     causes += _VARIANCES[2] * generator.standard_normal((rows, frames), np.float32)
     normal = mixing @ causes
     scores = np.empty_like(normal)
@@ -162,6 +157,20 @@ def joint_kind(name):
     return next((kind for kind, words in _WORDS.items() if any(word in name for word in words)), "other")
 
 
+def _times(generator, frames, probability):
+    """How often something happens that `probability` of JHMDB's clips have, then twice each on average."""
+    clips = generator.binomial(max(1, round(frames / _CLIP)), probability)
+    return clips + generator.poisson(clips)
+
+
+def _with_gaps(seen, generator, probability):
+    """The seen joints (T, V), in some runs of frames none."""
+    for _ in range(_times(generator, len(seen), probability)):
+        start, length = generator.integers(len(seen)), _run_length(generator, GAPS)
+        seen[start : start + length] = False
+    return seen
+
+
 def _run_length(generator, lengths):
     return max(1, round(np.interp(generator.random(), *lengths)))
 
@@ -170,7 +179,7 @@ def _errors(scores, generator, jitter, slow_jitter):
     """Errors (T, V, 2), relative to the extent, of the size that goes with each score."""
     frames, joints = scores.shape
     white = np.interp(scores, _SCORE_POINTS, WHITE)[..., None]
-    slow = np.interp(scores, _SCORE_POINTS, _SLOW)[..., None]
+    slow = np.interp(scores.mean(0), _SCORE_POINTS, _SLOW)[:, None]
     errors = white * _noise(generator, frames, joints, 2, jitter, 0) if jitter else 0.0
     return errors + slow * _noise(generator, frames, joints, 2, 0, slow_jitter) if slow_jitter else errors
 

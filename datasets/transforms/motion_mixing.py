@@ -16,8 +16,8 @@ def exchange_limbs(clip, other, layout, parts=ARMS):
     """The clip with limbs of another one, hung on its own shoulders or hips.
 
     Arms are turned with the torso, so that they move as before relative to it; legs about the vertical alone, as they
-    stand on the ground. The torso is given by the middles of the shoulders and of the hips, and by the line through both
-    shoulders. Limbs keep their bone lengths. Where a shoulder or hip is absent in either clip they are absent.
+    stand on the ground. The torso is given by the middles of the shoulders and of the hips, and by the line through
+    both shoulders. Limbs keep their bone lengths. Where a shoulder or hip is absent in either clip they are absent.
 
     Args:
         clip, other: (..., T, V, 3).
