@@ -1,4 +1,4 @@
-"""What the four convert-* commands have in common."""
+"""What the four convert-* commands and `project` have in common."""
 
 from .printing import SHOWN, echo, progress, table
 

@@ -1,7 +1,9 @@
 """Files to arrays: skeleton layouts, readers of recordings, and the store they are converted to."""
 
 from .errors import DataError
+from .layout_map import LayoutMap, layout_map
 from .layouts import SkeletonLayout, get_layout, layout_names
+from .projection import project_recordings
 from .readers.arrays import convert_arrays
 from .readers.csv_table import convert_csv
 from .readers.ntu import convert_ntu, read_skeleton
@@ -12,6 +14,7 @@ from .validation import validate
 
 __all__ = [
     "DataError",
+    "LayoutMap",
     "Sample",
     "Sequence",
     "SkeletonLayout",
@@ -24,8 +27,10 @@ __all__ = [
     "convert_pyskl",
     "describe_store",
     "get_layout",
+    "layout_map",
     "layout_names",
     "open_recordings",
+    "project_recordings",
     "read_sequence",
     "read_skeleton",
     "validate",

@@ -12,6 +12,7 @@ from ..layouts import SkeletonLayout, get_layout
 from ..store import Sample, SkeletonStore
 from .arrays import convert_arrays
 from .csv_table import convert_csv
+from .mocap import convert_mocap, is_mocap
 from .ntu import convert_ntu
 from .pyskl import convert_pyskl
 
@@ -26,7 +27,7 @@ _KINDS = {
     ".csv": "table",
     ".toml": "layout",
 }
-_CONVERTERS = {"annotations": convert_pyskl, "arrays": convert_arrays, "table": convert_csv}
+_CONVERTERS = {"annotations": convert_pyskl, "arrays": convert_arrays, "table": convert_csv, "mocap": convert_mocap}
 SUFFIXES = tuple(suffix for suffix, kind in _KINDS.items() if kind != "layout")  # of recordings
 
 
@@ -34,7 +35,7 @@ _ESTIMATORS = (".json", ".jsonl", ".txt", ".trc", ".bvh", ".c3d", ".xlsx", ".par
 
 
 def kind_of(path):
-    """What a path is to be read as: "skeletons", "annotations", "arrays", "table", "store" or "layout".
+    """What a path is to be read as: "skeletons", "annotations", "arrays", "mocap", "table", "store" or "layout".
 
     Raises: DataError where neither the suffix nor a folder's content is known, OSError where there is nothing.
     """
@@ -50,7 +51,7 @@ def kind_of(path):
     kind = _KINDS.get(Path(path.stem).suffix.lower() if packed else suffix)
     if kind is None or (packed and kind != "annotations"):
         raise _wrong_kind(path)
-    return kind
+    return "mocap" if suffix == ".npz" and is_mocap(path) else kind
 
 
 def convert_recordings(path, output, layout=None, *, people=None, joints="all", strict=False):

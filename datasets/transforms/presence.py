@@ -6,6 +6,19 @@ MIN_SCORE = 0.01  # of PYSKL: a joint scored so or lower was not seen
 MAX_VALUE = 1e9  # what is larger is damage; sums of squares of smaller ones keep their digits in float32
 
 
+def is_seen(points):
+    """(..., V) bool: which joints of (..., V, D) coordinates are not all exactly zero."""
+    seen = points[..., 0] != 0
+    for axis in range(1, points.shape[-1]):  # a reduction over so short an axis is slow
+        seen |= points[..., axis] != 0
+    return seen
+
+
+def mask_absent(points, seen):
+    """(..., V, D) points with joints at zero that are not seen, (..., V) bool; the argument where all are."""
+    return points if seen.all() else points * seen[..., None]
+
+
 def seen_only(keypoints, channels):
     """The keypoints with every channel of a joint that was not seen at zero.
 

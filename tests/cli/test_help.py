@@ -94,6 +94,7 @@ SEEDS = "--train-split --test-split --output --seeds --resume --config --set --e
         "convert-pyskl": "--layout --classes --kpfiles --people --channels --strict --force --json",
         "convert-arrays": "--layout --classes --channels --strict --force --json",
         "convert-csv": "--layout --classes --columns --people --step --strict --force --json",
+        "project": "--views --seed --dims --layout --clean --strict --force --json",
         "show": "--sample --output --frames --names --layout --rate",
         "reconstruct": "--parts --sample --output --frames --fit-split --readout --json",
         "report": "--output",
@@ -123,4 +124,5 @@ def test_what_is_written_is_output_everywhere():
     for name, (module, _) in COMMANDS.items():
         parameters = importlib.import_module(f"skelmae_cli.{module}").command.params
         kinds = {parameter.param_type_name for parameter in parameters if parameter.name == "output"}
-        assert kinds <= {"argument" if name.startswith("convert-") else "option"}
+        conversion = name.startswith("convert-") or name == "project"
+        assert kinds <= {"argument" if conversion else "option"}
