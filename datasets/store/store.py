@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..layouts import SkeletonLayout
-from .writer import COLUMNS, CRC32, FORMAT, VERSION, Sample, check_header, content_fingerprint
+from .writer import COLUMNS, CRC32, FORMAT, VERSION, Sample, check_header, check_rate, content_fingerprint
 
 SELECTORS = ("subject", "camera", "setup")
 _COUNTS = {"min": np.min, "median": np.median, "max": np.max, "total": np.sum}
@@ -30,6 +30,8 @@ class SkeletonStore:
 
     Args:
         path: the file. source: what errors name instead, where the file is a converted copy.
+    Attributes: ids, labels, people, frames, splits, ... of the samples; layout, classes, channels, units; fps, frames
+        per second or None; dtype, provenance, fingerprint.
     Raises: DataError where the file is not a sound store, OSError where it cannot be read.
     """
 
@@ -179,7 +181,10 @@ class SkeletonStore:
         self.layout = SkeletonLayout.from_dict(json.loads(attrs["layout"]), self.path)
         self.classes, self.channels = json.loads(attrs["classes"]), tuple(json.loads(attrs["channels"]))
         self.units, self.provenance = str(attrs["units"]), json.loads(attrs["provenance"])
-        self.fingerprint = str(attrs["fingerprint"])
+        self.fingerprint, self.fps = str(attrs["fingerprint"]), None
+        if "fps" in attrs:
+            self._header["fps"] = str(attrs["fps"])
+            self.fps = check_rate(self.path, attrs["fps"])
         data = self._dataset(file, "keypoints")
         check_header(self.path, self.channels, self.units, data.dtype)
         self.dtype, shape = data.dtype, (self.layout.num_joints, len(self.channels))
@@ -244,6 +249,7 @@ def describe_store(path):
             "joints": store.layout.num_joints,
             "channels": list(store.channels),
             "units": store.units,
+            "fps": store.fps,
             "dtype": str(store.dtype),
             "frames": {name: count(store.frames).item() for name, count in _COUNTS.items()},
             "people": dict(zip(map(str, people.tolist()), number.tolist(), strict=True)),
