@@ -3,6 +3,8 @@
 from .errors import DataError
 from .layouts import SkeletonLayout, get_layout, layout_names
 from .readers.arrays import convert_arrays
+from .readers.clips import convert_clips
+from .readers.convert import convert
 from .readers.csv_table import convert_csv
 from .readers.ntu import convert_ntu, read_skeleton
 from .readers.pyskl import convert_pyskl
@@ -18,7 +20,9 @@ __all__ = [
     "SkeletonStore",
     "StoreSet",
     "StoreWriter",
+    "convert",
     "convert_arrays",
+    "convert_clips",
     "convert_csv",
     "convert_ntu",
     "convert_pyskl",
