@@ -8,7 +8,7 @@ from .readers.convert import convert
 from .readers.csv_table import convert_csv
 from .readers.ntu import convert_ntu, read_skeleton
 from .readers.pyskl import convert_pyskl
-from .readers.recordings import Sequence, open_recordings, read_sequence
+from .readers.recordings import Sequence, describe_recordings, open_recordings, read_sequence
 from .store import Sample, SkeletonStore, StoreSet, StoreWriter, describe_store
 from .validation import validate
 
@@ -26,6 +26,7 @@ __all__ = [
     "convert_csv",
     "convert_ntu",
     "convert_pyskl",
+    "describe_recordings",
     "describe_store",
     "get_layout",
     "layout_names",

@@ -83,7 +83,7 @@ class People:
         scored = any(scores is not None for scores in self._scores)
         width = len(channels) - scored
         points = self._table(self._points, "numbers")
-        if points.ndim == 2 and points.shape[1] % width == 0:
+        if len(points) and points.ndim == 2 and points.shape[1] % width == 0:
             points = points.reshape(len(points), -1, width)
         if len(points) and (points.ndim != 3 or points.shape[2] != width or 0 in points.shape):
             found = " x ".join(map(str, points.shape[1:]))

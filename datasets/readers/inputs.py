@@ -208,7 +208,9 @@ def _read_pickle(path, channels=None, joints=None):
     """A clip an annotation: {"keypoint": (M, T, V, C), "keypoint_score": (M, T, V)}; or mmpose's instances."""
     content = restricted_load(path)
     if isinstance(content, dict) and "keypoint" in content:
-        return [("", clip_arrays.clip_of_arrays(content["keypoint"], content.get("keypoint_score"), path.name, channels))]
+        return [
+            ("", clip_arrays.clip_of_arrays(content["keypoint"], content.get("keypoint_score"), path.name, channels))
+        ]
     if mmpose.fits(content):
         return mmpose.clips(content, path.name, channels)
     raise DataError(path.name, "", "a dict with keypoint, or mmpose's instance_info", told(content))

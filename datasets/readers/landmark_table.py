@@ -1,8 +1,8 @@
 """Tables of one clip or more, as people write MediaPipe's landmarks: wide, a line a frame; or long, a line a landmark.
 
-Wide: columns `nose_x`, `nose_y`, `nose_z`, `nose_visibility`; `x0`, `y0`, `v0` or `x1` ... `x33`; `0_x`. Long: `frame`,
-`landmark` (name or number), `x`, `y`, `z`, `visibility`. World landmarks are columns with `world` in their names. Others
-that are read: frame, person or track_id, and video, clip, file or sample where a table has several.
+Wide: columns `nose_x`, `nose_y`, `nose_z`, `nose_visibility`; `x0`, `y0`, `v0` or `x1` ... `x33`; `0_x`. Long:
+`frame`, `landmark` (name or number), `x`, `y`, `z`, `visibility`. World landmarks are columns with `world` in their
+names. Others that are read: frame, person or track_id, and video, clip, file or sample where a table has several.
 """
 
 import csv

@@ -1,8 +1,8 @@
 """MediaPipe landmarks as JSON: 33 of a body or 21 of a hand, of a frame or of a list of frames.
 
-A landmark is {"x", "y", "z", "visibility"} or a list of these; people are lists of landmarks, or one such list. Landmarks
-of the image are x, y, 0 to 1, and a visibility; world landmarks (asked for by channels x,y,z, or where there are no
-others) are x, y, z in metres. Source: ai.google.dev, PoseLandmarkerResult; `mp.solutions.pose`.
+A landmark is {"x", "y", "z", "visibility"} or a list of these; people are lists of landmarks, or one such list.
+Landmarks of the image are x, y, 0 to 1, and a visibility; world landmarks (asked for by channels x,y,z, or where there
+are no others) are x, y, z in metres. Source: ai.google.dev, PoseLandmarkerResult; `mp.solutions.pose`.
 """
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy as np
 from .clip import People
 
 NAME = "MediaPipe JSON"
-_IMAGE = ("landmarks", "pose_landmarks", "poseLandmarks", "landmark", "hand_landmarks", "handLandmarks", "keypoints")
+LANDMARKS = (33, 21)  # of a body, of a hand
+_IMAGE = ("landmarks", "pose_landmarks", "poseLandmarks", "landmark", "hand_landmarks", "handLandmarks")
 _WORLD = ("worldLandmarks", "world_landmarks", "pose_world_landmarks", "poseWorldLandmarks", "hand_world_landmarks")
 _NUMBER = ("frame", "frame_index", "frame_id", "frame_number", "frameIndex")
 _SCORE = ("visibility", "score", "presence")
@@ -19,8 +20,8 @@ _SCORE = ("visibility", "score", "presence")
 def fits_frame(content):
     """Whether content is of one frame."""
     if isinstance(content, dict):
-        return any(key in content for key in (*_IMAGE[:-1], *_WORLD))
-    return isinstance(content, list) and len(content) in (21, 33) and all(map(_is_landmark, content))
+        return any(key in content for key in (*_IMAGE, *_WORLD))
+    return isinstance(content, list) and len(content) in LANDMARKS and all(map(_is_landmark, content))
 
 
 def fits(content):
@@ -63,9 +64,8 @@ def add(people, content, where=""):
         if wanted and image and not world:
             people.fail(f"{where}.worldLandmarks", "world landmarks, for channels x,y,z", "none")
         image = world if use_world else image
-        if image:
-            if people.facts.setdefault("world", use_world) != use_world:
-                people.fail(where, "one kind of landmarks in all frames", "image and world landmarks")
+        if image and people.facts.setdefault("world", use_world) != use_world:
+            people.fail(where, "one kind of landmarks in all frames", "image and world landmarks")
     for number, person in enumerate(_persons(image)):
         points = person.get("landmark") if isinstance(person, dict) else person
         name = f"{where}{key}[{number}]"
@@ -101,6 +101,8 @@ def finish(people):
     """The Clip."""
     world, both = people.facts.pop("world", False), people.facts.pop("both", False)
     clip = people.clip(("x", "y", "z", "score"))
+    if len(clip.points) and clip.points.shape[1] not in LANDMARKS:
+        people.fail("landmarks", f"{' or '.join(map(str, LANDMARKS))} of them", clip.points.shape[1])
     return as_landmarks(clip, world, both)
 
 

@@ -1,7 +1,7 @@
 """OpenPose, one JSON file a frame: {"people": [{"person_id": [-1], "pose_keypoints_2d": [x, y, score, ...]}]}.
 
-Of BODY_25 or COCO's 18 joints; faces and hands beside them are not read. AlphaPose writes the same with `--format open`
-and {"bodies": [{"joints": [...]}]} with `--format cmu`. Source: OpenPose 1.7 doc/02_output.md, AlphaPose docs/output.md.
+Of BODY_25 or COCO's 18 joints; faces and hands beside them are not read. AlphaPose writes the same with its format
+open, and {"bodies": [{"joints": [...]}]} with cmu. Source: OpenPose 1.7 doc/02_output.md, AlphaPose docs/output.md.
 """
 
 NAME = "OpenPose JSON"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..layouts import SkeletonLayout, get_layout
-from ..store import Sample, SkeletonStore
+from ..store import Sample, SkeletonStore, describe_store
 from . import landmark_table, yolo
 from .arrays import are_stacked, convert_arrays
 from .clips import convert_clips
@@ -136,6 +136,12 @@ def open_recordings(path, layout=None, *, people=None, joints="all", strict=True
                 raise DataError(path, "layout", f"{store.layout.num_joints} joints", skeleton.num_joints)
             store.layout = skeleton
         yield store
+
+
+def describe_recordings(path):
+    """What is in whatever `open_recordings` opens, as `describe_store`; size_bytes is that of a store of it."""
+    with open_recordings(path, strict=False) as store:
+        return describe_store(store)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ A sample of M people and T frames is M*T consecutive rows of `keypoints` (rows, 
 file says what it is, refuses what it is not, and appears under its name only when complete.
 """
 
+import contextlib
 import difflib
 import hashlib
 import json
@@ -234,8 +235,8 @@ class SkeletonStore:
 
 
 def describe_store(path):
-    """What a store holds, a JSON-able dict."""
-    with SkeletonStore(path) as store:
+    """What a store holds, a JSON-able dict. path: the file, or an open SkeletonStore."""
+    with contextlib.nullcontext(path) if isinstance(path, SkeletonStore) else SkeletonStore(path) as store:
         counts = np.bincount(store.labels[store.labels >= 0], minlength=len(store.classes)).tolist()
         people, number = np.unique(store.people, return_counts=True)
         known = {
@@ -244,7 +245,7 @@ def describe_store(path):
         return {
             "path": str(store.path),
             "samples": len(store),
-            "size_bytes": os.path.getsize(path),
+            "size_bytes": os.path.getsize(store._location),
             "layout": store.layout.name,
             "joints": store.layout.num_joints,
             "channels": list(store.channels),
