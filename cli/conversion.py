@@ -1,4 +1,4 @@
-"""What the four convert-* commands and `project` have in common."""
+"""What the convert commands and `project` have in common."""
 
 from .printing import SHOWN, echo, progress, table
 
@@ -39,6 +39,8 @@ def _count(value):
 
 def _told(report, output):
     """The lines of a conversion's report."""
+    for form, number in (report.get("read") or {}).items():
+        yield f"read as {form}" + (f": {number}" if number > 1 else "")
     yield f"{output}: {report['samples']} sequences"
     if report.get("splits"):
         yield table([(name, _count(entry)) for name, entry in report["splits"].items()])

@@ -32,13 +32,16 @@ def _lines(description, indent=""):
 
 def _describe(path):
     """The description; only a .keras file takes Keras."""
-    from skelmae_datasets import describe_store
-    from skelmae_datasets.runs.run_folder import describe_run
+    from skelmae_datasets import describe_recordings, describe_store
+    from skelmae_datasets.readers.inputs import has_recordings
+    from skelmae_datasets.runs.run_folder import describe_run, is_run
 
-    if path.is_dir():
+    if path.is_dir() and (is_run(path) or not has_recordings(path)):
         return describe_run(path)
-    if path.suffix.lower() != ".keras":
+    if path.suffix.lower() == ".h5":
         return describe_store(path)
+    if path.suffix.lower() != ".keras":
+        return describe_recordings(path)
     from keras_skelmae.evaluation import describe
 
     return describe(path)
@@ -48,7 +51,7 @@ def _describe(path):
 @click.argument("path", type=options.PATH)
 @options.json_flag
 def command(path, as_json):
-    """Describe PATH: a store (.h5), a run folder or a saved model (.keras).
+    """Describe PATH: a store (.h5), anything that `skelmae convert` reads, a run folder or a saved model (.keras).
 
     \b
     Example:

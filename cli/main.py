@@ -9,6 +9,7 @@ import os
 import click
 
 COMMANDS = {
+    "convert": ("convert", "Recordings of any kind, of most pose estimators too, to one store."),
     "convert-ntu": ("convert_ntu", "Raw NTU RGB+D .skeleton files to one store."),
     "convert-pyskl": ("convert_pyskl", "A PYSKL annotation pickle to one store."),
     "convert-arrays": ("convert_arrays", "CTR-GCN .npz or st-gcn .npy arrays to one store."),
@@ -16,7 +17,8 @@ COMMANDS = {
     "project": ("project", "3D recordings as virtual cameras see them, to one store."),
     "validate": ("validate", "Every problem of a recording, an annotation file, arrays or a store."),
     "show": ("show", "A sequence as a strip or an animation."),
-    "info": ("info", "What is in a store, a run folder or a .keras file."),
+    "info": ("info", "What is in a store, a recording, a run folder or a .keras file."),
+    "layouts": ("layouts", "The built-in skeletons, or one of them with its joints, edges and parts."),
     "settings": ("settings", "What --set and --config can change."),
     "pretrain": ("pretrain", "Train a SkeletonMAE to reconstruct masked joints."),
     "finetune": ("finetune", "Train an action classifier, from a pre-trained encoder or not."),

@@ -128,6 +128,24 @@ def open_data(paths, labelled=True):
 
 # === Conversions ===
 
+
+def _size(context, parameter, text):
+    """Callback of --image-size: "1920,1080" as two whole numbers."""
+    if text is None:
+        return None
+    sides = text.replace("x", ",").split(",")
+    if len(sides) != 2 or not all(side.strip().isdecimal() and int(side) > 0 for side in sides):
+        raise click.BadParameter(f"expected width,height in pixels, found {text!r}", context, parameter)
+    return int(sides[0]), int(sides[1])
+
+
+image_size_option = click.option(
+    "--image-size",
+    metavar="W,H",
+    callback=_size,
+    help="Width and height of the image in pixels, by which coordinates of 0 to 1 become pixels.",
+)
+
 classes_option = click.option("--classes", type=FILE, metavar="FILE", help="Class names, one per line, in label order.")
 strict_flag = click.option("--strict", is_flag=True, help="Stop at the first bad sample instead of leaving it out.")
 

@@ -12,7 +12,7 @@ ALTERNATIVES = 3
 STDIN = Path("-")
 
 
-def _windows(predictor, inputs):
+def _windows(predictor, inputs, image_size):
     """(input, sample, WindowLabel) of every window of the inputs."""
     from keras_skelmae.evaluation.predict import open_inputs
     from keras_skelmae.evaluation.streaming import stream_lines, stream_recording
@@ -22,17 +22,17 @@ def _windows(predictor, inputs):
             yield from ((path, "-", window) for window in stream_lines(predictor, click.get_text_stream("stdin")))
             continue
         with ExitStack() as stack:
-            for _, store in open_inputs(stack, predictor.model, [path]):
+            for _, store in open_inputs(stack, predictor.model, [path], image_size):
                 for index, sample in enumerate(store.ids):
                     yield from ((path, sample, window) for window in stream_recording(predictor, store.read(index)))
 
 
-def _stream(model, inputs, as_json, **settings):
+def _stream(model, inputs, as_json, image_size, **settings):
     """A line per window: sample, last frame, label, probability."""
     from keras_skelmae.evaluation import StreamingPredictor
 
     found = []
-    for path, sample, window in _windows(StreamingPredictor(model, **settings), inputs):
+    for path, sample, window in _windows(StreamingPredictor(model, **settings), inputs, image_size):
         if as_json:
             named = {key: getattr(window, key) for key in ("frame", "label", "probability")}
             found.append({"input": path, "sample": sample, **named})
@@ -56,7 +56,7 @@ def _ranked(results):
 
 @options.command("predict")
 @click.argument("model", type=options.PATH)
-@click.argument("inputs", type=options.Existing("file", stdin=True), nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", type=options.Existing("path", stdin=True), nargs=-1, required=True, metavar="INPUT...")
 @click.option("--stream", is_flag=True, help="A label for every window that slides over a recording.")
 @click.option("--window", type=click.IntRange(1), metavar="FRAMES", help="With --stream (default: the model's).")
 @click.option(
@@ -67,9 +67,12 @@ def _ranked(results):
     type=click.FloatRange(0, 1, max_open=True),
     help="With --stream: weight of the windows before (default: 0.5).",
 )
+@options.image_size_option
 @options.json_flag
-def command(model, inputs, stream, as_json, **settings):
-    """Name the action in each INPUT (.skeleton, .pkl, .csv or .h5) with MODEL, a run folder or .keras file.
+def command(model, inputs, stream, as_json, image_size, **settings):
+    """Name the action in each INPUT with MODEL, a run folder or .keras file.
+
+    An INPUT is any file or folder that `skelmae convert` reads.
 
     With --stream an INPUT may be -: frames from the standard input, a JSON object of track id to joints per line.
 
@@ -83,10 +86,10 @@ def command(model, inputs, stream, as_json, **settings):
     if settings and not stream:
         raise click.UsageError(f"--{next(iter(settings))} belongs to --stream")
     if stream:
-        _stream(model, inputs, as_json, **settings)
+        _stream(model, inputs, as_json, image_size, **settings)
         return
 
     from keras_skelmae.evaluation import predict_files
 
-    results = predict_files(model, inputs)
+    results = predict_files(model, inputs, image_size)
     echo(results, as_json, lambda: _ranked(results))

@@ -8,7 +8,7 @@ from . import options
 
 
 @options.command("show")
-@click.argument("source", type=options.FILE, metavar="INPUT")
+@click.argument("source", type=options.PATH, metavar="INPUT")
 @click.option("--sample", metavar="ID", help="Which sequence (default: the first).")
 @options.output_file(
     ".png or .svg: a strip; .gif or .mp4: an animation, .mp4 where ffmpeg is installed "
@@ -24,7 +24,7 @@ from . import options
 @options.layout_option("the file's, or by joint count")
 @click.option("--rate", type=click.IntRange(1, 60), default=15, help="Animation: frames per second.")
 def command(source, sample, output, frames, names, layout, rate):
-    """Draw a sequence of INPUT (.skeleton, .pkl, .npz, .npy, .csv or .h5), bones coloured by body part.
+    """Draw a sequence of INPUT, any file or folder that `skelmae convert` reads, bones coloured by body part.
 
     Joints of low confidence are faint, absent ones are left out, the second person is dashed. 3D sequences are seen
     along the horizon.

@@ -37,8 +37,7 @@ def _told(path, output, problems, errors, show_all):
 def command(path, output, layout, show_all, as_json):
     """List every problem of FILE with the sample's name, key, expected and found.
 
-    FILE is a .skeleton file or a folder of them, an annotation .pkl, .npz or .npy arrays, a .csv table of joints, a
-    layout .toml or a store.
+    FILE is any file or folder that `skelmae convert` reads, a layout .toml or a store.
     Exit status 1 where there are errors, 0 where there are none or notes only.
 
     \b

@@ -5,10 +5,12 @@ from .layout_map import LayoutMap, layout_map
 from .layouts import SkeletonLayout, get_layout, layout_names
 from .projection import project_recordings
 from .readers.arrays import convert_arrays
+from .readers.clips import convert_clips
+from .readers.convert import convert
 from .readers.csv_table import convert_csv
 from .readers.ntu import convert_ntu, read_skeleton
 from .readers.pyskl import convert_pyskl
-from .readers.recordings import Sequence, open_recordings, read_sequence
+from .readers.recordings import Sequence, describe_recordings, open_recordings, read_sequence
 from .store import Sample, SkeletonStore, StoreSet, StoreWriter, describe_store
 from .validation import validate
 
@@ -21,10 +23,13 @@ __all__ = [
     "SkeletonStore",
     "StoreSet",
     "StoreWriter",
+    "convert",
     "convert_arrays",
+    "convert_clips",
     "convert_csv",
     "convert_ntu",
     "convert_pyskl",
+    "describe_recordings",
     "describe_store",
     "get_layout",
     "layout_map",

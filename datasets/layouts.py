@@ -15,6 +15,7 @@ from .errors import DataError
 # COCO joint i is NTU joint NTU25_TO_COCO17[i] (0-based); nose, eyes and ears all become the head.
 NTU25_TO_COCO17 = (3, 3, 3, 3, 3, 4, 8, 5, 9, 6, 10, 12, 16, 13, 17, 14, 18)
 _DEFAULTS = {17: "coco17", 25: "ntu25", 20: "kinect20", 18: "openpose18", 33: "mediapipe33", 21: "hand21"}
+_DEFAULTS |= {24: "smpl24", 26: "halpe26", 32: "azure32", 133: "wholebody133"}
 _quote = functools.partial(json.dumps, ensure_ascii=False)
 _KEYS = ("name", "joints", "edges", "mirror", "parts", "root", "spine", "shoulders", "bones")
 

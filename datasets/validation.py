@@ -152,7 +152,7 @@ def _layout(path):
 def _salvage(path, output):
     """The readable, finite samples of a store whose header is sound."""
     with SkeletonStore(path) as store:
-        options = {name: getattr(store, name) for name in ("layout", "classes", "channels", "units", "dtype")}
+        options = {name: getattr(store, name) for name in ("layout", "classes", "channels", "units", "dtype", "fps")}
         with StoreWriter(output, **options, provenance=store.provenance | {"salvaged": path.name}) as writer:
             for index in range(len(store)):
                 try:

@@ -78,13 +78,13 @@ def convert_arrays(
 class _Part:
     """One split of array files.
 
-    rows: _Rows of the samples. peek: opens them once more. labels: of each sample, as `plain_label` gives them.
+    rows: Rows of the samples. peek: opens them once more. labels: of each sample, as `plain_label` gives them.
     joints, dims: V and C. arrange: makes (M, T, V, C) of a row. names, frames: of each sample, None where unknown.
     classes: number, 0 where unknown. note: how the axes were read, where there is a choice.
     """
 
     split: str
-    rows: "_Rows"
+    rows: "Rows"
     peek: Callable
     labels: list
     joints: int
@@ -169,7 +169,7 @@ def _trim(keypoints, frames):
     return np.ascontiguousarray(keypoints[:last, :end])
 
 
-class _Rows:
+class Rows:
     """The rows of a `.npy` stream of known size, one after the other; the announced shape is checked first."""
 
     def __init__(self, file, size, source, kinds="fiub"):
@@ -227,7 +227,7 @@ def _npz_parts(path, skeleton, channels):
     def open_rows(key, kinds="fiub"):
         try:
             info = archive.getinfo(f"{key}.npy")
-            return _Rows(archive.open(info), info.file_size, f"{path.name}: {key}", kinds)
+            return Rows(archive.open(info), info.file_size, f"{path.name}: {key}", kinds)
         except DataError:
             raise
         except Exception as error:
@@ -338,28 +338,39 @@ def _npy_parts(path, skeleton, channels):
         if stem is None:
             expected = f"one that ends in {', '.join(_DATA_ENDINGS)} (docs/own-data.md has other ways)"
             raise DataError(file, "name", expected, file.name)
-        rows = _open_rows(file)
+        rows = open_rows(file)
         shape = rows.shape
         if len(shape) != 5 or shape[1] not in (2, 3):
             raise DataError(file, "", "(N, C, T, V, M), C 2 or 3", shape)
         names, labels = _labels(file.parent / f"{stem}_label", shape[0])
-        peek = functools.partial(_open_rows, file)
+        peek = functools.partial(open_rows, file)
         counts = file.parent / f"{stem}_num_frame.npy"
         frames = _vector(counts, shape[0]) if counts.is_file() else None
         yield _Part(stem, rows, peek, labels, shape[3], shape[1], lambda row: row.transpose(3, 1, 2, 0), names, frames)
 
 
-def _open_rows(path):
+def open_rows(path):
     file = path.open("rb")
     try:
-        return _Rows(file, path.stat().st_size, path.name)
+        return Rows(file, path.stat().st_size, path.name)
     except BaseException:
         file.close()
         raise
 
 
+def are_stacked(path):
+    """Whether a `.npz` or `.npy` holds many samples as `convert_arrays` reads them, by names inside or its own."""
+    if path.suffix.lower() == ".npy":
+        return path.name.lower().endswith(_DATA_ENDINGS)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.startswith(("x_", "y_")) for name in archive.namelist())
+    except Exception:  # zipfile lets many through: the reader tells what is wrong
+        return True
+
+
 def _vector(path, count):
-    with contextlib.closing(_open_rows(path)) as rows:
+    with contextlib.closing(open_rows(path)) as rows:
         if rows.shape[0] != count or rows.shape[1:] not in ((), (1,)) or rows.dtype.kind not in "iu":
             raise DataError(path, "", f"{count} whole numbers", f"{rows.dtype} {rows.shape}")
         return np.array([int(rows.read().ravel()[0]) for _ in range(count)], "int64")

@@ -95,7 +95,7 @@ class _Table:
         if unknown:
             raise DataError("columns", "", f"some of {', '.join(REQUIRED + OPTIONAL)}", repr(unknown[0]))
         self.renamed = {name: header.strip().lower() for name, header in renamed.items()}
-        self.encoding = _encoding(path)
+        self.encoding = encoding_of(path)
         if self.encoding == "latin-1":
             self.notes.append("the text is not UTF-8: read as Latin-1")
 
@@ -221,7 +221,7 @@ class _Form:
         self.table, self.source, self.notes = table, table.path.name, table.notes
         self._first, self._joints, self.facts = 0, {}, [name for name in _FACTS if name in table.columns]
         self.layout = self._layout(survey.joints, layout)
-        self._names = {_loose(name): index for index, name in enumerate(self.layout.joints)}
+        self._names = {loose_name(name): index for index, name in enumerate(self.layout.joints)}
         self._names |= {_plain(name): index for index, name in enumerate(self.layout.joints)}
         self.classes = ClassTable(map(plain_label, survey.labels), classes)
         self.clock = Clock(survey.times.values(), self.source, step)
@@ -238,7 +238,7 @@ class _Form:
     def joint(self, text, number):
         """Index of a joint given by name or index."""
         if text not in self._joints:
-            index = self._names.get(_plain(text), self._names.get(_loose(text)))
+            index = self._names.get(_plain(text), self._names.get(loose_name(text)))
             if index is None and isinstance(whole := plain_label(text), int):
                 index = whole - self._first
             if index is None or not 0 <= index < self.layout.num_joints:
@@ -262,7 +262,7 @@ class _Form:
         if given is not None:
             return given
         named = {name for name, number in numbers.items() if not isinstance(number, int)}
-        for plain in (_plain, _loose):
+        for plain in (_plain, loose_name):
             for name in layout_names():
                 known = {plain(joint) for joint in get_layout(name).joints}
                 if {plain(joint) for joint in named} <= known and len(named) > 0.8 * len(known):
@@ -408,7 +408,7 @@ class _Gathered:
         return number
 
 
-def _encoding(path):
+def encoding_of(path):
     """What the text of a file is written in: told by its first bytes, else UTF-8 unless it is none."""
     with open(path, "rb") as file:
         decoder, data = codecs.getincrementaldecoder("utf-8")(), file.read(1 << 20)
@@ -429,7 +429,7 @@ def _plain(name):
     return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
-def _loose(name):
+def loose_name(name):
     """As `_plain`, where mouth_left, leftMouth and left_mouth are one, too, and index_finger_mcp is index_mcp."""
     name = _plain(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.strip())).replace("_finger", "")
     match = re.fullmatch(r"(\w+)_(left|right)", name)

@@ -9,9 +9,12 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..layouts import SkeletonLayout, get_layout
-from ..store import Sample, SkeletonStore
-from .arrays import convert_arrays
+from ..store import Sample, SkeletonStore, describe_store
+from . import landmark_table, yolo
+from .arrays import are_stacked, convert_arrays
+from .clips import convert_clips
 from .csv_table import convert_csv
+from .inputs import has_recordings
 from .mocap import convert_mocap, is_mocap
 from .ntu import convert_ntu
 from .pyskl import convert_pyskl
@@ -25,43 +28,79 @@ _KINDS = {
     ".npz": "arrays",
     ".npy": "arrays",
     ".csv": "table",
+    ".json": "clips",
+    ".txt": "clips",
     ".toml": "layout",
 }
-_CONVERTERS = {"annotations": convert_pyskl, "arrays": convert_arrays, "table": convert_csv, "mocap": convert_mocap}
+_CONVERTERS = {
+    "annotations": convert_pyskl,
+    "arrays": convert_arrays,
+    "table": convert_csv,
+    "clips": convert_clips,
+    "mocap": convert_mocap,
+}
 SUFFIXES = tuple(suffix for suffix, kind in _KINDS.items() if kind != "layout")  # of recordings
-
-
-_ESTIMATORS = (".json", ".jsonl", ".txt", ".trc", ".bvh", ".c3d", ".xlsx", ".parquet")
+CALLED = {
+    "skeletons": "NTU RGB+D .skeleton text",
+    "annotations": "annotation pickle as of PYSKL",
+    "arrays": "arrays as of CTR-GCN or st-gcn",
+    "table": "table of joints",
+    "store": "store",
+    "mocap": "motion capture",
+}
+"""What kinds are called, besides "clips", whose forms have names of their own."""
+_ESTIMATORS = (".jsonl", ".trc", ".bvh", ".c3d", ".xlsx", ".parquet")
 
 
 def kind_of(path):
-    """What a path is to be read as: "skeletons", "annotations", "arrays", "mocap", "table", "store" or "layout".
+    """What a path is to be read as: a key of CALLED, "clips" (files of estimators), or "layout".
 
-    Raises: DataError where neither the suffix nor a folder's content is known, OSError where there is nothing.
+    Raises: DataError where neither the suffix nor the content is known, OSError where there is nothing.
     """
     path = Path(path)
     if path.is_dir():
-        names = [entry.name.lower() for entry in path.iterdir() if not entry.name.startswith(".")]
-        if not any(name.endswith((".npy", ".skeleton")) for name in names) and any(map(_is_estimate, names)):
-            raise _wrong_kind(path, "a folder of an estimator's files")
-        return "arrays" if any(name.endswith(".npy") for name in names) else "skeletons"
+        return _kind_of_folder(path)
     if not path.suffix:
         path.stat()
     suffix, packed = path.suffix.lower(), path.suffix.lower() == ".gz"
     kind = _KINDS.get(Path(path.stem).suffix.lower() if packed else suffix)
     if kind is None or (packed and kind != "annotations"):
         raise _wrong_kind(path)
-    return "mocap" if suffix == ".npz" and is_mocap(path) else kind
+    if suffix == ".npz" and is_mocap(path):
+        return "mocap"
+    if path.is_file() and (
+        (kind == "arrays" and not are_stacked(path)) or (kind == "table" and landmark_table.fits(path))
+    ):
+        return "clips"
+    if suffix == ".txt" and path.is_file() and not yolo.is_text(path):
+        raise _wrong_kind(path, "a text that is not YOLO's")
+    return kind
 
 
-def convert_recordings(path, output, layout=None, *, people=None, joints="all", strict=False):
-    """Convert what `open_recordings` opens, stores apart, to a store; returns the report of the kind's `convert_*`."""
+def _kind_of_folder(path):
+    names = [entry.name.lower() for entry in path.iterdir() if not entry.name.startswith(".")]
+    if next(path.rglob("*.skeleton"), None) is not None:
+        return "skeletons"
+    if any(name.endswith(".npy") and are_stacked(path / name) for name in names):
+        return "arrays"
+    if has_recordings(path):
+        return "clips"
+    if any(map(_is_estimate, names)):
+        raise _wrong_kind(path, "a folder of an estimator's files")
+    return "skeletons"
+
+
+def convert_recordings(path, output, layout=None, *, people=None, joints="all", strict=False, **options):
+    """Convert what `open_recordings` opens, stores apart, to a store; returns the report of the kind's `convert_*`.
+
+    options: further ones of the kind's `convert_*`.
+    """
     kind = kind_of(path)
     if kind == "skeletons":
-        return convert_ntu(path, output, joints, people=2 if people is None else people, strict=strict)
+        return convert_ntu(path, output, joints, people=2 if people is None else people, strict=strict, **options)
     if kind not in _CONVERTERS:
         raise _wrong_kind(path)
-    return _CONVERTERS[kind](path, output, layout=layout, people=people, strict=strict)
+    return _CONVERTERS[kind](path, output, layout=layout, people=people, strict=strict, **options)
 
 
 def _is_estimate(name):
@@ -75,7 +114,7 @@ def _wrong_kind(path, found=None):
 
 
 @contextlib.contextmanager
-def open_recordings(path, layout=None, *, people=None, joints="all", strict=True):
+def open_recordings(path, layout=None, *, people=None, joints="all", strict=True, **options):
     """Open a file or folder of recordings as a SkeletonStore; a context manager.
 
     A store is opened itself. All else is first converted, by the reader of its kind, to a temporary store, so that
@@ -83,11 +122,12 @@ def open_recordings(path, layout=None, *, people=None, joints="all", strict=True
 
     Args:
         path: a store, a `.skeleton` file or a folder of them, an annotation `.pkl`, `.npz` or `.npy` arrays or a folder
-            of them, or a `.csv` table of joints.
+            of them, a `.csv` table of joints, or files of pose estimators (`convert_clips`) or a folder of them.
         layout: SkeletonLayout, name or TOML file; by default the file's own, or the usual one for V joints.
         people: the most persons kept of a converted sample; by default as many as its reader keeps.
         joints: of `.skeleton` files, as `read_skeleton`.
         strict: raise on the first bad sample instead of leaving it out.
+        options: further ones of the kind's `convert_*`.
     Raises: DataError where the file is unsound, of another kind, or has another number of joints than the layout;
         OSError where it cannot be read.
     """
@@ -98,7 +138,7 @@ def open_recordings(path, layout=None, *, people=None, joints="all", strict=True
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="skelmae-"))
             output = Path(folder) / Path(os.path.abspath(path)).name  # of this name, as readers' errors tell it
             with _told_of(path, folder):
-                convert_recordings(path, output, layout, people=people, joints=joints, strict=strict)
+                convert_recordings(path, output, layout, people=people, joints=joints, strict=strict, **options)
             store = stack.enter_context(SkeletonStore(output, source=path))
         if layout is not None:
             skeleton = get_layout(layout)
@@ -106,6 +146,12 @@ def open_recordings(path, layout=None, *, people=None, joints="all", strict=True
                 raise DataError(path, "layout", f"{store.layout.num_joints} joints", skeleton.num_joints)
             store.layout = skeleton
         yield store
+
+
+def describe_recordings(path):
+    """What is in whatever `open_recordings` opens, as `describe_store`; size_bytes is that of a store of it."""
+    with open_recordings(path, strict=False) as store:
+        return describe_store(store)
 
 
 @contextlib.contextmanager

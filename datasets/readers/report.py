@@ -55,13 +55,17 @@ class Conversion:
             sample = read()
             self._take(sample)
         except (DataError, OSError) as error:
-            if isinstance(error, DataError) and not error.args[0]:
-                error = DataError(self.source, name, *error.args[2:])
-            if self.strict:
-                raise error from None
-            self.skipped.append((name, Reason(error)))
+            self.leave_out(name, error)
             return False
         return True
+
+    def leave_out(self, name, error):
+        """Leave a sample out for this DataError or OSError; raise it where strict."""
+        if isinstance(error, DataError) and not error.args[0]:
+            error = DataError(self.source, name, *error.args[2:])
+        if self.strict:
+            raise error from None
+        self.skipped.append((name, Reason(error)))
 
     def _take(self, sample):
         channels, joined = self.writer.channels, 0

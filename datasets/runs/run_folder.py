@@ -42,6 +42,11 @@ def read_metrics(run):
     return metrics
 
 
+def is_run(path):
+    """Whether a folder is one of a run or an ensemble."""
+    return any((Path(path) / name).is_file() for name in (SETTINGS, ENSEMBLE, MODEL))
+
+
 def describe_run(path):
     """What a run folder holds, as a dict.
 

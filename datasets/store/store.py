@@ -4,6 +4,7 @@ A sample of M people and T frames is M*T consecutive rows of `keypoints` (rows, 
 file says what it is, refuses what it is not, and appears under its name only when complete.
 """
 
+import contextlib
 import difflib
 import hashlib
 import json
@@ -16,7 +17,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..layouts import SkeletonLayout
-from .writer import COLUMNS, CRC32, FORMAT, VERSION, Sample, check_header, content_fingerprint
+from .writer import COLUMNS, CRC32, FORMAT, VERSION, Sample, check_header, check_rate, content_fingerprint
 
 SELECTORS = ("subject", "camera", "setup")
 _COUNTS = {"min": np.min, "median": np.median, "max": np.max, "total": np.sum}
@@ -30,6 +31,8 @@ class SkeletonStore:
 
     Args:
         path: the file. source: what errors name instead, where the file is a converted copy.
+    Attributes: ids, labels, people, frames, splits, ... of the samples; layout, classes, channels, units; fps, frames
+        per second or None; dtype, provenance, fingerprint.
     Raises: DataError where the file is not a sound store, OSError where it cannot be read.
     """
 
@@ -179,7 +182,10 @@ class SkeletonStore:
         self.layout = SkeletonLayout.from_dict(json.loads(attrs["layout"]), self.path)
         self.classes, self.channels = json.loads(attrs["classes"]), tuple(json.loads(attrs["channels"]))
         self.units, self.provenance = str(attrs["units"]), json.loads(attrs["provenance"])
-        self.fingerprint = str(attrs["fingerprint"])
+        self.fingerprint, self.fps = str(attrs["fingerprint"]), None
+        if "fps" in attrs:
+            self._header["fps"] = str(attrs["fps"])
+            self.fps = check_rate(self.path, attrs["fps"])
         data = self._dataset(file, "keypoints")
         check_header(self.path, self.channels, self.units, data.dtype)
         self.dtype, shape = data.dtype, (self.layout.num_joints, len(self.channels))
@@ -229,8 +235,8 @@ class SkeletonStore:
 
 
 def describe_store(path):
-    """What a store holds, a JSON-able dict."""
-    with SkeletonStore(path) as store:
+    """What a store holds, a JSON-able dict. path: the file, or an open SkeletonStore."""
+    with contextlib.nullcontext(path) if isinstance(path, SkeletonStore) else SkeletonStore(path) as store:
         counts = np.bincount(store.labels[store.labels >= 0], minlength=len(store.classes)).tolist()
         people, number = np.unique(store.people, return_counts=True)
         known = {
@@ -239,11 +245,12 @@ def describe_store(path):
         return {
             "path": str(store.path),
             "samples": len(store),
-            "size_bytes": os.path.getsize(path),
+            "size_bytes": os.path.getsize(store._location),
             "layout": store.layout.name,
             "joints": store.layout.num_joints,
             "channels": list(store.channels),
             "units": store.units,
+            "fps": store.fps,
             "dtype": str(store.dtype),
             "frames": {name: count(store.frames).item() for name, count in _COUNTS.items()},
             "people": dict(zip(map(str, people.tolist()), number.tolist(), strict=True)),

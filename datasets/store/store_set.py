@@ -57,6 +57,7 @@ class StoreSet(SkeletonStore):
                     raise DataError(store.path, key, f"{expected} as in {first.path.name}", found)
         for key in _ALIKE:
             setattr(self, key, getattr(first, key))
+        self.fps = first.fps if all(store.fps == first.fps for store in self.stores) else None
         self.dtype = np.result_type(*(store.dtype for store in self.stores))
         self.ids = [name for store in self.stores for name in store.ids]
         if len(set(self.ids)) != len(self.ids):

@@ -20,6 +20,7 @@ FORMAT, VERSION = "skelmae-store", 1
 CHANNELS = (("x", "y", "score"), ("x", "y"), ("x", "y", "z"))
 UNITS = ("pixels", "metres")
 COLUMNS = ("label", "offset", "frames", "people", "subject", "camera", "setup", "image_size")
+MAX_RATE = 10_000
 CRC32 = "crc32"  # of each sample's rows, against damage; not part of the fingerprint
 _CHUNK_ROWS, _BUFFER_BYTES = 64, 8 << 20
 
@@ -48,11 +49,12 @@ class StoreWriter:
         units: "pixels" or "metres"; by default metres where there is z.
         provenance: JSON-able dict; may be added to until the exit, not part of the fingerprint.
         dtype: "float16" or "float32", the precision kept.
+        fps: frames per second of all samples; None where it is not known.
     Attributes: ids, dict id -> number of the samples written.
     """
 
-    def __init__(self, path, *, layout, classes, channels, units=None, provenance=None, dtype="float32"):
-        self.path = Path(path)
+    def __init__(self, path, *, layout, classes, channels, units=None, provenance=None, dtype="float32", fps=None):
+        self.path, self.fps = Path(path), check_rate(path, fps)
         self.layout = get_layout(layout)
         self.classes, self.channels = [str(c) for c in classes], tuple(channels)
         self.units = units or ("metres" if "z" in self.channels else "pixels")
@@ -182,6 +184,7 @@ class StoreWriter:
             splits[name] = indices
         texts = {"layout": self.layout.to_dict(), "classes": self.classes, "channels": list(self.channels)}
         header = {name: json.dumps(value, ensure_ascii=False) for name, value in texts.items()} | {"units": self.units}
+        header |= {} if self.fps is None else {"fps": repr(self.fps)}
         fingerprint = content_fingerprint(self._digest, header, list(self.ids), columns, self._splits)
         extra = {"provenance": json.dumps(self.provenance, ensure_ascii=False), "fingerprint": fingerprint}
         for name, value in ({"format": FORMAT, "version": VERSION} | header | extra).items():
@@ -203,6 +206,17 @@ def check_header(path, channels, units, dtype):
         raise DataError(path, "units", f"one of {UNITS}", units)
     if dtype not in (np.dtype("float16"), np.dtype("float32")):
         raise DataError(path, "keypoints", "float16 or float32", dtype)
+
+
+def check_rate(path, fps):
+    """Frames per second as a float, or None for None."""
+    try:
+        rate = None if fps is None else float(fps)
+    except (TypeError, ValueError):
+        rate = -1
+    if rate is not None and not 0 < rate <= MAX_RATE:
+        raise DataError(path, "fps", f"more than 0 and at most {MAX_RATE} frames a second", repr(fps)[:40])
+    return rate
 
 
 def content_fingerprint(digest, header, ids, columns, splits):

@@ -71,19 +71,31 @@ def predict_clip(model, recording):
     return np.asarray(model.predict_on_batch(model.preprocessor(recording)[None]))[0]
 
 
-def open_inputs(stack, model, inputs):
-    """Yield (path, store) of files of any readable kind, checked against a model; closed with the ExitStack."""
+def open_inputs(stack, model, inputs, image_size=None):
+    """Yield (path, store) of files of any readable kind, checked against a model; closed with the ExitStack.
+
+    image_size: (width, height) in pixels of inputs whose coordinates are 0 to 1, or None.
+    """
     layout = model.preprocessor.layout
     joints = "coco17" if layout.num_joints == 17 else "all"
     for path in inputs:
-        own = None if kind_of(path) == "store" else layout  # a store knows its own
-        store = stack.enter_context(open_recordings(path, own, joints=joints))
+        kind = kind_of(path)
+        own = None if kind == "store" else layout  # a store knows its own
+        reading = {}
+        if kind == "clips":
+            reading = {"image_size": image_size} | (
+                {"channels": ("x", "y", "z")} if model.preprocessor.num_coordinates == 3 else {}
+            )
+        store = stack.enter_context(open_recordings(path, own, joints=joints, **reading))
         model.preprocessor.check(store)
         yield path, store
 
 
-def predict_files(model_path, inputs):
+def predict_files(model_path, inputs, image_size=None):
     """Class probabilities for every sequence of the given files.
+
+    Args:
+        model_path: run folder or .keras file. inputs: paths. image_size: as `open_inputs`.
 
     Returns:
         list of dict with input, sample, label, probability and probabilities by class name; label None, the others 0,
@@ -92,7 +104,7 @@ def predict_files(model_path, inputs):
     model = load_classifier(model_path)
     results = []
     with ExitStack() as stack:
-        for path, store in open_inputs(stack, model, inputs):
+        for path, store in open_inputs(stack, model, inputs, image_size):
             found = predict_store(model, store, np.arange(len(store)))
             results += [_result(path, sample, model.names, row) for sample, row in zip(store.ids, found, strict=True)]
     return results

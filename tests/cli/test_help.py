@@ -90,6 +90,8 @@ SEEDS = "--train-split --test-split --output --seeds --resume --config --set --e
 @pytest.mark.parametrize(
     ("name", "options"),
     {
+        "convert": "--layout --people --fps --classes --labels --min-score --image-size --channels --strict --force "
+        "--json",
         "convert-ntu": "--joints --people --denoise --workers --strict --force --resume --json",
         "convert-pyskl": "--layout --classes --kpfiles --people --channels --strict --force --json",
         "convert-arrays": "--layout --classes --channels --strict --force --json",
@@ -107,10 +109,11 @@ SEEDS = "--train-split --test-split --output --seeds --resume --config --set --e
         "fuse": "--output --weights --json",
         "protocol": f"{SEEDS} --pretrained --random --fraction --neighbours --allow-overlap",
         "study": f"{SEEDS} --fraction --source --source-split --pretrain-set --finetune-set",
-        "predict": "--stream --window --stride --smoothing --json",
+        "predict": "--stream --window --stride --smoothing --image-size --json",
         "export": "--format --output --json",
         "demo": "--output --json",
         "info": "--json",
+        "layouts": "--output --json",
     }.items(),
 )
 def test_promised_options_exist(name, options):
@@ -124,5 +127,5 @@ def test_what_is_written_is_output_everywhere():
     for name, (module, _) in COMMANDS.items():
         parameters = importlib.import_module(f"skelmae_cli.{module}").command.params
         kinds = {parameter.param_type_name for parameter in parameters if parameter.name == "output"}
-        conversion = name.startswith("convert-") or name == "project"
+        conversion = name.startswith("convert") or name == "project"
         assert kinds <= {"argument" if conversion else "option"}

@@ -245,7 +245,7 @@ def test_axes(tmp_path, axes, layout, dims, people):
         ({"x_train": np.ones((2, 5, 75))}, "y_train: expected an array"),
         ({"x_train": np.ones((2, 5, 75)), "y_train": [0]}, "y_train: expected 2 rows, found 1"),
         ({"y_train": [0]}, "x_train: expected an array, found none"),
-        ({"keypoints": np.ones((2, 5, 17, 2))}, "expected arrays x_train and y_train .* found keypoints"),
+        ({"a": np.ones(3), "b": np.ones(3)}, "expected arrays x_train and y_train .* found a, b"),
     ],
 )
 def test_arrays_that_are_refused_say_what_is_needed(tmp_path, arrays, match):

@@ -46,6 +46,25 @@ def test_published_orders():
         assert ntu[source] == joint
 
 
+def test_estimators_orders():
+    whole, halpe = get_layout("wholebody133"), get_layout("halpe26")
+    assert whole.joints[:17] == halpe.joints[:17] == get_layout("coco17").joints
+    assert [whole.joints.index(name) for name in ("left_heel", "chin", "nose_base")] == [19, 31, 56]
+    assert whole.joints[91:112] == tuple(f"left_hand_{name}" for name in get_layout("hand21").joints)
+    # pairs that a mirrored face exchanges, as mmpose's configs have them
+    assert {(39, 23), (49, 40), (62, 65), (70, 63), (77, 71), (90, 88)} <= {
+        pair for left, right in whole.mirror_pairs for pair in ((left, right), (right, left))
+    }
+    assert halpe.joints[17:22] == ("head", "neck", "hip", "left_big_toe", "right_big_toe")
+    azure, smpl = get_layout("azure32"), get_layout("smpl24")
+    assert [azure.joints.index(name) for name in ("left_thumb", "right_clavicle", "head", "right_ear")] == [
+        10, 11, 26, 31
+    ]  # fmt: skip
+    assert dict(smpl.edges) == dict(
+        enumerate([0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21], 1)
+    )
+
+
 def test_default_layout_by_joints():
     assert default_layout(17).name == "coco17" and default_layout(20).name == "kinect20"
     with pytest.raises(DataError, match="19 joints"):

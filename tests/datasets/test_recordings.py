@@ -149,9 +149,12 @@ def test_kinds_are_told_by_suffix_and_content(tmp_path):
         "store",
         "arrays",
         "table",
+        "clips",
     }
     assert kind_of(tmp_path) == "skeletons"
     (tmp_path / "a.npy").touch()
+    assert kind_of(tmp_path) == "clips"
+    (tmp_path / "train_data.npy").touch()
     assert kind_of(tmp_path) == "arrays"
     for name in ("absent", "absent.pkl", "absent.skeleton", "absent.h5"):
         with pytest.raises(FileNotFoundError) as error:
@@ -159,7 +162,7 @@ def test_kinds_are_told_by_suffix_and_content(tmp_path):
         assert error.value.filename == str(tmp_path / name)
 
 
-OTHERS = ["a.json", "a.bvh", "a.c3d", "a.trc", "labels/a.txt", "openpose/a_keypoints.json"]
+OTHERS = ["a.jsonl", "a.bvh", "a.c3d", "a.trc", "a.txt", "mocap/a.bvh"]
 
 
 @pytest.mark.parametrize("name", OTHERS)

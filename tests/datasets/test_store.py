@@ -66,6 +66,21 @@ def test_round_trip(tmp_path, monkeypatch, buffer):
     assert describe_store(store.path)["classes"] == {"a": 2, "b": 2, "c": 1}
 
 
+def test_the_rate_is_optional_and_part_of_the_content(tmp_path, path):
+    with SkeletonStore(path) as store:
+        assert store.fps is None
+    with SkeletonStore(write(tmp_path / "r.h5", make_samples(), fps=29.97)) as rated:
+        assert rated.fps == 29.97 == describe_store(rated.path)["fps"] and rated.fingerprint != store.fingerprint
+        rated.verify()
+    for bad in (0, -1, float("nan"), 1e9, "x", [1]):
+        with pytest.raises(DataError, match="fps: expected more than 0"):
+            write(tmp_path / "b.h5", make_samples(), fps=bad)
+    with h5py.File(path, "r+") as file:
+        file.attrs["fps"] = "fast"
+    with pytest.raises(DataError, match="fps"):
+        SkeletonStore(path)
+
+
 def test_fingerprint_is_of_the_content(tmp_path):
     samples = make_samples()
     one, two = (write(tmp_path / name, samples, provenance={"at": name}) for name in ("1.h5", "2.h5"))

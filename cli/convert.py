@@ -1,0 +1,44 @@
+"""`skelmae convert`: recordings of any readable kind to one store."""
+
+import click
+
+from . import options
+from .conversion import run_conversion
+
+
+@options.command("convert")
+@click.argument("inputs", type=options.PATH, nargs=-1, required=True, metavar="INPUT...")
+@options.store_output
+@options.layout_option("the form's own, or by joint count")
+@options.people_option("the best first")
+@click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames per second, stored with the data.")
+@options.classes_option
+@click.option(
+    "--labels",
+    metavar="folders|FILE.csv|REGEX",
+    help="Where labels stand: in the first folder's name, in a CSV of file,label[,subject,split], or in the group "
+    "(?P<label>...) of a regular expression that is searched for in names.",
+)
+@click.option(
+    "--min-score", type=click.FloatRange(0, 1), help="Joints scored lower count as not seen (default: 0.01 or lower)."
+)
+@options.image_size_option
+@click.option(
+    "--channels", metavar="x,y,...", help="What to read or, where in doubt, what a joint's values are, such as x,y,z."
+)
+@options.strict_flag
+@options.force_flag
+@options.json_flag
+def command(inputs, output, as_json, **chosen):
+    """Read files and folders of any kind into OUT.h5, and say what they were taken for.
+
+    OpenPose, YOLO-pose, MediaPipe, AlphaPose, mmpose, COCO and Kinetics-skeleton files, arrays and tables of a clip,
+    and everything that the other convert commands read. People who are found frame by frame are joined over time.
+
+    \b
+    Example:
+      skelmae convert openpose_json own.h5 --fps 30
+      skelmae convert clips own.h5 --labels folders --image-size 1920,1080
+      skelmae convert results.json own.h5 --labels labels.csv --min-score 0.3
+    """
+    run_conversion("convert", list(inputs), output, as_json, **chosen)

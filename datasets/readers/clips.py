@@ -1,0 +1,259 @@
+"""Clips of estimators' files to a store: coordinates, people and labels alike, whatever wrote them."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import DataError
+from ..layouts import get_layout
+from ..store import Sample, StoreWriter
+from ..transforms.presence import MIN_SCORE, seen_only
+from .inputs import find_recordings
+from .journal import Journal
+from .label_source import LabelSource
+from .labels import ClassTable
+from .people import MAX_PEOPLE, MAX_VALUES, Track, join_tracks
+from .report import Conversion, parse_channels, usual_layout
+from .tracking import frame_starts, link_people
+
+MAX_IN_FRAME = 2 * MAX_PEOPLE  # people, those with the best scores
+
+
+def convert_clips(
+    paths,
+    output,
+    layout=None,
+    people=None,
+    strict=False,
+    progress=None,
+    *,
+    channels=None,
+    image_size=None,
+    min_score=None,
+    fps=None,
+    classes=None,
+    labels=None,
+    force=False,
+):
+    """Convert files of pose estimators, or folders of them, into a store.
+
+    Forms: `inputs.FORMS`, YOLO-pose text, arrays of one clip, tables of landmarks. People who are found frame by frame
+    are joined by `tracking.link_people`, then as `people.join_tracks`; frames in which nobody was found stay.
+
+    Args:
+        paths: a file or folder, or a list of these. output: the store to write.
+        layout: SkeletonLayout, name or TOML file; by default the form's own, or the usual one for V joints.
+        people: the most persons kept, as `people.join_tracks`.
+        strict: raise on the first bad recording instead of leaving it out. progress: called with (done, total).
+        channels: what to read or, where in doubt, what the values are, such as ("x", "y", "z").
+        image_size: (width, height) in pixels; coordinates of 0 to 1 become pixels by it.
+        min_score: joints scored lower count as not seen. fps: frames per second, stored.
+        classes: class names in label order; by default those found, sorted. labels: as `LabelSource`.
+        force: replace an output that is no store.
+    Returns: as `Conversion.conclude`; and read {what recordings were taken for: how many}.
+    Raises: DataError where nothing can be read, OSError where a path is absent.
+    """
+    paths = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    channels = ("y", "x", "score") if channels in ("y,x,score", ("y", "x", "score")) else parse_channels(channels)
+    recordings, others = [], 0
+    for path in paths:
+        path.stat()
+        found, count = find_recordings(path, path.resolve().name if len(paths) > 1 else "")
+        recordings, others = recordings + found, others + count
+    source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+    reader = _Reader(recordings, source, layout, channels, image_size, min_score, people)
+    label_source = LabelSource(labels, [recording.name for recording in recordings])
+    table = ClassTable(label_source.labels | (set() if labels is not None else reader.own_labels()), classes)
+    notes = [*reader.notes, *table.notes, *([f"{others} other files are not read"] if others else [])]
+    if labels is None and len({name.partition("/")[0] for name in reader.names if "/" in name}) > 1:
+        notes.append("folders may name classes: --labels folders takes them")
+    taken = dict(Counter(recording.form for recording in recordings))
+    provenance = {"reader": "clips", "source": source, "forms": taken}
+    options = {"layout": reader.layout, "channels": reader.channels, "fps": fps, "provenance": provenance}
+    writer, splits, unknown = StoreWriter(output, classes=table.names, **options), {}, 0
+    with Journal(output, force=force), writer:
+        conversion = Conversion(writer, source, strict, arranged=True, notes=notes)
+        for number, recording in enumerate(recordings):
+            for name, clip in reader.clips(recording, conversion):
+                facts = dict(label_source.facts(name) or label_source.facts(recording.name))
+                label, chosen = facts.pop("label", -1 if labels is not None else clip.label), facts.pop("split", ())
+                label = table.number(label)
+
+                def sample(name=name, clip=clip, label=label, facts=facts):
+                    if label is None:
+                        raise DataError("", name, f"one of {len(table.names)} classes", "another label")
+                    return reader.sample(name, clip, conversion.counts, label, facts)
+
+                if conversion.add(name, sample):
+                    unknown += label == -1
+                    for split in chosen:
+                        splits.setdefault(split, []).append(name)
+            if progress:
+                progress(number + 1, len(recordings))
+        notes += label_source.notes(unknown, len(writer.ids))
+        notes += [note for note in reader.notes if note not in notes]
+        return conversion.conclude(splits) | {"read": taken}
+
+
+class _Reader:
+    """Reads recordings in one form. Attributes: layout, channels, names, notes; normalized, whether x, y are 0 to 1."""
+
+    def __init__(self, recordings, source, layout, channels, image_size, min_score, people):
+        self.recordings, self.source, self.asked, self.people = recordings, source, channels, people
+        self.image_size, self.min_score = _checked_size(image_size), min_score
+        self.names, self.notes = [recording.name for recording in recordings], []
+        self.given = None if layout is None else get_layout(layout)
+        if min_score is not None:
+            if not 0 <= min_score <= 1:
+                raise DataError("min_score", "", "0 to 1", min_score)
+            self.notes.append(f"joints scored below {min_score:g} count as not seen")
+        self._held, first, problem = None, None, None
+        for recording in recordings:
+            try:
+                found = self._read(recording)
+                first = next((clip for _, clip in found if len(clip.points)), None)
+            except (DataError, OSError) as error:
+                problem = problem or error
+                continue
+            if first is not None:
+                self._held = recording, found
+                break
+        if first is None:
+            raise problem or DataError(source, "", "somebody in one frame or more", "nobody")
+        self._decide(first)
+
+    def _read(self, recording):
+        return recording.read(self.asked, self.given.num_joints if self.given else None)
+
+    def _decide(self, clip):
+        joints, names = clip.points.shape[1], clip.channels
+        dims = 3 if "z" in names else 2
+        chosen = self.given or (get_layout(clip.layout) if clip.layout else usual_layout(joints, self.notes, dims))
+        if chosen.num_joints != joints:
+            raise DataError(self.source, "joints", f"{chosen.num_joints} ({chosen.name})", joints)
+        self.layout = chosen
+        self._scores_count = scored = "score" in names and bool((np.nan_to_num(clip.points[..., -1]) > MIN_SCORE).any())
+        if "score" in names and not scored:
+            self.notes.append(f"no score is above {MIN_SCORE}: they say nothing and are left out")
+        if scored and _are_flags(clip.points[..., -1]):
+            scored = False
+            self.notes.append("flags 0, 1, 2 of joints tell what was labelled, and are then left out")
+        if scored and dims == 3:
+            scored = False
+            self.notes.append("scores beside x, y, z tell only what was seen, and are then left out")
+        self.channels = (*("x", "y", "z")[:dims], "score") if scored else ("x", "y", "z")[:dims]
+        if self.asked not in (None, self.channels, ("y", "x", "score")):
+            raise DataError(self.source, "channels", ",".join(self.asked), ",".join(self.channels))
+        self.normalized = bool(clip.is_normalized) and dims == 2
+        if self.normalized and self.image_size is None:
+            self.notes.append(
+                "x and y are 0 to 1 and kept so, in an image of 1 x 1: --image-size W,H makes them pixels"
+            )
+
+    def own_labels(self):
+        """Labels that the files themselves have."""
+        found = set()
+        for recording in self.recordings:
+            if recording.labelled:
+                try:
+                    found |= {clip.label for _, clip in self._read(recording)}
+                except (DataError, OSError):
+                    continue  # told when it is converted
+        return found
+
+    def clips(self, recording, conversion):
+        """Yield (name, Clip) of a recording; one that cannot be read is left out of the conversion."""
+        held, self._held = self._held, None
+        try:
+            found = held[1] if held and held[0] is recording else self._read(recording)
+        except (DataError, OSError) as error:
+            conversion.leave_out(recording.name, error)
+            found = []
+        if held and held[0] is not recording:
+            self._held = held
+        for part, clip in found:
+            self.notes += [note for note in clip.notes if note not in self.notes]
+            yield (f"{recording.name}-{part}" if part else recording.name), clip
+
+    def sample(self, name, clip, counts, label, facts):
+        """The Sample of a Clip; what was done on the way is added to counts."""
+        size = self._size(clip)
+        empty = np.zeros((1, max(1, clip.length), self.layout.num_joints, len(self.channels)), "float32")
+        if not len(clip.points):
+            return Sample(name, empty, label, image_size=size, **facts)
+        if clip.points.shape[1] != self.layout.num_joints:
+            raise DataError("", name, f"{self.layout.num_joints} joints ({self.layout.name})", clip.points.shape[1])
+        if clip.length * clip.points[0].size > MAX_VALUES:
+            raise DataError("", name, f"frames within {MAX_VALUES} values", f"{clip.length} frames")
+        given, points = clip.points, self._points(clip, name)
+        counts["unseen"] += int((np.nan_to_num(given[..., :2]).any(-1) & ~points.any(-1)).sum())
+        normalized = clip.is_normalized
+        if normalized is not None and "z" not in self.channels and normalized != self.normalized:
+            kinds = ["pixels", "0 to 1"]
+            raise DataError("", name, f"x and y in {kinds[self.normalized]} as before", kinds[not self.normalized])
+        if self.normalized and self.image_size:
+            points[..., :2] *= np.float32(self.image_size)
+        rows = np.flatnonzero(points.any(axis=(1, 2)))
+        rows = rows[_best_of_frames(points[rows], clip.frames[rows], self.channels)]
+        points, frames = points[rows], clip.frames[rows]
+        if not len(rows):
+            return Sample(name, empty, label, image_size=size, **facts)
+        dims = 3 if "z" in self.channels else 2
+        numbers, followed = link_people(points[..., :dims], frames, clip.ids[rows])
+        if (clip.ids[rows] >= 0).any() and not followed:
+            note = "people would have to jump for their ids: joined by the nearest pose"
+            self.notes += [note] if note not in self.notes else []
+        order = np.argsort(numbers, kind="stable")
+        parts = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
+        tracks = [Track(frames[part], points[part]) for part in parts]
+        keypoints, joined, _ = join_tracks(tracks, clip.length, self.channels, self.people)
+        counts["joined"] += joined
+        return Sample(name, keypoints, label, image_size=size, **facts)
+
+    def _points(self, clip, name):
+        """(N, V, C) in the store's channels, joints that were not seen zero."""
+        names, points = clip.channels, clip.points
+        if ("z" in names) != ("z" in self.channels):
+            raise DataError("", name, f"{','.join(self.channels)} as before", ",".join(names))
+        if "score" in names:
+            score = points[..., -1]
+            use = "score" in self.channels or self._scores_count
+            if use and self.min_score is not None and not _are_flags(score):
+                points = np.where((score < self.min_score)[..., None], np.float32(0), points)
+            points = points if use else points[..., :-1]
+            names = names if use else names[:-1]
+        points = seen_only(points, names)
+        if "score" in self.channels and "score" not in names:
+            points = np.concatenate([points, points.any(-1, keepdims=True)], -1, dtype="float32")
+        return np.array(points[..., : len(self.channels)])
+
+    def _size(self, clip):
+        if self.image_size:
+            return self.image_size[::-1]
+        return (1, 1) if self.normalized else clip.image_size
+
+
+def _checked_size(size):
+    if size is None:
+        return None
+    width, height = size
+    if not all(isinstance(side, int) and 0 < side < 2**20 for side in (width, height)):
+        raise DataError("image_size", "", "width and height in pixels", size)
+    return width, height
+
+
+def _are_flags(scores):
+    """Whether scores are COCO's 0 (not labelled), 1 (hidden) and 2."""
+    return bool(len(scores) and np.isin(scores, (0, 1, 2)).all() and scores.max() == 2)
+
+
+def _best_of_frames(points, frames, channels):
+    """Rows of (N, V, C) with at most `MAX_IN_FRAME` of a frame, of the best scores or most joints; in their order."""
+    if not len(frames) or np.diff(frame_starts(frames)).max() <= MAX_IN_FRAME:
+        return np.arange(len(frames))
+    worth = points[..., -1].sum(-1) if "score" in channels else points.any(-1).sum(-1)
+    order = np.lexsort((-worth, frames))
+    starts = frame_starts(frames)
+    rank = np.arange(len(order)) - np.repeat(starts[:-1], np.diff(starts))
+    return np.sort(order[rank < MAX_IN_FRAME])

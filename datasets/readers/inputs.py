@@ -1,0 +1,220 @@
+"""Files and folders to recordings: which are clips, which are the frames of one, and what form they have."""
+
+import functools
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DataError
+from . import alphapose, clip_arrays, coco, kinetics_skeleton, landmark_table, mediapipe, mmpose, openpose, yolo
+from .clip import People
+from .json_file import load_json, told
+from .restricted_pickle import restricted_load
+
+SUFFIXES = (".json", ".txt", ".csv", ".npy", ".npz")  # of clips and frames
+IN_FOLDERS = (*SUFFIXES, ".pkl", ".pickle")
+_FRAME = re.compile(r"(?P<prefix>.*?)[_-]?(?P<number>\d{1,15})(_keypoints|_landmarks|_pose|_keypoint)?")
+_MAX_EMPTY = 1 << 12  # files of a folder that are looked into for somebody
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form of JSON: name; fits, whether content has it; clips(content, source, channels), or of frames add and
+    finish; labelled: whether files say their class."""
+
+    name: str
+    fits: object
+    clips: object = None
+    add: object = None
+    finish: object = None
+    labelled: bool = False
+
+
+FORMS = (
+    Form(kinetics_skeleton.NAME, kinetics_skeleton.fits, kinetics_skeleton.clips, labelled=True),
+    Form(coco.NAME, coco.fits, coco.clips),
+    Form(mmpose.NAME, mmpose.fits, mmpose.clips),
+    Form(openpose.NAME, openpose.fits, add=openpose.add, finish=openpose.finish),
+    Form(mediapipe.NAME, mediapipe.fits_frame, add=mediapipe.add, finish=mediapipe.finish),
+    Form(mediapipe.NAME, mediapipe.fits, mediapipe.clips),
+    Form(yolo.NAME, yolo.fits, add=yolo.add, finish=yolo.finish),
+    Form(yolo.NAME, yolo.fits_video, yolo.clips),
+    Form(mmpose.NAME, mmpose.fits_frame, add=mmpose.add, finish=mmpose.finish),
+    Form(alphapose.NAME, alphapose.fits, alphapose.clips),
+)
+"""Tried in this order."""
+
+
+@dataclass
+class Recording:
+    """A source of one clip, or of several in one file.
+
+    name: of the sample. form: what it is taken for. read: function (channels, joints), both None where not asked for,
+    that gives [(part of the name, Clip)]. labelled: whether it says its class.
+    """
+
+    name: str
+    form: str
+    read: object
+    labelled: bool = False
+
+
+def find_recordings(path, inside=""):
+    """([Recording] in the order of their names, number of other files) of a file or folder.
+
+    Args:
+        path: the file or folder. inside: begins the names of a folder's recordings.
+    Raises: DataError where a file is of no known form, OSError where one cannot be read.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return [_file(path, _printable(path.stem))], 0
+    groups, others = {}, 0
+    for folder, names in _walk(path):
+        for name in names:
+            file = folder / name
+            if file.suffix.lower() not in IN_FOLDERS or not file.is_file():
+                others += 1
+                continue
+            match = _FRAME.fullmatch(file.stem)
+            key = (folder, file.suffix.lower(), match["prefix"] if match else None, None if match else name)
+            groups.setdefault(key, []).append((int(match["number"]) if match else 0, file))
+    found = []
+    for (folder, suffix, prefix, _), files in groups.items():
+        base = "/".join((inside, *folder.relative_to(path).parts)).strip("/")
+        alone = Counter(key[:2] for key in groups if key[2] is not None)[folder, suffix] == 1
+        files = [file for _, file in sorted(files)]
+        form = _frames_form(files, suffix) if prefix is not None else None
+        if form is False:
+            others += len(files)
+        elif form is not None:
+            name = (base or path.resolve().name) if alone else f"{base}/{prefix}".strip("/")
+            read = functools.partial(_read_frames, files, form)
+            found.append(Recording(_printable(name) or "clip", f"{form.name}, one file a frame", read))
+        else:
+            for file in files:
+                if suffix == ".txt" and not yolo.is_text(file):
+                    others += 1
+                    continue
+                found.append(_file(file, _printable(f"{base}/{file.stem}".strip("/"))))
+    if not found:
+        raise DataError(path, "", f"recordings: {', '.join(IN_FOLDERS)}", f"{others} other files" if others else "none")
+    return sorted(found, key=lambda recording: recording.name), others
+
+
+def _walk(path):
+    """Yield (folder, sorted names of its files), hidden ones left out."""
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield Path(folder), sorted(name for name in names if not name.startswith("."))
+
+
+def has_recordings(path):
+    """Whether a folder has a file that may be a clip or a frame."""
+    return any(
+        Path(name).suffix.lower() in IN_FOLDERS and (not name.lower().endswith(".txt") or yolo.is_text(folder / name))
+        for folder, names in _walk(path)
+        for name in names
+    )
+
+
+def recognise(content, source):
+    """The Form of JSON. Raises DataError where it is of none."""
+    form = next((form for form in FORMS if form.fits(content)), None)
+    if form is None:
+        names = ", ".join(dict.fromkeys(form.name.replace(" JSON", "") for form in FORMS))
+        found = f"{told(content)} with {', '.join(map(told, list(content)[:4]))}" if content else told(content)
+        raise DataError(source, "", f"JSON of {names} (docs/own-data.md has other ways)", found[:160])
+    return form
+
+
+_TEXT = Form(yolo.TEXT_NAME, None)
+
+
+def _frames_form(files, suffix):
+    """The Form that numbered files have as frames; None where each is a clip, False where they are something else."""
+    if suffix == ".txt":
+        return _TEXT if any(map(yolo.is_text, files[:_MAX_EMPTY])) else False
+    if suffix != ".json":
+        return None
+    for file in files[:_MAX_EMPTY]:
+        try:
+            content = load_json(file)
+            if content not in ([], {}):
+                form = recognise(content, file.name)
+                return form if form.add else None
+        except DataError:
+            continue  # told when it is read
+    return None
+
+
+def _read_frames(files, form, channels=None, joints=None):
+    """As Recording.read, of a file a frame."""
+    people = People(files[0].parent.name, channels)
+    numbers = [int(match["number"]) if (match := _FRAME.fullmatch(file.stem)) else 0 for file in files]
+    for file in files:
+        people.frame(file.name)
+        if form is _TEXT:
+            yolo.read_text(file, people)
+            continue
+        content = load_json(file)
+        people.source = file.name
+        if content in ([], {}):
+            continue
+        if not form.fits(content):
+            people.fail("", f"{form.name} as in the other files", content)
+        form.add(people, content)
+    people.source = files[0].parent.name
+    people.numbers = numbers
+    if form is _TEXT:
+        return [("", yolo.finish_text(people, joints))]
+    return [("", form.finish(people))]
+
+
+def _file(path, name):
+    """The Recording of a file that is a clip."""
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        labelled = form = None
+        try:
+            found = recognise(load_json(path), path.name)
+            form, labelled = found.name, found.labelled
+        except DataError:
+            form = "JSON"  # the reader tells what is wrong, as of any other sample
+        return Recording(name, form, functools.partial(_read_json, path), bool(labelled))
+    if suffix == ".txt":
+        return Recording(name, yolo.TEXT_NAME, functools.partial(_read_frames, [path], _TEXT))
+    if suffix == ".csv":
+        return Recording(name, landmark_table.NAME, lambda channels, joints: landmark_table.clips(path, channels))
+    if suffix in (".pkl", ".pickle"):
+        return Recording(name, "pickle of one clip", functools.partial(_read_pickle, path))
+    return Recording(name, clip_arrays.NAME, lambda channels, joints: [("", clip_arrays.clip_of(path, channels))])
+
+
+def _read_json(path, channels=None, joints=None):
+    content = load_json(path)
+    form = recognise(content, path.name)
+    if form.clips:
+        return form.clips(content, path.name, channels)
+    people = People(path.name, channels)
+    people.frame(0)
+    form.add(people, content)
+    return [("", form.finish(people))]
+
+
+def _read_pickle(path, channels=None, joints=None):
+    """A clip an annotation: {"keypoint": (M, T, V, C), "keypoint_score": (M, T, V)}; or mmpose's instances."""
+    content = restricted_load(path)
+    if isinstance(content, dict) and "keypoint" in content:
+        return [
+            ("", clip_arrays.clip_of_arrays(content["keypoint"], content.get("keypoint_score"), path.name, channels))
+        ]
+    if mmpose.fits(content):
+        return mmpose.clips(content, path.name, channels)
+    raise DataError(path.name, "", "a dict with keypoint, or mmpose's instance_info", told(content))
+
+
+def _printable(name):
+    return "".join(c if c.isprintable() else "_" for c in name)

@@ -1,0 +1,118 @@
+"""Where the labels of recordings stand that have none in their files: folders, a table, or a pattern in the names."""
+
+import csv
+import re
+from pathlib import Path, PurePosixPath
+
+from ..errors import DataError
+from .csv_table import encoding_of
+from .labels import plain_label
+
+FOLDERS = "folders"
+_NUMBERS = ("subject", "camera", "setup")
+_FACTS = ("label", *_NUMBERS, "split")
+_MAX_LINES = 1 << 22
+
+
+class LabelSource:
+    """Facts of samples by their names.
+
+    Args:
+        given: "folders": the first folder of a name is its label; the path of a CSV with the columns file, label and if
+            you have them subject, camera, setup, split; or a regular expression with a group named label (and the
+            others) that is searched for in names; None: no labels.
+    Attributes: labels, a set, those known beforehand.
+    Raises: DataError where the table or the pattern is not as described, OSError where the table cannot be read.
+    """
+
+    def __init__(self, given, names=()):
+        self._pattern = self._table = None
+        self._folders, self.labels, self.used = given == FOLDERS, set(), set()
+        if given is not None and not self._folders:
+            if "(?P<" in str(given):
+                self._pattern = _compiled(str(given))
+            else:
+                self._table = _read_table(Path(given))
+        for name in names:
+            self.labels.add(self.facts(name).get("label", -1))
+        if self._table:
+            self.labels |= {facts["label"] for facts in self._table.values()}
+        self.used = set()
+
+    def facts(self, name):
+        """dict of label and what else is known of a sample; empty where nothing is."""
+        if self._folders:
+            first, slash, _ = name.partition("/")
+            return {"label": first} if slash else {}
+        if self._pattern:
+            match = self._pattern.search(name)
+            return _facts(match.groupdict(), "labels", name) if match else {}
+        for key in (name, PurePosixPath(name).name) if self._table else ():
+            if key in self._table:
+                self.used.add(key)
+                return self._table[key]
+        return {}
+
+    def notes(self, unknown, total):
+        """What is to be told after `total` samples, `unknown` of them without a label."""
+        if unknown and (self._folders or self._pattern or self._table):
+            yield f"{unknown} of {total} sequences have no label"
+        if self._table and len(self._table) > len(self.used):
+            left = sorted(set(self._table) - self.used)
+            yield f"{len(left)} names of the table of labels are of no sequence, such as {left[0]!r}"
+
+
+def _compiled(text):
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise DataError("labels", "", "a regular expression", error) from None
+    unknown = set(pattern.groupindex) - set(_FACTS)
+    if "label" not in pattern.groupindex or unknown:
+        raise DataError("labels", "", f"a group (?P<label>...), others of {', '.join(_FACTS[1:])}", text)
+    return pattern
+
+
+def _read_table(path):
+    table = {}
+    with open(path, encoding=encoding_of(path), newline="") as file:
+        try:
+            rows = csv.DictReader(file, strict=True)
+            rows.fieldnames = [str(name).strip().lower() for name in rows.fieldnames or ()]
+            if not {"file", "label"} <= set(rows.fieldnames):
+                found = ", ".join(rows.fieldnames)[:80] or "nothing"
+                raise DataError(path.name, "line 1", "columns file, label[, subject, camera, setup, split]", found)
+            for row in rows:
+                where = f"line {rows.line_num}"
+                name = (row["file"] or "").strip().replace("\\", "/")
+                if not name or rows.line_num > _MAX_LINES:
+                    raise DataError(path.name, where, "the name of a file", "none")
+                facts = _facts(row, path.name, where)
+                whole = PurePosixPath(name)
+                for key in {name, str(whole.with_suffix("") if whole.suffix else whole)}:
+                    if table.get(key, facts) != facts:
+                        raise DataError(path.name, where, f"one line for {key!r}", "another with other labels")
+                table[str(whole.with_suffix("")) if whole.suffix.lower() in _ENDS else name] = facts
+        except (UnicodeError, csv.Error) as error:
+            raise DataError(path.name, "", "a table of labels", error) from None
+    if not table:
+        raise DataError(path.name, "line 2", "the name of a file and its label", "the end of the file")
+    return table
+
+
+_ENDS = (".json", ".txt", ".csv", ".npy", ".npz", ".pkl", ".skeleton", ".mp4", ".avi", ".mov", ".mkv", ".webm")
+
+
+def _facts(values, source, where):
+    """The facts in a dict of texts; numbers where they should be."""
+    facts = {"label": plain_label(values["label"])}
+    if facts["label"] is None:
+        raise DataError(source, where, "a label", ascii(values["label"])[:60])
+    for key in _NUMBERS:
+        text = values.get(key) or ""
+        number = plain_label(text)
+        if not isinstance(number, int):
+            raise DataError(source, f"{where}: {key}", "a whole number", ascii(text)[:60])
+        facts[key] = number
+    splits = [name.strip() for name in re.split(r"[;|]", values.get("split") or "") if name.strip()]
+    return facts | ({"split": splits} if splits else {})

@@ -1,0 +1,215 @@
+"""One command for all: what it takes inputs for, labels from everywhere, several inputs, options that hold for all."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from skelmae_cli.main import cli
+from skelmae_datasets import (
+    DataError,
+    SkeletonStore,
+    convert,
+    convert_arrays,
+    convert_csv,
+    convert_ntu,
+    convert_pyskl,
+    get_layout,
+)
+from skelmae_datasets.readers.inputs import find_recordings
+from skelmae_datasets.readers.label_source import LabelSource
+from skelmae_datasets.synthetic import write_dataset
+
+
+def clips(folder, walkers, names=("wave/a", "wave/b", "kick/c")):
+    for number, name in enumerate(names):
+        path = folder / f"{name}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, walkers(1, 4 + number)[0])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """dict kind -> (path, its own converter)."""
+    folder = tmp_path_factory.mktemp("known")
+    write_dataset(folder / "raw", 2, 1, actions=["wave", "handshake"], frames=(12, 14))
+    rng = np.random.default_rng(0)
+    items = [
+        {
+            "frame_dir": f"v{n}",
+            "label": n,
+            "keypoint": rng.uniform(1, 99, (2, 4, 17, 2)),
+            "keypoint_score": np.linspace(0.1, 0.9, 136).reshape(2, 4, 17),
+        }
+        for n in range(3)
+    ]
+    (folder / "a.pkl").write_bytes(
+        pickle.dumps({"annotations": items, "split": {"train": ["v0"], "val": ["v1", "v2"]}})
+    )
+    np.savez(folder / "own.npz", x_train=rng.normal(size=(2, 5, 150)).astype("float32"), y_train=np.eye(3)[:2])
+    joints = get_layout("coco17").joints
+    lines = [f"{s},{t},{j},{t + 1},{v},{s}" for s in "ab" for t in range(3) for v, j in enumerate(joints)]
+    (folder / "t.csv").write_text("\n".join(["sample,frame,joint,x,y,label", *lines]))
+    return {
+        "raw": (folder / "raw", convert_ntu, "NTU RGB+D .skeleton text"),
+        "pickle": (folder / "a.pkl", convert_pyskl, "annotation pickle as of PYSKL"),
+        "npz": (folder / "own.npz", convert_arrays, "arrays as of CTR-GCN or st-gcn"),
+        "table": (folder / "t.csv", convert_csv, "table of joints"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["raw", "pickle", "npz", "table"])
+def test_what_the_other_commands_read_is_the_same_here(known, tmp_path, kind):
+    path, converter, called = known[kind]
+    converter(path, tmp_path / "a.h5")
+    report = convert(path, tmp_path / "b.h5", people=None)
+    with SkeletonStore(tmp_path / "a.h5") as one, SkeletonStore(tmp_path / "b.h5") as two:
+        assert one.fingerprint == two.fingerprint and report["read"] == {called: 1}
+
+
+def test_further_options_hold_for_all_kinds(known, tmp_path):
+    path = known["pickle"][0]
+    report = convert(path, tmp_path / "b.h5", fps=25, min_score=0.5)
+    convert_pyskl(path, tmp_path / "a.h5")
+    with SkeletonStore(tmp_path / "a.h5") as one, SkeletonStore(tmp_path / "b.h5") as two:
+        assert two.fps == 25 and two.ids == one.ids and two.classes == one.classes
+        assert {name: part.tolist() for name, part in two.splits.items()} == {"train": [0], "val": [1, 2]}
+        for index in range(3):
+            kept = one.read(index) * (one.read(index)[..., 2:] >= np.float32(0.5))
+            np.testing.assert_array_equal(two.read(index), kept)
+    assert "joints scored below 0.5 count as not seen" in report["notes"]
+    report = convert(path, tmp_path / "c.h5", labels="(?P<label>v[01])")
+    with SkeletonStore(tmp_path / "c.h5") as store:
+        assert store.classes == ["v0", "v1"] and store.labels.tolist() == [0, 1, -1]
+
+
+def test_several_inputs_of_several_kinds(known, walkers, tmp_path):
+    folder = clips(tmp_path / "own", walkers)
+    np.savez(tmp_path / "s.npz", keypoints=walkers(1, 5), scores=np.full((1, 5, 17), 0.5))
+    report = convert([known["pickle"][0], tmp_path / "s.npz"], tmp_path / "o.h5", fps=30)
+    assert report["read"] == {"annotation pickle as of PYSKL": 1, "array of one clip": 1}
+    with SkeletonStore(tmp_path / "o.h5") as store:
+        assert store.ids == ["v0", "v1", "v2", "s"] and store.labels.tolist() == [0, 1, 2, -1] and store.fps == 30
+        np.testing.assert_array_equal(store.read(3)[..., :2], walkers(1, 5))
+    with pytest.raises(DataError, match="own: channels: expected .*'score'.* as in a.pkl"):
+        convert([known["pickle"][0], folder], tmp_path / "o.h5")
+    convert([folder / "wave", folder / "kick"], tmp_path / "p.h5", labels="folders")
+    with SkeletonStore(tmp_path / "p.h5") as store:
+        assert store.ids == ["wave/a", "wave/b", "kick/c"] and store.labels.tolist() == [1, 1, 0]
+
+
+def test_labels_of_folders_tables_and_patterns(walkers, tmp_path):
+    folder, out = clips(tmp_path / "set", walkers), tmp_path / "o.h5"
+    convert(folder, out, labels="folders")
+    with SkeletonStore(out) as store:
+        assert store.ids == ["kick/c", "wave/a", "wave/b"] and store.classes == ["kick", "wave"]
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label,subject,split\na.npy,jump,3,train\nwave/b.npy,run,4,train;test\nzz.npy,sit,5,\n")
+    report = convert(folder, out, labels=str(table))
+    with SkeletonStore(out) as store:
+        assert store.classes == ["jump", "run", "sit"] and store.labels.tolist() == [-1, 0, 1]
+        assert store.subject.tolist() == [-1, 3, 4] and store.splits["train"].tolist() == [1, 2]
+        assert store.splits["test"].tolist() == [2]
+    assert "1 of 3 sequences have no label" in report["notes"]
+    assert any("such as 'zz'" in note for note in report["notes"])
+    convert(folder, out, labels=r"(?P<label>\w+)/(?P<split>.)", classes=["wave", "kick"])
+    with SkeletonStore(out) as store:
+        assert store.labels.tolist() == [1, 0, 0] and set(store.splits) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ("(?P<label>", "a regular expression"),
+        ("(?P<name>x)", r"a group \(\?P<label>"),
+        ("bad.csv", "columns file, label"),
+        ("empty.csv", "the name of a file and its label"),
+        ("twice.csv", "line 3: expected one line for"),
+        ("number.csv", "line 2: subject: expected a whole number"),
+    ],
+)
+def test_labels_that_are_no_labels(tmp_path, monkeypatch, given, match):
+    monkeypatch.chdir(tmp_path)
+    Path("bad.csv").write_text("name,action\na,b\n")
+    Path("empty.csv").write_text("file,label\n")
+    Path("twice.csv").write_text("file,label\na.npy,x\na.npy,y\n")
+    Path("number.csv").write_text("file,label,subject\na.npy,x,anna\n")
+    with pytest.raises(DataError, match=match):
+        LabelSource(given)
+
+
+def test_an_absent_table_of_labels(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        LabelSource(tmp_path / "none.csv")
+
+
+def test_scores_people_layout_and_rate(walkers, tmp_path, read):
+    scores = np.full((2, 5, 17), 0.5)
+    scores[1] = 0.9
+    scores[0, :, 3] = 0.2
+    np.savez(tmp_path / "c.npz", keypoints=walkers(2, 5), scores=scores)
+    found, store, _ = read(tmp_path / "c.npz", people=1, min_score=0.3, fps=12.5)
+    np.testing.assert_array_equal(found[..., :2], walkers(2, 5)[1:])
+    assert store.fps == 12.5
+    found, store, _ = read(tmp_path / "c.npz", min_score=0.3, layout="h36m17")
+    assert not found[1, :, 3].any() and found[1, :, 4].any() and store.layout.name == "h36m17"
+    for options in ({"min_score": 2}, {"fps": 0}, {"image_size": (0, 5)}, {"layout": "coco18"}, {"channels": "x,y,z"}):
+        with pytest.raises(DataError):
+            convert(tmp_path / "c.npz", tmp_path / "o.h5", **options)
+
+
+def test_a_bad_file_is_left_out_or_stops(walkers, tmp_path):
+    folder = clips(tmp_path / "set", walkers)
+    (folder / "wave" / "bad.json").write_text('{"people": [')
+    np.save(folder / "wave" / "pixels.npy", walkers(1, 4)[0] / 1000)
+    report = convert(folder, tmp_path / "o.h5")
+    reasons = {name: str(why) for name, why in report["skipped"]}
+    assert "x and y in pixels as before, found 0 to 1" in reasons["wave/pixels"]
+    assert "bad.json: expected JSON" in reasons["wave/bad"] and report["samples"] == 3
+    with pytest.raises(DataError, match=r"bad\.json"):
+        convert(folder, tmp_path / "p.h5", strict=True)
+    assert not (tmp_path / "p.h5").exists()
+    with pytest.raises(DataError, match="another file"):
+        (tmp_path / "t.h5").write_text("a thesis")
+        convert(folder, tmp_path / "t.h5")
+
+
+def test_recordings_have_names_that_can_be_printed(walkers, tmp_path):
+    np.save(tmp_path / "a\nb.npy", walkers(1, 3)[0])
+    assert [recording.name for recording in find_recordings(tmp_path)[0]] == ["a_b"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def test_the_command(walkers, tmp_path, write_json):
+    folder = clips(tmp_path / "set", walkers)
+    result = run("convert", folder, tmp_path / "o.h5", "--labels", "folders", "--fps", "25")
+    assert result.exit_code == 0 and "read as array of one clip: 3" in result.output, result.output
+    report = json.loads(run("convert", folder, tmp_path / "o.h5", "--json").output)
+    assert report["samples"] == 3 and report["read"] == {"array of one clip": 3}
+    assert run("convert", folder, tmp_path / "o.h5", "--image-size", "1920").exit_code == 2
+    bad = run("convert", write_json("b.json", "{}"), tmp_path / "b.h5")
+    assert bad.exit_code == 1 and "JSON of Kinetics-skeleton, COCO" in bad.output and "Traceback" not in bad.output
+    assert run("validate", folder).exit_code == 0 and "samples" in run("info", folder).output
+    shown = run("show", folder, "--sample", "wave/a", "--output", tmp_path / "a.png")
+    assert shown.exit_code == 0 and "4 frames, 1 person" in shown.output and (tmp_path / "a.png").is_file()
+
+
+def test_the_command_layouts(tmp_path):
+    assert "wholebody133  133" in run("layouts").output
+    text = run("layouts", "halpe26").output
+    for part in ("26 joints, root neck", "17  head", "left_eye - right_eye", "left_leg", "spine: hip - neck"):
+        assert part in text
+    assert json.loads(run("layouts", "smpl24", "--json").output)["root"] == 9
+    for name in ("a.png", "a.svg"):
+        assert run("layouts", "hand21", "--output", tmp_path / name).exit_code == 0
+    assert run("layouts", "hand21", "--output", tmp_path / "a.gif").exit_code == 1
+    (tmp_path / "own.toml").write_text(get_layout("coco17").to_toml().replace('"coco17"', '"mine"'))
+    assert run("layouts", tmp_path / "own.toml").output.startswith("mine: 17 joints")
+    assert run("layouts", "none").exit_code == 1 and run("layouts", "--output", tmp_path / "b.png").exit_code == 2
