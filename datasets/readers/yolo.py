@@ -87,7 +87,7 @@ def read_text(path, people):
             row = [float(word) for word in words]
         except ValueError:
             raise DataError(name, f"line {number}", "numbers", ascii(line.decode("latin-1"))[:60]) from None
-        people.add(row, where=f"{name}: line {number}")
+        people.add(row, where=f"line {number}")
 
 
 def finish_text(people, joints=None):
