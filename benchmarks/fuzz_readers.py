@@ -6,6 +6,7 @@ Prints one JSON line. A mutation is a function of (seed, number), so a failure i
 """
 
 import argparse
+import io
 import json
 import pickle
 import resource
@@ -20,7 +21,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from skelmae_datasets import DataError, SkeletonStore, convert_arrays, convert_csv, convert_ntu, convert_pyskl
+from skelmae_datasets import DataError, SkeletonStore, convert, convert_arrays, convert_csv, convert_ntu, convert_pyskl
 from skelmae_datasets.layouts import get_layout
 from skelmae_datasets.synthetic import write_dataset
 
@@ -74,6 +75,63 @@ def table():
     return "\n".join(["sample,frame,person,joint,x,y,label", *lines]).encode()
 
 
+def estimates():
+    """dict name -> bytes of short files of pose estimators, one in each form of JSON, text and table."""
+    rng = np.random.default_rng(1)
+    points = rng.uniform(10, 900, (3, 17, 2)).round(2).tolist()
+    flat = [[value for x, y in frame for value in (x, y, 0.5)] for frame in points]
+    marks = [
+        [{"x": x / 999, "y": y / 999, "z": 0.1, "visibility": 0.9} for x, y in 2 * frame[:16] + [frame[16]]]
+        for frame in points
+    ]
+    box = {"category_id": 1, "score": 1.5}
+    whole = {
+        "openpose": {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": flat[0] + [9.0, 9.0, 0.5]}]},
+        "kinetics": {
+            "data": [
+                {"frame_index": 1, "skeleton": [{"pose": [0.5] * 36, "score": [0.5] * 18}]},
+                {"frame_index": 2, "skeleton": []},
+            ],
+            "label": "wave",
+            "label_index": 3,
+        },
+        "alphapose": [{"image_id": f"{t}.jpg", "keypoints": row, "idx": t % 2} | box for t, row in enumerate(flat)],
+        "mmpose": {
+            "meta_info": {},
+            "instance_info": [
+                {"frame_id": t, "instances": [{"keypoints": frame, "keypoint_scores": [0.5] * 17}]}
+                for t, frame in enumerate(points)
+            ],
+        },
+        "coco": {
+            "images": [{"id": t, "file_name": f"a/{t}.jpg", "width": 640, "height": 480} for t in range(3)],
+            "annotations": [
+                {"image_id": t, "keypoints": [v if v != 0.5 else 2 for v in row]} for t, row in enumerate(flat)
+            ],
+            "categories": [],
+        },
+        "ultralytics": [
+            [
+                {
+                    "name": "person",
+                    "track_id": 1,
+                    "keypoints": dict(zip("xy", map(list, zip(*frame, strict=True)), strict=True)),
+                }
+            ]
+            for frame in points
+        ],
+        "mediapipe": [{"frame": t, "landmarks": [frame], "worldLandmarks": [frame]} for t, frame in enumerate(marks)],
+    }
+    lines = [f"{t}," + ",".join(f"{m['x']},{m['y']},0.1,0.9" for m in frame) for t, frame in enumerate(marks)]
+    head = "frame," + ",".join(f"x{v},y{v},z{v},v{v}" for v in range(33))
+    return {f"{name}.json": json.dumps(value).encode() for name, value in whole.items()} | {
+        "yolo.txt": "\n".join(
+            "0 .5 .5 .2 .6 " + " ".join(f"{v / 999:.4f}" for v in row) + " 3" for row in flat[:2]
+        ).encode(),
+        "landmarks.csv": "\n".join([head, *lines]).encode(),
+    }
+
+
 def originals(folder):
     """dict kind -> list of whole files, as bytes (pickles as the objects, too)."""
     folder.mkdir()
@@ -96,8 +154,19 @@ def originals(folder):
         "npy": [(folder / "a.npy").read_bytes()],
         "label": [pickle.dumps((["a", "b"], [0, 1]), protocol) for protocol in (0, 2, 4)],
         "csv": [table()],
+        "clip": list(estimates().items()),
+        "value": [(name, json.loads(data)) for name, data in estimates().items() if name.endswith(".json")],
+        "array": _saved(np.random.default_rng(2).uniform(1, 99, (2, 5, 17, 2)).astype("float32")),
         "toml": [get_layout("coco17").to_toml().encode()],
     }
+
+
+def _saved(values):
+    """[(name, bytes)] of an array as `.npy` and `.npz`."""
+    plain, packed = io.BytesIO(), io.BytesIO()
+    np.save(plain, values)
+    np.savez_compressed(packed, keypoints=values, scores=values[..., 0] / 99)
+    return [("a.npy", plain.getvalue()), ("a.npz", packed.getvalue())]
 
 
 def mutate(data, rng):
@@ -205,6 +274,10 @@ def run_one(kind, seeds, rng, folder):
     elif kind == "skeleton":
         source = folder / "S001C001P001R001A001.skeleton"
         source.write_bytes(mutate(seed, rng))
+    elif kind in ("clip", "value", "array"):
+        name, content = seed
+        source = folder / name
+        source.write_bytes(_dumped(mutate_object(content, rng)) if kind == "value" else mutate(content, rng))
     elif kind in ("npy", "label"):
         source = folder / "t_data.npy"
         source.write_bytes(mutate(seed, rng) if kind == "npy" else _ARRAY)
@@ -222,6 +295,8 @@ def run_one(kind, seeds, rng, folder):
                 for index in range(min(3, len(store))):
                     store.sample(index)
                 store.verify()
+        elif kind in ("clip", "value", "array"):
+            convert(source, output, layout=("coco17" if kind == "array" else None))
         elif kind == "csv":
             convert_csv(source, output, layout="coco17")
         elif kind == "toml":
@@ -241,6 +316,11 @@ def run_one(kind, seeds, rng, folder):
     return result
 
 
+def _dumped(value):
+    """A value as JSON; what JSON has not becomes text or, of arrays, lists."""
+    return json.dumps(value, default=lambda item: item.tolist() if hasattr(item, "tolist") else str(item)).encode()
+
+
 _ARRAY = b""
 
 
@@ -250,7 +330,9 @@ def main(arguments=None):
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="one number, to repeat a failure")
-    parser.add_argument("--kinds", nargs="+", help="of skeleton pkl object h5 tree npz npy label csv toml")
+    parser.add_argument(
+        "--kinds", nargs="+", help="of skeleton pkl object h5 tree npz npy label csv clip value array toml"
+    )
     options = parser.parse_args(arguments)
 
     def stop(*_):
@@ -272,6 +354,9 @@ def main(arguments=None):
             "npy",
             "label",
             *["csv"] * 2,
+            *["clip"] * 3,
+            *["value"] * 3,
+            "array",
             "toml",
         ]
         folder, trace = Path(temporary) / "one", Path(tempfile.gettempdir()) / "fuzz_readers.last"

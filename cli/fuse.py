@@ -35,4 +35,6 @@ def command(models, output, weights, as_json):
 
     made = fuse(models, output, weights)
     text = f"{output}: {len(models)} classifiers, {made['parameters']} parameters"
+    if made["lost"]:
+        text += f"\nmirror images do not count, as not all have them; on their own they do in {', '.join(made['lost'])}"
     echo({"output": str(output), **made}, as_json, lambda: text)

@@ -10,6 +10,7 @@ from .json_file import told
 from .labels import plain
 from .people import MAX_VALUES
 
+_BLOCK = 1 << 12  # people that are held as lists
 MAX_EXTENT = 3  # normalised coordinates may leave the image by so much; pixels hardly stay within
 
 
@@ -55,10 +56,11 @@ class People:
     def __init__(self, source, channels=None):
         self.source, self.channels, self.keys, self.numbers = source, channels, [], None
         self.notes, self.facts = [], {}
-        self._points, self._scores, self._at, self._ids, self._where, self._values = [], [], [], [], [], 0
+        self._points, self._scores, self._where, self._at, self._ids = [], [], [], [], []
+        self._blocks, self._values, self._first = [], 0, None  # arrays of those before, values in them, shapes
 
     def __len__(self):
-        return len(self._points)
+        return len(self._at)
 
     def frame(self, key):
         """A new frame; the people added next are in it."""
@@ -66,61 +68,77 @@ class People:
 
     def add(self, points, scores=None, person=None, where="keypoints"):
         """A person: numbers flat or (V, D), scores (V,) beside them or None, an id or None; where: key in the file."""
-        self._values += len(points) if isinstance(points, list) else 0
-        if self._values > MAX_VALUES:
-            raise DataError(self.source, where, f"at most {MAX_VALUES} values in a recording", "more")
+        if len(self._points) >= _BLOCK:
+            self._pack()
         self._points.append(points)
         self._scores.append(scores)
         self._at.append(len(self.keys) - 1)
         self._ids.append(person)
-        self._where.append(where)
+        self._where.append((self.source, where))
 
     def fail(self, where, expected, value):
+        """Raise the DataError of a value at a key of the file."""
         raise DataError(self.source, where, expected, told(value))
 
     def clip(self, channels, **facts):
         """The Clip. channels: of the numbers, "score" last where scores stand beside."""
-        scored = any(scores is not None for scores in self._scores)
-        width = len(channels) - scored
-        points = self._table(self._points, "numbers")
-        if len(points) and points.ndim == 2 and points.shape[1] % width == 0:
+        self._pack()
+        points = np.concatenate([block for block, _ in self._blocks]) if self._blocks else np.zeros((0, 0))
+        scored = [scores is not None for _, scores in self._blocks]
+        width = len(channels) - any(scored)
+        if points.ndim == 2 and len(points) and points.shape[1] % width == 0:
             points = points.reshape(len(points), -1, width)
         if len(points) and (points.ndim != 3 or points.shape[2] != width or 0 in points.shape):
             found = " x ".join(map(str, points.shape[1:]))
-            self.fail(self._where[0], f"{', '.join(channels[:width])} of each joint", f"{found} numbers")
-        if scored and len(points):
-            scores = self._table(self._scores, "a score of each joint")
-            if scores.shape == (*points.shape[:2], 1):
-                scores = scores[..., 0]
+            raise DataError(*self._start, f"{', '.join(channels[:width])} of each joint", f"{found} numbers")
+        if any(scored):
+            if not all(scored):
+                raise DataError(*self._start, "scores of all people or of none", "of some")
+            scores = np.concatenate([block for _, block in self._blocks])
+            scores = scores[..., 0] if scores.shape == (*points.shape[:2], 1) else scores
             if scores.shape != points.shape[:2]:
-                self.fail(self._where[0], f"{points.shape[1]} scores", f"{scores.shape[1:]}")
+                raise DataError(*self._start, f"{points.shape[1]} scores", f"{scores.shape[1:]}")
             points = np.concatenate([points, scores[..., None]], -1)
-        if not len(points):
-            points = np.zeros((0, 0, len(channels)))
+        points = points if len(points) else np.zeros((0, 0, len(channels)), "float32")
         frames, length = self._times()
         frames = frames[np.array(self._at, "int64")]
         rows = np.argsort(frames, kind="stable")
-        with np.errstate(over="ignore"):
-            points = points[rows].astype("float32")
-        return Clip(points, channels, frames[rows], self._numbered()[rows], length, notes=self.notes, **facts)
+        return Clip(points[rows], channels, frames[rows], self._numbered()[rows], length, notes=self.notes, **facts)
+
+    def _pack(self):
+        """Make arrays of the people since the last time."""
+        if not self._points:
+            return
+        if self._first is None:
+            self._first, self._start = {}, self._where[0]
+        scored = any(scores is not None for scores in self._scores)
+        block = (
+            self._table(self._points, "numbers"),
+            self._table(self._scores, "a score of each joint") if scored else None,
+        )
+        self._values += block[0].size
+        if self._values > MAX_VALUES:
+            raise DataError(*self._where[0], f"at most {MAX_VALUES} values in a recording", "more")
+        self._blocks.append(block)
+        self._points, self._scores, self._where = [], [], []
 
     def _table(self, rows, what):
-        """Rows of numbers of one shape as an array."""
-        if not rows:
-            return np.zeros((0, 0))
+        """Rows of numbers of one shape, that of the first person, as a float32 array."""
         found = _numbers(rows)
-        if found is None:  # which row is it?
-            first = None
+        first = self._first.get(what)
+        if found is None or found.ndim < 2 or (first and found.shape[1:] != first):  # which row is it?
             for row, where in zip(rows, self._where, strict=True):
                 values = _numbers(row)
                 if values is None or values.ndim < 1:
-                    self.fail(where, what, _odd(row))
-                first = values.shape if first is None else first
+                    raise DataError(*where, what, told(_odd(row)))
+                first = first or values.shape
                 if values.shape != first:
                     shapes = [" x ".join(map(str, shape)) for shape in (first, values.shape)]
-                    self.fail(where, f"{shapes[0]} {what} as for the first person", shapes[1])
-            self.fail(self._where[0], what, "others")
-        return found
+                    raise DataError(*where, f"{shapes[0]} {what} as for the first person", shapes[1])
+            raise DataError(*self._where[0], what, "others")
+        self._first[what] = found.shape[1:]
+        with np.errstate(over="ignore"):
+            return found.astype("float32")
 
     def _times(self):
         """(number of each frame from 0, length); frames are numbered by their keys where these can be."""

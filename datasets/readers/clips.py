@@ -68,8 +68,7 @@ def convert_clips(
     notes = [*reader.notes, *table.notes, *([f"{others} other files are not read"] if others else [])]
     if labels is None and len({name.partition("/")[0] for name in reader.names if "/" in name}) > 1:
         notes.append("folders may name classes: --labels folders takes them")
-    taken = dict(Counter(recording.form for recording in recordings))
-    provenance = {"reader": "clips", "source": source, "forms": taken}
+    provenance = {"reader": "clips", "source": source}
     options = {"layout": reader.layout, "channels": reader.channels, "fps": fps, "provenance": provenance}
     writer, splits, unknown = StoreWriter(output, classes=table.names, **options), {}, 0
     with Journal(output, force=force), writer:
@@ -93,6 +92,8 @@ def convert_clips(
                 progress(number + 1, len(recordings))
         notes += label_source.notes(unknown, len(writer.ids))
         notes += [note for note in reader.notes if note not in notes]
+        taken = dict(Counter(recording.form for recording in recordings))
+        writer.provenance |= {"forms": taken}
         return conversion.conclude(splits) | {"read": taken}
 
 

@@ -22,18 +22,17 @@ _MAX_EMPTY = 1 << 12  # files of a folder that are looked into for somebody
 @dataclass(frozen=True)
 class Form:
     """A form of JSON: name; fits, whether content has it; clips(content, source, channels), or of frames add and
-    finish; labelled: whether files say their class."""
+    finish."""
 
     name: str
     fits: object
     clips: object = None
     add: object = None
     finish: object = None
-    labelled: bool = False
 
 
 FORMS = (
-    Form(kinetics_skeleton.NAME, kinetics_skeleton.fits, kinetics_skeleton.clips, labelled=True),
+    Form(kinetics_skeleton.NAME, kinetics_skeleton.fits, kinetics_skeleton.clips),
     Form(coco.NAME, coco.fits, coco.clips),
     Form(mmpose.NAME, mmpose.fits, mmpose.clips),
     Form(openpose.NAME, openpose.fits, add=openpose.add, finish=openpose.finish),
@@ -51,8 +50,8 @@ FORMS = (
 class Recording:
     """A source of one clip, or of several in one file.
 
-    name: of the sample. form: what it is taken for. read: function (channels, joints), both None where not asked for,
-    that gives [(part of the name, Clip)]. labelled: whether it says its class.
+    name: of the sample. form: what it is taken for, of JSON known when it is read. read: function (channels, joints),
+    both None where not asked for, that gives [(part of the name, Clip)]. labelled: whether it may say its class.
     """
 
     name: str
@@ -74,27 +73,27 @@ def find_recordings(path, inside=""):
     groups, others = {}, 0
     for folder, names in _walk(path):
         for name in names:
-            file = folder / name
-            if file.suffix.lower() not in IN_FOLDERS or not file.is_file():
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() not in IN_FOLDERS:
                 others += 1
                 continue
-            match = _FRAME.fullmatch(file.stem)
-            key = (folder, file.suffix.lower(), match["prefix"] if match else None, None if match else name)
-            groups.setdefault(key, []).append((int(match["number"]) if match else 0, file))
-    found = []
+            match = _FRAME.fullmatch(stem)
+            key = (folder, suffix.lower(), match["prefix"] if match else None, None if match else name)
+            groups.setdefault(key, []).append((int(match["number"]) if match else 0, name))
+    found, prefixes = [], Counter(key[:2] for key in groups if key[2] is not None)
     for (folder, suffix, prefix, _), files in groups.items():
         base = "/".join((inside, *folder.relative_to(path).parts)).strip("/")
-        alone = Counter(key[:2] for key in groups if key[2] is not None)[folder, suffix] == 1
-        files = [file for _, file in sorted(files)]
+        files = sorted(files)
+        numbers, files = [number for number, _ in files], [os.path.join(folder, name) for _, name in files]
         form = _frames_form(files, suffix) if prefix is not None else None
         if form is False:
             others += len(files)
         elif form is not None:
-            name = (base or path.resolve().name) if alone else f"{base}/{prefix}".strip("/")
-            read = functools.partial(_read_frames, files, form)
+            name = (base or path.resolve().name) if prefixes[folder, suffix] == 1 else f"{base}/{prefix}".strip("/")
+            read = functools.partial(_read_frames, files, numbers, form)
             found.append(Recording(_printable(name) or "clip", f"{form.name}, one file a frame", read))
         else:
-            for file in files:
+            for file in map(Path, files):
                 if suffix == ".txt" and not yolo.is_text(file):
                     others += 1
                     continue
@@ -105,10 +104,15 @@ def find_recordings(path, inside=""):
 
 
 def _walk(path):
-    """Yield (folder, sorted names of its files), hidden ones left out."""
-    for folder, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield Path(folder), sorted(name for name in names if not name.startswith("."))
+    """Yield (folder, sorted names of its regular files), hidden ones left out, links to folders not followed."""
+    folders = [Path(path)]
+    while folders:
+        folder = folders.pop()
+        with os.scandir(folder) as entries:
+            shown = [entry for entry in entries if not entry.name.startswith(".")]
+        yield folder, sorted(entry.name for entry in shown if entry.is_file())
+        below = sorted(entry.name for entry in shown if entry.is_dir(follow_symlinks=False))
+        folders += [folder / name for name in reversed(below)]
 
 
 def has_recordings(path):
@@ -125,7 +129,9 @@ def recognise(content, source):
     form = next((form for form in FORMS if form.fits(content)), None)
     if form is None:
         names = ", ".join(dict.fromkeys(form.name.replace(" JSON", "") for form in FORMS))
-        found = f"{told(content)} with {', '.join(map(told, list(content)[:4]))}" if content else told(content)
+        found = told(content)
+        if content and isinstance(content, list | dict):
+            found += f" with {', '.join(map(told, list(content)[:4]))}"
         raise DataError(source, "", f"JSON of {names} (docs/own-data.md has other ways)", found[:160])
     return form
 
@@ -143,31 +149,31 @@ def _frames_form(files, suffix):
         try:
             content = load_json(file)
             if content not in ([], {}):
-                form = recognise(content, file.name)
+                form = recognise(content, os.path.basename(file))
                 return form if form.add else None
         except DataError:
             continue  # told when it is read
     return None
 
 
-def _read_frames(files, form, channels=None, joints=None):
+def _read_frames(files, numbers, form, channels=None, joints=None):
     """As Recording.read, of a file a frame."""
-    people = People(files[0].parent.name, channels)
-    numbers = [int(match["number"]) if (match := _FRAME.fullmatch(file.stem)) else 0 for file in files]
+    source = os.path.basename(os.path.dirname(files[0]))
+    people = People(source, channels)
+    people.numbers = numbers
     for file in files:
-        people.frame(file.name)
+        people.source = os.path.basename(file)
+        people.frame(people.source)
         if form is _TEXT:
             yolo.read_text(file, people)
             continue
         content = load_json(file)
-        people.source = file.name
         if content in ([], {}):
             continue
         if not form.fits(content):
             people.fail("", f"{form.name} as in the other files", content)
         form.add(people, content)
-    people.source = files[0].parent.name
-    people.numbers = numbers
+    people.source = source
     if form is _TEXT:
         return [("", yolo.finish_text(people, joints))]
     return [("", form.finish(people))]
@@ -177,15 +183,11 @@ def _file(path, name):
     """The Recording of a file that is a clip."""
     suffix = path.suffix.lower()
     if suffix == ".json":
-        labelled = form = None
-        try:
-            found = recognise(load_json(path), path.name)
-            form, labelled = found.name, found.labelled
-        except DataError:
-            form = "JSON"  # the reader tells what is wrong, as of any other sample
-        return Recording(name, form, functools.partial(_read_json, path), bool(labelled))
+        recording = Recording(name, "JSON", None, _says_label(path))
+        recording.read = functools.partial(_read_json, recording, path)
+        return recording
     if suffix == ".txt":
-        return Recording(name, yolo.TEXT_NAME, functools.partial(_read_frames, [path], _TEXT))
+        return Recording(name, yolo.TEXT_NAME, functools.partial(_read_frames, [path], [0], _TEXT))
     if suffix == ".csv":
         return Recording(name, landmark_table.NAME, lambda channels, joints: landmark_table.clips(path, channels))
     if suffix in (".pkl", ".pickle"):
@@ -193,9 +195,17 @@ def _file(path, name):
     return Recording(name, clip_arrays.NAME, lambda channels, joints: [("", clip_arrays.clip_of(path, channels))])
 
 
-def _read_json(path, channels=None, joints=None):
+def _says_label(path):
+    """Whether a JSON file may say its class."""
+    with open(path, "rb") as file:
+        return any(b'"label"' in part for part in iter(functools.partial(file.read, 1 << 20), b""))
+
+
+def _read_json(recording, path, channels=None, joints=None):
+    """As Recording.read; the recording's form is known then."""
     content = load_json(path)
     form = recognise(content, path.name)
+    recording.form = form.name
     if form.clips:
         return form.clips(content, path.name, channels)
     people = People(path.name, channels)

@@ -1,7 +1,7 @@
 """JSON files of others: bounded in size, and nothing in them but JSON."""
 
 import json
-from pathlib import Path
+import os
 
 from ..errors import DataError
 
@@ -11,12 +11,12 @@ _CONTAINER_BYTES = 6  # of text for each list or object at least, on the average
 
 def load_json(path):
     """The content of a JSON file, UTF-8 or UTF-16 with a mark. Raises DataError, OSError where it cannot be read."""
-    path = Path(path)
+    name = os.path.basename(path)
     with open(path, "rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise DataError(path.name, "", f"at most {MAX_BYTES >> 20} MiB of JSON (one file a clip)", "more")
-    return parse_json(data, path.name)
+        if os.fstat(file.fileno()).st_size > MAX_BYTES:
+            raise DataError(name, "", f"at most {MAX_BYTES >> 20} MiB of JSON (one file a clip)", "more")
+        data = file.read()
+    return parse_json(data, name)
 
 
 def parse_json(data, source):

@@ -156,6 +156,8 @@ class _Tracks:
         self.speed[rows] = np.where(both.any(1)[:, None], (1 - _SMOOTHING) * self.speed[rows] + _SMOOTHING * step, 0)
         self.last[rows], self.seen[rows], self.time[rows] = points, seen, now
         self.size[rows] = 0.8 * self.size[rows] + 0.2 * poses.sizes[index]
+        if not len(new):
+            return
         self.number = np.append(self.number, self.numbers[new])
         self.time, self.size = np.append(self.time, np.full(len(new), now)), np.append(self.size, poses.sizes[new])
         self.last, self.seen = np.append(self.last, poses.points[new], 0), np.append(self.seen, poses.seen[new], 0)

@@ -6,6 +6,8 @@ and the track id (`track`) where asked for. A frame without anybody has no file.
 `Results.summary` and docs/datasets/pose.
 """
 
+import os
+
 import numpy as np
 
 from ..errors import DataError
@@ -72,10 +74,11 @@ def is_text(path):
 
 def read_text(path, people):
     """Add the people of a frame's text to a People, their lines as they are."""
+    name = os.path.basename(path)
     with open(path, "rb") as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise DataError(path.name, "", f"at most {MAX_BYTES >> 20} MiB a frame", "more")
+        raise DataError(name, "", f"at most {MAX_BYTES >> 20} MiB a frame", "more")
     for number, line in enumerate(data.splitlines(), 1):
         words = line.split()
         if not words:
@@ -83,8 +86,8 @@ def read_text(path, people):
         try:
             row = [float(word) for word in words]
         except ValueError:
-            raise DataError(path.name, f"line {number}", "numbers", ascii(line.decode("latin-1"))[:60]) from None
-        people.add(row, where=f"{path.name}: line {number}")
+            raise DataError(name, f"line {number}", "numbers", ascii(line.decode("latin-1"))[:60]) from None
+        people.add(row, where=f"line {number}")
 
 
 def finish_text(people, joints=None):

@@ -24,7 +24,8 @@ def fuse(sources, output, weights=None):
         weights: one positive number each, of which only the proportions matter; None for equal ones.
 
     Returns:
-        dict of members, weights, sha256 of the members' files, parameters and versions, as in ensemble.json.
+        dict of members, weights, mirror, lost (members whose mirror images no longer count), sha256 of the members'
+        files, parameters and versions, as in ensemble.json.
 
     Raises:
         DataError: naming the file that is no classifier, or not of the same skeleton, classes and clips as the first.
@@ -34,17 +35,17 @@ def fuse(sources, output, weights=None):
     if output.exists():
         raise FileExistsError(17, "already there; remove it or choose another output", str(output))
     members, mirrored = zip(*map(_member, sources), strict=True)
-    for source, member, mirror in zip(sources, members, mirrored, strict=True):
+    for source, member in zip(sources, members, strict=True):
         difference = find_difference(members[0], member)
-        if mirror != mirrored[0]:
-            difference = "mirror", mirrored[0], mirror
         if difference:
             key, expected, found = difference
             raise DataError(model_file(source), key, f"{expected!r} as {sources[0]} has", repr(found))
-    model = Ensemble(members, weights, mirror=mirrored[0])
+    model = Ensemble(members, weights, mirror=all(mirrored))
     description = {
         "members": [str(source) for source in sources],
         "weights": model.member_weights,
+        "mirror": model.mirror,
+        "lost": [] if model.mirror else [str(one) for one, kept in zip(sources, mirrored, strict=True) if kept],
         "sha256": [file_digest(model_file(source)) for source in sources],
         "parameters": int(model.count_params()),
         "versions": versions(),

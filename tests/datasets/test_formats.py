@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from skelmae_cli.main import cli
-from skelmae_datasets import SkeletonStore, get_layout
+from skelmae_datasets import SkeletonStore, get_layout, open_recordings
 from skelmae_datasets.synthetic import write_dataset
 
 README = Path(__file__).parents[2] / "README.md"
@@ -130,6 +130,125 @@ def kinetics_skeleton(tmp):
     return [st_gcn(tmp, "val_data", 18)[0][0] / "val_data.npy"], {"val": 2}
 
 
+def points(people=1, frames=4, joints=17):
+    """(M, T, V, 2) in pixels."""
+    return np.random.default_rng(1).uniform(50, 400, (people, 1, joints, 2)) + np.arange(frames)[None, :, None, None]
+
+
+def numbered(folder, values, ending):
+    """A file a frame below folder, twice."""
+    for name in ("wave/a", "kick/b"):
+        for number, value in enumerate(values):
+            path = folder / name / f"{number}{ending}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(value if isinstance(value, str) else json.dumps(value))
+    return [folder, "--labels", "folders"], {}
+
+
+def whole(tmp, value):
+    """A file a clip, twice."""
+    for name in ("wave", "kick"):
+        (tmp / "clips" / name).mkdir(parents=True)
+        (tmp / "clips" / name / "clip.json").write_text(json.dumps(value))
+    return [tmp / "clips"], {}
+
+
+def scored(frame):
+    return [value for x, y in frame.tolist() for value in (x, y, 0.5)]
+
+
+def openpose(tmp):
+    frames = [{"version": 1.3, "people": [{"pose_keypoints_2d": scored(f)}]} for f in points(joints=25)[0]]
+    return numbered(tmp / "clips", frames, "_keypoints.json")
+
+
+def kinetics_json(tmp):
+    data = [
+        {"frame_index": t + 1, "skeleton": [{"pose": (f / 500).ravel().tolist(), "score": [0.5] * 18}]}
+        for t, f in enumerate(points(joints=18)[0])
+    ]
+    return whole(tmp, {"data": data, "label": "wave", "label_index": 0})
+
+
+def yolo_text(tmp):
+    lines = [f"0 .5 .5 .1 .3 {' '.join(f'{v:.5f}' for v in scored(f / 500))} 0.9 1\n" for f in points()[0]]
+    return numbered(tmp / "clips", [line.replace("0.00100", "0.50000") for line in lines], ".txt")
+
+
+def yolo_json(tmp):
+    frames = [
+        [{"name": "person", "keypoints": {"x": f[:, 0].tolist(), "y": f[:, 1].tolist(), "visible": [0.5] * 17}}]
+        for f in points()[0]
+    ]
+    return whole(tmp, frames)
+
+
+def mediapipe_json(tmp):
+    frames = points(joints=33)[0] / 500
+    marks = [[{"x": x, "y": y, "z": 0.1, "visibility": 0.5} for x, y in f.tolist()] for f in frames]
+    return whole(tmp, [{"landmarks": [frame]} for frame in marks])
+
+
+def mediapipe_array(tmp):
+    values = np.concatenate([points(joints=33)[0] / 500, np.full((4, 33, 2), 0.5)], -1)
+    (tmp / "clips").mkdir()
+    for name in "ab":
+        np.save(tmp / "clips" / f"{name}.npy", values)
+    return [tmp / "clips"], {}
+
+
+def mediapipe_table(tmp):
+    names = get_layout("mediapipe33").joints
+    head = ",".join(["frame", *(f"{name}_{axis}" for name in names for axis in ("x", "y", "visibility"))])
+    lines = [",".join(map(str, [t, *scored(f / 500)])) for t, f in enumerate(points(joints=33)[0])]
+    (tmp / "clips").mkdir()
+    for name in "ab":
+        (tmp / "clips" / f"{name}.csv").write_text("\n".join([head, *lines]))
+    return [tmp / "clips"], {}
+
+
+def alphapose(tmp):
+    return whole(tmp, [{"image_id": f"{t}.jpg", "keypoints": scored(f)} for t, f in enumerate(points()[0])])
+
+
+def instance(frame):
+    return {"keypoints": frame.tolist(), "keypoint_scores": [0.5] * len(frame)}
+
+
+def mmpose(tmp):
+    frames = [{"frame_id": t, "instances": [instance(f)]} for t, f in enumerate(points()[0])]
+    return whole(tmp, {"meta_info": {}, "instance_info": frames})
+
+
+def mmpose_pickles(tmp):
+    (tmp / "clips").mkdir()
+    for name in "ab":
+        dump(tmp / "clips" / f"{name}.pkl", {"keypoint": points(), "keypoint_score": np.full((1, 4, 17), 0.5)})
+    return [tmp / "clips"], {}
+
+
+def coco(tmp):
+    images = [{"id": t, "file_name": f"{t}.jpg", "height": 480, "width": 640} for t in range(4)]
+    flat = [[v if v != 0.5 else 2 for v in scored(f)] for f in points()[0]]
+    found = [{"id": t, "image_id": t, "keypoints": row} for t, row in enumerate(flat)]
+    return whole(tmp, {"images": images, "annotations": found, "categories": []})
+
+
+def movenet(tmp):
+    values = np.concatenate([points()[0, ..., ::-1] / 500, np.full((4, 17, 1), 0.5)], -1)
+    (tmp / "clips").mkdir()
+    for name in "ab":
+        np.save(tmp / "clips" / f"{name}.npy", values[:, None, None])
+    return [tmp / "clips"], {}
+
+
+def plain_array(tmp):
+    (tmp / "clips").mkdir()
+    np.save(tmp / "clips" / "a.npy", points()[0])
+    np.save(tmp / "clips" / "b.npy", points(2))
+    return [tmp / "clips"], {}
+
+
 def own_table(tmp):
     lines = [
         f"{name},{t},{joint},{1 + t},{2 + v},{name},{split}"
@@ -165,6 +284,19 @@ ROWS = {
     "st-gcn, 2s-AGCN": st_gcn,
     "AimCLR, CrosSCLR": aimclr,
     "Kinetics-skeleton": kinetics_skeleton,
+    "OpenPose 1.7": openpose,
+    "Kinetics-skeleton JSON": kinetics_json,
+    "YOLO-pose text": yolo_text,
+    "YOLO-pose JSON": yolo_json,
+    "MediaPipe JSON": mediapipe_json,
+    "MediaPipe array": mediapipe_array,
+    "MediaPipe table": mediapipe_table,
+    "AlphaPose 0.6": alphapose,
+    "mmpose 1.x, RTMPose": mmpose,
+    "mmpose pickles": mmpose_pickles,
+    "COCO annotations": coco,
+    "MoveNet": movenet,
+    "Array of one clip": plain_array,
     "Own table": own_table,
     "Own layout": own_layout,
     "Store": store,
@@ -192,8 +324,15 @@ def test_row(name, tmp_path):
     opened = SkeletonStore(tmp_path / "out.h5")
     layout = becomes.partition(" ")[0].strip(",")
     assert opened.layout.name == (layout if layout in ("ntu25", "coco17", "openpose18") else opened.layout.name)
-    assert opened.has_score == ("scores" in becomes or name in ("Bare list", "Own layout", "Store"))
+    scored_too = ("Bare list", "Own layout", "Store", "MediaPipe JSON", "MediaPipe array", "MediaPipe table")
+    assert opened.has_score == ("scores" in becomes or name in scored_too)
     assert (opened.layout.name == "mine") == (name == "Own layout")
     opened.verify()
+    if command == "`convert`":  # the same through the dispatcher, and drawn
+        with open_recordings(arguments[0], strict=True) as other:
+            assert other.ids == opened.ids
+            np.testing.assert_array_equal(other.read(1), opened.read(1))
+        shown = CliRunner().invoke(cli, ["show", str(arguments[0]), "--output", str(tmp_path / "a.png")])
+        assert shown.exit_code == 0 and (tmp_path / "a.png").stat().st_size > 1000, shown.output
     if name == "Kinect v2 text":
         assert opened.classes == ["wave", "kick"]

@@ -22,6 +22,14 @@ def test_mutated_inputs_give_our_error_and_leave_nothing():
     assert '"failures": []' in done.stdout, done.stderr[-2000:]
 
 
+def test_mutated_files_of_estimators_give_our_error():
+    command = [sys.executable, SCRIPT, "--count", "900", "--seed", "5", "--kinds", "clip", "value", "value", "array"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and '"failures": []' in done.stdout, done.stderr[-2000:]
+    counts = json.loads(done.stdout.splitlines()[-1])
+    assert counts["value read"] > 20 and counts["value refused"] > 20
+
+
 def test_a_conversion_is_small_in_memory_and_on_disk(tmp_path):
     if not REFERENCE.is_file():
         pytest.skip(f"{REFERENCE} is absent")

@@ -123,7 +123,8 @@ def test_faults_are_told_in_one_line(read, write_json, walkers, tmp_path, conten
     write_json("op/clip_000000000001_keypoints.json", content)
     with pytest.raises(DataError, match=match) as error:
         convert(path, tmp_path / "o.h5", strict=True)
-    assert "\n" not in str(error.value) and not (tmp_path / "o.h5").exists()
+    assert str(error.value).startswith("clip_000000000001_keypoints.json: ") and "\n" not in str(error.value)
+    assert not (tmp_path / "o.h5").exists()
 
 
 def test_an_empty_folder_and_nobody(write_json, tmp_path):

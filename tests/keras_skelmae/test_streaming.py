@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from keras_skelmae.evaluation import StreamingPredictor, predict_files
 from keras_skelmae.evaluation.streaming import stream_lines, stream_recording
 from skelmae_cli.main import cli
-from skelmae_datasets import DataError, Sample, StoreWriter, get_layout
+from skelmae_datasets import DataError, Sample, StoreWriter, convert, get_layout
 
 NAMES = ["wave", "squat", "sit"]
 
@@ -158,3 +158,21 @@ def test_results_cannot_be_changed(model):
     result = StreamingPredictor(model, window=1, stride=1).update({0: np.ones((17, 2))})
     with pytest.raises(dataclasses.FrozenInstanceError):
         result.label = "other"
+
+
+def test_files_of_estimators_are_predicted_as_their_conversions(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    clip = recording()
+    for number in range(clip.shape[1]):
+        people = [
+            {"keypoints": person.tolist(), "keypoint_scores": [0.9] * 17} for person in clip[:, number] if person.any()
+        ]
+        (tmp_path / "frames").mkdir(exist_ok=True)
+        (tmp_path / "frames" / f"{number}.json").write_text(json.dumps(people))
+    convert(tmp_path / "frames", tmp_path / "o.h5")
+    alone = predict_files(tmp_path / "model.keras", [tmp_path / "o.h5"])
+    found = predict_files(tmp_path / "model.keras", [tmp_path / "frames"])
+    assert found[0]["sample"] == "frames" and found[0]["probabilities"] == alone[0]["probabilities"]
+    arguments = ["predict", str(tmp_path / "model.keras"), str(tmp_path / "frames"), "--stream", "--window", "10"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0 and result.output.startswith("frames "), result.output
