@@ -50,7 +50,7 @@ def test_known_maps():
 
 
 @pytest.mark.parametrize("source", BODIES)
-@pytest.mark.parametrize("target", BODIES)
+@pytest.mark.parametrize("target", [name for name in BODIES if name != "wholebody133"])  # too few of its joints
 def test_left_stays_left_and_the_mirror_may_come_before_or_after(source, target):
     found = layout_map(source, target)
     x = np.random.default_rng(1).normal(size=(3, found.source.num_joints, 3))
