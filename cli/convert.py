@@ -23,9 +23,7 @@ from .conversion import run_conversion
     "--min-score", type=click.FloatRange(0, 1), help="Joints scored lower count as not seen (default: 0.01 or lower)."
 )
 @options.image_size_option
-@click.option(
-    "--channels", metavar="x,y,...", help="What to read or, where in doubt, what a joint's values are, such as x,y,z."
-)
+@options.channels_option
 @options.strict_flag
 @options.force_flag
 @options.json_flag

@@ -152,7 +152,7 @@ strict_flag = click.option("--strict", is_flag=True, help="Stop at the first bad
 
 force_flag = click.option("--force", is_flag=True, help="Replace OUT.h5 although it is no store.")
 channels_option = click.option(
-    "--channels", metavar="x,y,...", help="What the values of a joint are: x,y,score or x,y,z, where that is in doubt."
+    "--channels", metavar="x,y,...", help="What to read or, where in doubt, what a joint's values are, such as x,y,z."
 )
 
 

@@ -21,6 +21,7 @@ _OWN = {  # what the converters of each kind take besides layout, people, strict
     "annotations": ("classes", "channels", "force"),
     "arrays": ("classes", "channels", "force"),
     "table": ("classes", "force"),
+    "mocap": ("force",),
 }
 
 

@@ -5,12 +5,12 @@ import numpy as np
 from keras import ops
 
 from keras_skelmae.fast.ops.channels import neighbour_sum
-from keras_skelmae.layers.config import config_of
-from keras_skelmae.layers.graph import check_edges, check_joint_axis, directed_adjacency
+from keras_skelmae.layers.gcn_conv import GCNConv
+from keras_skelmae.layers.graph import directed_adjacency
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
-class AdaptiveGCNConv(keras.layers.Layer):
+class AdaptiveGCNConv(GCNConv):
     """Graph convolution over three learned graphs.
 
     In message form ``h_i' = sum_k sum_j A_k[i, j] W_k h_j + b``, in matrix form ``H' = sum_k A_k H W_k + b``. The
@@ -18,10 +18,7 @@ class AdaptiveGCNConv(keras.layers.Layer):
     on, so that joints far apart on the body can see each other.
 
     Args:
-        units: int, width of the output.
-        edges: (child, parent) pairs of joint indices.
-        kernel_initializer: of the W.
-        joint_axis: int, where V stands, see GINConv.
+        As GCNConv; edges are (child, parent) pairs.
 
     Call arguments:
         inputs: ``(..., V, C)``.
@@ -42,13 +39,6 @@ class AdaptiveGCNConv(keras.layers.Layer):
         Duan et al., "PYSKL: Towards Good Practices for Skeleton Action Recognition", ACM MM 2022 (ST-GCN++), for
         weights that begin as the graphs of Yan et al., "Spatial Temporal Graph Convolutional Networks", AAAI 2018.
     """
-
-    def __init__(self, units, edges, kernel_initializer="glorot_uniform", joint_axis=-2, **kwargs):
-        super().__init__(**kwargs)
-        self.units = units
-        self.edges = check_edges(edges)
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.joint_axis = check_joint_axis(joint_axis)
 
     def build(self, input_shape):
         joints = input_shape[self.joint_axis]
@@ -73,9 +63,3 @@ class AdaptiveGCNConv(keras.layers.Layer):
     def call(self, inputs):
         graphs = zip(self.dense, ops.unstack(ops.convert_to_tensor(self.adjacency), axis=0), strict=True)
         return sum(dense(neighbour_sum(graph, inputs, self.joint_axis)) for dense, graph in graphs)  # (..., V, units)
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.units)
-
-    def get_config(self):
-        return {**super().get_config(), **config_of(self, "units", "edges", "kernel_initializer", "joint_axis")}

@@ -12,11 +12,8 @@ from keras_skelmae.layers.gin_conv import GINConv
 from keras_skelmae.layers.graph import NORMALIZATIONS, check_edges, make_normalization, normalize
 
 GRAPH_CONVS = {"gin": GINConv, "gcn": GCNConv, "gat": GATConv, "adaptive": AdaptiveGCNConv}
-JOINTS_FIRST = (
-    "gin",
-    "gcn",
-    "adaptive",
-)  # with the joints in front one large matrix product sums the neighbours of all frames
+# With the joints in front one large matrix product sums the neighbours of all frames
+JOINTS_FIRST = ("gin", "gcn", "adaptive")
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")

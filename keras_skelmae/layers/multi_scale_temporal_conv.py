@@ -1,5 +1,7 @@
 """Multi-scale temporal pooling: parallel temporal branches over each joint's track."""
 
+import itertools
+
 import keras
 from keras import ops
 
@@ -122,13 +124,11 @@ class MultiScaleTemporalConv(keras.layers.Layer):
 
     def call(self, inputs, presence=None, training=None):
         x = self.pointwise(inputs)  # (B, M, T, V, units)
-        *_, rest = self.branch_units
-        x, plain = ops.split(x, [self.units - rest], axis=-1)
+        x, plain = ops.split(x, [self.units - self.branch_units[-1]], axis=-1)
         x = ops.relu(normalize(self.norm_in, x, presence, training))
         if presence is not None:
             x = x * ops.cast(presence, x.dtype)[..., None, None]
-        cuts = [self.units - rest * number for number in range(len(self.dilations) + 1, 1, -1)]
-        *branches, pooled = ops.split(x, cuts, axis=-1)
+        *branches, pooled = ops.split(x, list(itertools.accumulate(self.branch_units[:-2])), axis=-1)
         out = [
             self._conv(branch, kernel, dilation)
             for branch, kernel, dilation in zip(branches, self.kernels, self.dilations, strict=True)
