@@ -15,9 +15,9 @@ from .training import run_training
 @options.output_folder("Run folder to write.")
 @click.option(
     "--pretrained",
-    type=options.PATH,
-    metavar="RUN|FILE",
-    help="Pre-training run, or a .keras file (default: random initialisation).",
+    type=options.PRETRAINED,
+    metavar="RUN|FILE|NAME",
+    help="Pre-training run, a .keras file, or weights of the package, see `skelmae weights` (default: random).",
 )
 @click.option(
     "--select",

@@ -20,6 +20,7 @@ COMMANDS = {
     "info": ("info", "What is in a store, a recording, a run folder or a .keras file."),
     "layouts": ("layouts", "The built-in skeletons, or one of them with its joints, edges and parts."),
     "settings": ("settings", "What --set and --config can change."),
+    "weights": ("weights", "The pre-trained backbones that come with the package, and what they were made of."),
     "pretrain": ("pretrain", "Train a SkeletonMAE to reconstruct masked joints."),
     "finetune": ("finetune", "Train an action classifier, from a pre-trained encoder or not."),
     "evaluate": ("evaluate", "Accuracy and confusion of a classifier on a split."),

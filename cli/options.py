@@ -27,6 +27,19 @@ class Existing(click.Path):
             raise IsADirectoryError(21, "expected a file, found a folder", str(path))
 
 
+class Pretrained(Existing):
+    """A run folder, a .keras file, or the name of a published backbone."""
+
+    def check(self, path):
+        from skelmae_datasets.runs.published import is_published, published
+
+        if not is_published(path):
+            if not path.exists():
+                raise FileNotFoundError(2, f"no such file, folder or one of {', '.join(published())}", str(path))
+            super().check(path)
+
+
+PRETRAINED = Pretrained("path")
 FILE, FOLDER, PATH = Existing("file"), Existing("folder"), Existing("path")
 
 

@@ -14,7 +14,11 @@ PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
 @options.split_option("train", "Split the probe or the network learns from.")
 @options.split_option("test", "Split reported on.")
 @options.output_folder("Folder of results and index lists; what is already there is not measured again.", metavar="DIR")
-@click.option("--pretrained", metavar="RUN", help='Pre-training run; "{seed}" in it is replaced by each seed.')
+@click.option(
+    "--pretrained",
+    metavar="RUN|NAME",
+    help='Pre-training run; "{seed}" in it is replaced by each seed. Or published weights.',
+)
 @click.option("--random/--no-random", default=True, help="Also measure random initialisation, the same way.")
 @click.option(
     "--fraction",

@@ -1,4 +1,4 @@
-"""Reconstruction losses over masked joints, and one that draws the two views of a clip together."""
+"""Losses over masked joints and over motion, and one that draws the two views of a clip together."""
 
 import keras
 from keras import ops
@@ -88,3 +88,25 @@ def target_spread(target, weight):
     spread = 1 - ops.sum(ops.square(mean), axis=-1)
     here = ops.cast(count[..., 0] > 1, "float32")
     return ops.sum(spread * here) / ops.maximum(ops.sum(here), 1)
+
+
+@keras.saving.register_keras_serializable(package="keras_skelmae")
+def motion_error(target, reconstruction, weight):
+    """Mean distance of the joints from where they are, and of their velocities (Zhu et al., MotionBERT, ICCV 2023).
+
+    Args:
+        target: (..., T, V, C). reconstruction: likewise.
+        weight: (..., T, V), 1 where the target is known.
+
+    Returns:
+        Two scalars, in the target's units and in those per frame; 0 where nothing is known.
+    """
+    gap = ops.cast(reconstruction, "float32") - ops.cast(target, "float32")
+    weight = ops.cast(weight, "float32")
+    both = weight[..., 1:, :] * weight[..., :-1, :]
+    pairs = ((gap, weight), (gap[..., 1:, :, :] - gap[..., :-1, :, :], both))
+    # the small number keeps the square root's gradient finite
+    return tuple(
+        ops.sum(ops.sqrt(ops.sum(ops.square(one), axis=-1) + 1e-8) * known) / ops.maximum(ops.sum(known), 1)
+        for one, known in pairs
+    )

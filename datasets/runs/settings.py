@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from .published import is_published, model_card
 from .run_folder import SETTINGS
 
 STAGES = ("pretrain", "finetune")
@@ -45,7 +46,8 @@ def setting(default, text, choices=None, least=None, needs=None, items=str):
 
 BODY = {"temporal": ("body",)}
 WIDTHS = {"temporal": ("body", "residual")}
-MASKED, VIEWS = {"objective": ("masked",)}, {"objective": ("contrastive",)}
+MASKED, VIEWS = {"objective": ("masked",)}, {"objective": ("contrastive", "complete")}
+COMPLETE = {"objective": ("complete",)}
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,22 @@ class ModelSettings:
 class PretrainSettings:
     """What is learned without labels."""
 
-    objective: str = setting("masked", "masked joints, or two views drawn together", choices=("masked", "contrastive"))
-    scope: str = setting("encoder", "what two views pre-train", choices=("encoder", "backbone"), needs=VIEWS)
+    objective: str = setting(
+        "masked",
+        "masked joints of single frames, two views drawn together, or spoiled views completed to clean motion",
+        choices=("masked", "contrastive", "complete"),
+    )
+    scope: str = setting(
+        "backbone", "what two views pre-train", choices=("encoder", "backbone"), needs={"objective": ("contrastive",)}
+    )
+    camera: str = setting(
+        "2d",
+        "what sees recordings in 3D: a virtual camera with a pose estimator, or a depth sensor",
+        choices=("2d", "3d"),
+        needs=COMPLETE,
+    )
+    contrast: float = setting(0.5, "weight of drawing two views together", least=0, needs=COMPLETE)
+    recognition: float = setting(0.3, "weight of telling the recordings' own labels", least=0, needs=COMPLETE)
     target: str = setting(
         "embedding", "what masked joints are to become", choices=("embedding", "coordinates", "motion"), needs=MASKED
     )
@@ -438,8 +454,10 @@ def recipe_for(count, pretrained=None):
     """The recipe where none is asked for: that of a pre-trained run, else one for so many training sequences.
 
     Args:
-        count: int. pretrained: None, or a run folder or a file in one.
+        count: int. pretrained: None, or a run folder, a file in one or the name of a published backbone.
     """
+    if pretrained is not None and is_published(pretrained):
+        return model_card(str(pretrained))["recipe"]
     for folder in () if pretrained is None else (Path(pretrained), Path(pretrained).parent):
         if (folder / SETTINGS).is_file():
             return read_settings(folder / SETTINGS, "finetune").model.preset

@@ -112,9 +112,19 @@ def view(clip, layout, generator, settings=ESTIMATOR, other=None, length=None):
     Raises:
         ValueError: a clip of another shape, dims that are not 2 or 3, a layout without limbs to exchange.
     """
+    found = see(vary(_people(clip, layout), layout, generator, settings, other, length), layout, generator, settings)
+    return found if np.ndim(clip) == 4 else View(*(values[0] for values in vars(found).values()))
+
+
+def vary(clip, layout, generator, settings=ESTIMATOR, other=None, length=None):
+    """The first half of `view`: another pace, limbs of another clip, other bones, the mirror image.
+
+    Several cameras can `see` what it gives. Arguments and errors as those of `view`.
+
+    Returns:
+        (M, length, V, 3) float32, metres; M = 1 where the clip has one person.
+    """
     points = _people(clip, layout)
-    if settings.dims not in (2, 3):
-        raise ValueError(f"dims: expected 2 or 3, found {settings.dims}")
     length = points.shape[1] if length is None else length
     points = _at_pace(points, length, generator, settings)
     if other is not None and generator.random() < settings.exchange:
@@ -124,8 +134,20 @@ def view(clip, layout, generator, settings=ESTIMATOR, other=None, length=None):
         parts = ARMS if generator.random() < 0.5 else LEGS
         points = exchange_limbs(points, _at_pace(donor, length, generator, settings), layout, parts)
     points = scale_bones(points, layout, generator, settings.bone_lengths)
-    if generator.random() < settings.mirror:
-        points = mirror_body(points, layout)
+    return mirror_body(points, layout) if generator.random() < settings.mirror else points
+
+
+def see(clip, layout, generator, settings=ESTIMATOR):
+    """The second half of `view`: the clip as it is by a camera drawn at random, with an estimator's or sensor's errors.
+
+    Arguments and errors as those of `view`.
+
+    Returns:
+        View, with people where the clip has them.
+    """
+    if settings.dims not in (2, 3):
+        raise ValueError(f"dims: expected 2 or 3, found {settings.dims}")
+    points = _people(clip, layout)
     points, seen = _from_camera(points, generator, settings)
     if settings.dims == 2:
         faults, errors = estimator_faults, {"scored": settings.scored, "swaps": settings.swaps}

@@ -48,7 +48,7 @@ def embed(model, store, indices, batch_size=64, progress=None):
         preprocessor = SkeletonPreprocessor(**{**preprocessor.get_config(), "num_people": people})
     source = SequenceSource(store, 0)
     data = LabelledBatches(source, indices, preprocessor, batch_size=batch_size, training=False)
-    parts = list(store.layout.parts.values())
+    parts = list(preprocessor.graph_layout.parts.values())
 
     def pooled(x):
         found = network.predict_on_batch(x)

@@ -11,11 +11,11 @@ import numpy as np
 from keras_skelmae.evaluation.evaluate import check_apart, measure
 from keras_skelmae.evaluation.features import embed
 from keras_skelmae.evaluation.metrics import linear_probe, nearest_neighbours, retrieval_precision, scores
-from keras_skelmae.models import SkeletonEncoder, STRLBackbone, load_model, model_file
+from keras_skelmae.models import SkeletonEncoder, STRLBackbone, load_model
 from keras_skelmae.models.preset import find_part
 from keras_skelmae.training.finetune import finetune
 from keras_skelmae.training.runs import ids_digest
-from keras_skelmae.training.starting_point import starting_point
+from keras_skelmae.training.starting_point import load_pretrained, pretrained_file, starting_point
 from keras_skelmae.training.statistics import estimate_statistics
 from skelmae_datasets import DataError
 from skelmae_datasets.files import file_digest, read_json, write_json
@@ -55,7 +55,7 @@ def random_model(store, settings, like=None):
     keras.utils.set_random_seed(settings.data.seed)
     if like is None:
         return starting_point(store, settings).backbone
-    part = find_part(load_model(like), STRLBackbone | SkeletonEncoder)
+    part = find_part(load_pretrained(like, store), STRLBackbone | SkeletonEncoder)
     return type(part).from_config(part.get_config())
 
 
@@ -149,8 +149,8 @@ class Case:
             "train": ids_digest(self.store, self.train),
             "test": ids_digest(self.store, self.test),
             "neighbours": self.neighbours,
-            "pretrained": self.source and file_digest(model_file(self.source)),
-            "like": self.like and file_digest(model_file(self.like)),
+            "pretrained": self.source and file_digest(pretrained_file(self.source)),
+            "like": self.like and file_digest(pretrained_file(self.like)),
         }
 
 
@@ -193,7 +193,7 @@ def _measure(case, test_split, verbose, resume):
         options = {"verbose": verbose, "resume": True, "allow_overlap": True}  # told of before
         finetune(store, ids, test_split, run, settings, pretrained=case.source, **options)
         return measure(load_model(run), store, test, test_split).result
-    model = random_model(store, settings, case.like) if case.source is None else load_model(case.source)
+    model = random_model(store, settings, case.like) if case.source is None else load_pretrained(case.source, store)
     # kept statistics are of masked clips or of another data set, or of none at all
     estimate_statistics(find_part(model, STRLBackbone | SkeletonEncoder), store, train, settings.data.seed)
     if case.protocol == "retrieval":

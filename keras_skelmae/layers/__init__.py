@@ -9,6 +9,7 @@ from keras_skelmae.layers.gcn_conv import GCNConv
 from keras_skelmae.layers.gin_conv import GINConv
 from keras_skelmae.layers.graph_encoder import GraphEncoder
 from keras_skelmae.layers.joint_embedding import JointEmbedding
+from keras_skelmae.layers.joint_mapping import JointMapping
 from keras_skelmae.layers.joint_masking import JointMasking
 from keras_skelmae.layers.joint_presence import JointPresence
 from keras_skelmae.layers.multi_scale_temporal_conv import MultiScaleTemporalConv
@@ -33,6 +34,7 @@ __all__ = [
     "GINConv",
     "GraphEncoder",
     "JointEmbedding",
+    "JointMapping",
     "JointMasking",
     "JointPresence",
     "MultiScaleTemporalConv",

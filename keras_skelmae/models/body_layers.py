@@ -68,7 +68,7 @@ def _options(normalization):
 def _stream(name, seen, valid, preprocessor):
     """A stream of coordinates; "motion2" is the motion between every second frame."""
     layer = SkeletonStreams(
-        [name.rstrip("2")], preprocessor.num_coordinates, preprocessor.layout.bones, name=f"body_{name}"
+        [name.rstrip("2")], preprocessor.num_coordinates, preprocessor.graph_layout.bones, name=f"body_{name}"
     )
     step = STEM_STRIDE if name == "motion2" else 1
     return layer(seen[:, :, ::step], valid[:, :, ::step])

@@ -7,6 +7,7 @@ import keras
 
 from keras_skelmae.models.model_files import load_model
 from skelmae_datasets.files import write_atomically
+from skelmae_datasets.runs.published import is_published
 from skelmae_datasets.runs.settings import PRESETS, read_preset
 
 PREPROCESSED = frozenset(
@@ -17,7 +18,8 @@ PREPROCESSED = frozenset(
 class Preset:
     """``from_preset``, ``save_to_preset`` and ``presets`` of an encoder, a backbone or a task.
 
-    A preset is a built-in name (an architecture, see ``presets``), or a folder with a ``model.keras``: what
+    A preset is a built-in name (an architecture, see ``presets``, or a backbone with published weights, see
+    ``skelmae_datasets.runs.published``), or a folder with a ``model.keras``: what
     ``save_to_preset`` writes, or the folder of a training run. One rule says where a setting goes: to the one of
     encoder, backbone and task whose constructor has an argument of that name. What depends on the data (layout,
     channels, units, image size, classes) comes from a store.
@@ -47,6 +49,8 @@ class Preset:
                     f"{unknown[0]}: expected a setting of {cls.__name__} or its parts, found an unknown one"
                 )
             return cls.from_settings(read_preset(str(preset), settings), data)
+        if is_published(preset):
+            return cls.from_published(str(preset), data, load_weights, **settings)
         model = load_model(preset)
         found = find_part(model, cls)
         if found is None or settings:
@@ -55,6 +59,11 @@ class Preset:
         if data is not None:
             found.preprocessor.check(data, preset)
         return found if load_weights else cls.from_config(found.get_config())
+
+    @classmethod
+    def from_published(cls, name, data, load_weights, **settings):
+        """The same with a published backbone; ValueError where the class has none."""
+        raise ValueError(f"{name}: expected STRLBackbone or STRLClassifier to be made of it, found {cls.__name__}")
 
     def save_to_preset(self, folder):
         """Write ``model.keras`` into a folder: architecture, preprocessor and weights."""

@@ -3,7 +3,14 @@
 import keras
 from keras import ops
 
-from keras_skelmae.layers import GraphEncoder, JointEmbedding, JointPresence, PositionEmbedding, SkeletonNormalization
+from keras_skelmae.layers import (
+    GraphEncoder,
+    JointEmbedding,
+    JointMapping,
+    JointPresence,
+    PositionEmbedding,
+    SkeletonNormalization,
+)
 from keras_skelmae.models.preset import Preset, arguments
 from keras_skelmae.models.skeleton_preprocessor import SkeletonPreprocessor
 
@@ -20,16 +27,23 @@ def as_preprocessor(data, values=None):
 class InputLayers:
     """The layers between raw keypoints and the first graph convolution, made from an encoder's settings.
 
-    ``presence``: which joints were observed. ``place``: centred, scaled coordinates. ``embedding``: joint features.
-    ``positions``: a learnable vector per joint, or None.
+    ``mapped``: keypoints of the network's joints. ``presence``: which joints were observed. ``place``: centred, scaled
+    coordinates. ``embedding``: joint features. ``positions``: a learnable vector per joint, or None.
     """
 
     def __init__(self, preprocessor, units, streams, joint_positions):
-        dims = preprocessor.num_coordinates
+        dims, layout = preprocessor.num_coordinates, preprocessor.graph_layout
+        self.mapping = None
+        if preprocessor.maps_joints:
+            self.mapping = JointMapping(preprocessor.joint_map.sources, name="joint_mapping")
         self.presence = JointPresence(dims, name="presence")
         self.place = SkeletonNormalization(dims, preprocessor.normalize, preprocessor.image_size, name="place")
-        self.embedding = JointEmbedding(units, streams, dims, preprocessor.layout.bones, name="joint_embedding")
+        self.embedding = JointEmbedding(units, streams, dims, layout.bones, name="joint_embedding")
         self.positions = PositionEmbedding(axis=-2, name="joint_positions") if joint_positions else None
+
+    def mapped(self, keypoints):
+        """Keypoints (B, M, T, V, C) of the joints that the network has, from those of the recordings."""
+        return keypoints if self.mapping is None else self.mapping(keypoints)
 
     def positioned(self, x):
         """``x`` with the joints' positions, where there are such."""
@@ -80,14 +94,15 @@ class SkeletonEncoder(Preset, keras.Model):
         # === Layers ===
         inputs = InputLayers(preprocessor, units, streams, joint_positions)
         graph = GraphEncoder(
-            units, preprocessor.layout.edges, encoder_layers, normalization, graph_conv, name="graph_encoder"
+            units, preprocessor.graph_layout.edges, encoder_layers, normalization, graph_conv, name="graph_encoder"
         )
 
         # === Functional graph ===
         keypoints = keras.Input((None, None, joints, channels), name="keypoints")
-        valid = inputs.presence(keypoints)  # (B, M, T, V)
+        x = inputs.mapped(keypoints)  # (B, M, T, V, C)
+        valid = inputs.presence(x)  # (B, M, T, V)
         presence = ops.any(valid, axis=-1)  # (B, M, T)
-        x = inputs.embedding(inputs.place(keypoints), valid)  # (B, M, T, V, D)
+        x = inputs.embedding(inputs.place(x), valid)  # (B, M, T, V, D)
         x = graph(inputs.positioned(x), presence=presence)  # (B, M, T, V, D)
         super().__init__(inputs=keypoints, outputs={"features": x, "presence": presence}, name=name, **kwargs)
 

@@ -27,9 +27,10 @@ class SkeletonMAE(Preset, keras.Model):
             standard deviation of each feature, as in VICReg).
         loss_function: "rce" (the paper's sum), "sce" (mean of the scaled cosine error) or "mse".
         beta: float, exponent of rce and sce.
-        remask: what the decoder gets of masked joints: "context" (what the encoder made of them and the mean of the
-            visible joints of their frame: a few layers reach as many neighbours, and joints far inside masked parts
-            would see nothing), "token" (in their place, as GraphMAE) or "none" (what the encoder made of them).
+        remask: what the decoder gets. "context": what the encoder made of each joint, and a linear map of the mean of
+            the visible ones in its frame, without which joints far inside masked parts see nothing, as a few layers
+            reach as many neighbours. "token": one in place of masked joints, as GraphMAE. "none": what the encoder made
+            of them.
 
     Input shape:
         dict of ``keypoints`` ``(B, M, T, V, C)`` in the units of the recording and ``mask`` ``(B, M, T, V)``, True =
@@ -65,6 +66,8 @@ class SkeletonMAE(Preset, keras.Model):
         ):
             if value not in known:
                 raise ValueError(f"{key}: expected one of {known}, found {value!r}")
+        if encoder.preprocessor.maps_joints:
+            raise ValueError("encoder: expected one of the recordings' own joints, which are masked, found a joint map")
         layout, dims, units = encoder.preprocessor.layout, encoder.preprocessor.num_coordinates, encoder.units
         joints, channels = encoder.preprocessor.clip_shape[2:]
 
@@ -73,6 +76,7 @@ class SkeletonMAE(Preset, keras.Model):
         masking = JointMasking(name="masking")
         encoder_to_decoder = keras.layers.Dense(units, use_bias=False, name="encoder_to_decoder")
         remasking = JointMasking(name="remasking") if remask == "token" else None
+        context = keras.layers.Dense(units, use_bias=False, name="context") if remask == "context" else None
         decoder = GraphEncoder(units, layout.edges, 1, encoder.normalization, encoder.graph_conv, name="decoder")
         head = keras.layers.Dense(units if target == "embedding" else dims, name="head", dtype="float32")
         motion = SkeletonStreams(["motion"], dims, layout.bones, name="motion_target")
@@ -85,9 +89,10 @@ class SkeletonMAE(Preset, keras.Model):
         visible = ops.logical_and(valid, ops.logical_not(mask))  # (B, M, T, V)
         x = inputs.embedding(placed, visible)  # (B, M, T, V, D)
         x = inputs.positioned(masking(x, joint_mask=mask))  # (B, M, T, V, D)
-        x = encoder_to_decoder(graph(x, presence=presence))  # (B, M, T, V, D)
+        encoded = graph(x, presence=presence)  # (B, M, T, V, D)
+        x = encoder_to_decoder(encoded)  # (B, M, T, V, D)
         if remask == "context":
-            x = x + mean_of_visible(x, visible) * ops.cast(mask, x.dtype)[..., None]  # (B, M, T, V, D)
+            x = x + context(mean_of_visible(encoded, visible))  # (B, M, T, V, D)
         elif remask == "token":
             x = remasking(x, joint_mask=mask)  # (B, M, T, V, D)
         x = head(decoder(x, presence=presence))  # (B, M, T, V, C')

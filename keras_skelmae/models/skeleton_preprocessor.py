@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from skelmae_datasets import DataError, SkeletonLayout, get_layout
+from skelmae_datasets.layout_map import layout_map
 from skelmae_datasets.transforms.presence import seen_only
 from skelmae_datasets.transforms.sampling import (
     SAMPLINGS,
@@ -37,9 +38,12 @@ class SkeletonPreprocessor:
         image_size: (height, width) in pixels, for "image"; recordings of another known size are scaled to it.
         sampling: "stretch" (places evenly spaced in time, interpolated between frames) or "pyskl" (frames as they are,
             short recordings looped), in training and ever after.
+        graph_layout: the layout that the network has, where it is another one, as with published weights: the model
+            takes joints of ``layout`` and maps them to it by their names.
 
     Raises:
-        ValueError: naming the argument, what was expected and what was found.
+        DataError: the two layouts have too few joints in common. ValueError: naming the argument, what was expected
+            and what was found.
     """
 
     def __init__(
@@ -52,8 +56,10 @@ class SkeletonPreprocessor:
         normalize="clip",
         image_size=DEFAULT_IMAGE_SIZE,
         sampling="stretch",
+        graph_layout=None,
     ):
-        self.layout = SkeletonLayout.from_dict(layout) if isinstance(layout, dict) else get_layout(layout)
+        self.layout = _layout(layout)
+        self.graph_layout = self.layout if graph_layout is None else _layout(graph_layout)
         self.channels = [str(name) for name in channels]
         if self.channels[:2] != ["x", "y"] or not set(self.channels[2:]) <= {"z", "score"}:
             raise ValueError(f"channels: expected x, y and z or score, found {self.channels}")
@@ -62,6 +68,8 @@ class SkeletonPreprocessor:
                 raise ValueError(f"{name}: expected at least 1, found {value}")
         if normalize == "image" and "z" in self.channels:
             raise ValueError("normalize: expected clip or none with 3 coordinates, found 'image'")
+        if self.maps_joints and "score" in self.channels:
+            raise ValueError(f"channels: expected coordinates alone with another graph_layout, found {self.channels}")
         if sampling not in SAMPLINGS:
             raise ValueError(f"sampling: expected one of {SAMPLINGS}, found {sampling!r}")
         self.sampling = sampling
@@ -92,6 +100,16 @@ class SkeletonPreprocessor:
         size = tuple(sizes.max(axis=0)) if sizes.all(axis=1).any() else DEFAULT_IMAGE_SIZE
         people = num_people or int(np.clip(data.people.max(), 1, MOST_PEOPLE))
         return cls(data.layout, channels, num_frames, people, data.units, normalize, size, sampling)
+
+    @property
+    def maps_joints(self):
+        """Whether the network has other joints than the recordings."""
+        return self.graph_layout.joints != self.layout.joints
+
+    @property
+    def joint_map(self):
+        """LayoutMap from the joints of the recordings to the network's."""
+        return layout_map(self.layout, self.graph_layout)
 
     @property
     def num_coordinates(self):
@@ -215,11 +233,16 @@ class SkeletonPreprocessor:
             "normalize": self.normalize,
             "image_size": self.image_size,
             "sampling": self.sampling,
+            **({"graph_layout": self.graph_layout.to_dict()} if self.maps_joints else {}),
         }
 
     @classmethod
     def from_config(cls, config):
         return cls(**config)
+
+
+def _layout(layout):
+    return SkeletonLayout.from_dict(layout) if isinstance(layout, dict) else get_layout(layout)
 
 
 def _told(expected, found, model):

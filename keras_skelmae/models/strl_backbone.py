@@ -7,6 +7,7 @@ from keras_skelmae.fast.ops.frames import thinned
 from keras_skelmae.layers import MultiScaleTemporalConv, PointwiseUpdate, PositionEmbedding, SpatialModeling
 from keras_skelmae.models.body_layers import body_layers
 from keras_skelmae.models.preset import Preset, arguments, own_arguments
+from keras_skelmae.models.published import assign_published, published_config
 from keras_skelmae.models.residual_layer import residual_layer
 from keras_skelmae.models.skeleton_encoder import InputLayers, SkeletonEncoder
 
@@ -83,7 +84,8 @@ class STRLBackbone(Preset, keras.Model):
 
         # === Functional graph ===
         keypoints = keras.Input(preprocessor.clip_shape, name="keypoints")
-        valid, placed = inputs.presence(keypoints), inputs.place(keypoints)  # (B, M, T, V), (B, M, T, V, C)
+        x = inputs.mapped(keypoints)  # (B, M, T, V, C)
+        valid, placed = inputs.presence(x), inputs.place(x)  # (B, M, T, V), (B, M, T, V, C)
         presence = ops.any(valid, axis=-1)  # (B, M, T)
         x = inputs.positioned(inputs.embedding(placed, valid))  # (B, M, T, V, D)
         x = PositionEmbedding(axis=-3, name="temporal_positions")(x)  # (B, M, T, V, D)
@@ -138,6 +140,16 @@ class STRLBackbone(Preset, keras.Model):
         own = arguments(cls, values)
         encoder = own.pop("encoder", None)
         return cls(encoder or SkeletonEncoder.from_settings(values, data).get_config(), **own)
+
+    @classmethod
+    def from_published(cls, name, data=None, load_weights=True, **settings):
+        """A published backbone for data whose joints map to it, see ``published_config``."""
+        if settings:
+            raise ValueError(f"{name}: expected no setting that its weights decide, found {sorted(settings)[0]}")
+        backbone = cls.from_config(published_config(name, data))
+        if load_weights:
+            assign_published(backbone, name)
+        return backbone
 
     @property
     def units(self):

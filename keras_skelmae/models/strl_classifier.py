@@ -5,6 +5,8 @@ import keras
 from keras_skelmae.layers import PresencePooling
 from keras_skelmae.models.preset import Preset, arguments
 from keras_skelmae.models.strl_backbone import STRLBackbone
+from skelmae_datasets.runs.published import model_card
+from skelmae_datasets.runs.settings import read_preset
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -76,6 +78,12 @@ class STRLClassifier(Preset, keras.Model):
         if "num_classes" not in own:
             own |= {"num_classes": len(data.classes), "class_names": list(data.classes)}
         return cls(backbone, **own)
+
+    @classmethod
+    def from_published(cls, name, data, load_weights=True, **settings):
+        """A classifier of a store on a published backbone, with the preset that its card names."""
+        values = read_preset(model_card(name)["recipe"], settings)
+        return cls.from_settings({**values, "backbone": STRLBackbone.from_published(name, data, load_weights)}, data)
 
     @property
     def preprocessor(self):

@@ -10,13 +10,13 @@ from keras_skelmae.data import LabelledBatches, SequenceSource
 from keras_skelmae.evaluation.evaluate import check_apart, check_labelled, measure
 from keras_skelmae.fast.networks.batch_slices import suggest_slices, train_in_slices
 from keras_skelmae.fast.networks.devices import device_count
-from keras_skelmae.models import Ensemble, STRLClassifier, model_file
+from keras_skelmae.models import Ensemble, STRLClassifier
 from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.mirroring import classes_are_symmetric
 from keras_skelmae.training.optimization import compile_options, in_precision
 from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import Run, ids_digest
-from keras_skelmae.training.starting_point import starting_point
+from keras_skelmae.training.starting_point import pretrained_file, starting_point
 from keras_skelmae.training.statistics import estimate_statistics
 from skelmae_datasets import DataError
 from skelmae_datasets.files import file_digest
@@ -141,7 +141,7 @@ def finetune(
             only with ``select="best"``.
         output: run folder, new.
         settings: Settings.
-        pretrained: None, or a run folder or .keras file, see :func:`starting_point`.
+        pretrained: None, or a run folder, a .keras file or a published backbone, see :func:`starting_point`.
         select: "last" or "best".
         verbose: one line per epoch, where the standard output is a terminal.
         callbacks: further Keras callbacks.
@@ -165,7 +165,7 @@ def finetune(
         "train": ids_digest(store, train),
         "validation": ids_digest(store, validation),
         "select": select,
-        "pretrained": None if pretrained is None else file_digest(model_file(pretrained)),
+        "pretrained": None if pretrained is None else file_digest(pretrained_file(pretrained)),
     }
     with Run(output, start.settings, identity, resume, force) as run:
         if run.finished:

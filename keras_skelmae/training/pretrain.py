@@ -4,16 +4,17 @@ import dataclasses
 
 import keras
 
-from keras_skelmae.data import MaskedBatches, SequenceSource, ViewBatches
+from keras_skelmae.data import CompletionBatches, MaskedBatches, SequenceSource, ViewBatches
 from keras_skelmae.data.unlabelled import DEFAULT_MASK, DEFAULT_VIEW
 from keras_skelmae.fast.networks.devices import device_count, kept_on_device
 from keras_skelmae.fast.networks.trimmed_mae import TrimmedMAE, can_trim
-from keras_skelmae.models import ContrastiveModel, SkeletonMAE
+from keras_skelmae.models import ContrastiveModel, MotionCompletion, SkeletonMAE, SkeletonPreprocessor
 from keras_skelmae.models.skeleton_encoder import as_preprocessor
 from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.optimization import compile_options, in_precision
 from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import Run, ids_digest
+from skelmae_datasets import DataError
 from skelmae_datasets.runs.run_folder import MODEL, TRAIN_IDS
 
 COLLAPSED = 0.01
@@ -25,7 +26,7 @@ def pretrain(store, split, output, settings, verbose=True, callbacks=(), resume=
 
     With objective "masked" every person of a sequence is a sequence of its own, since the autoencoder sees one person's
     frame at a time. With "contrastive" two views of a clip are drawn together, through the graph encoder or a whole
-    backbone (scope).
+    backbone (scope). With "complete" a whole backbone makes clean motion of two spoiled views of each person's clip.
 
     Args:
         store: SkeletonStore.
@@ -55,8 +56,16 @@ def pretrain(store, split, output, settings, verbose=True, callbacks=(), resume=
 
 
 def pretraining_model(store, settings):
-    """The model that Settings pre-train: a SkeletonMAE or a ContrastiveModel."""
+    """The model that Settings pre-train: a SkeletonMAE, a ContrastiveModel or a MotionCompletion."""
     values = settings.flat()
+    if settings.pretrain.objective == "complete":
+        lifted, three = store.num_coordinates == 3, settings.pretrain.camera == "3d"
+        if three and not lifted:
+            raise DataError(store.path, "channels", "x, y, z for camera = '3d'", ", ".join(store.channels))
+        seen = {"channels": ("x", "y"), "units": "pixels"} if lifted and not three else {}
+        preprocessor = SkeletonPreprocessor(**{**as_preprocessor(store, values).get_config(), **seen})
+        sizes = {"target_coordinates": 3 if lifted else 2, "num_classes": max(len(store.classes), 1)}
+        return MotionCompletion.from_settings({**values, **sizes}, preprocessor)
     kind = SkeletonMAE if settings.pretrain.objective == "masked" else ContrastiveModel
     return kind.from_settings(values, as_preprocessor(store, values))
 
@@ -73,6 +82,8 @@ def pretraining_batches(model, source, indices, settings):
         masking = {key: values[key] for key in DEFAULT_MASK}
         return MaskedBatches(source, indices, model, masking=masking, **options)
     view, alone = {key: values[key] for key in DEFAULT_VIEW}, settings.pretrain.scope == "encoder"
+    if settings.pretrain.objective == "complete":
+        return CompletionBatches(source, indices, model, view=view, **options)
     return ViewBatches(source, indices, model, view=view, each_person=alone, **options)
 
 

@@ -6,6 +6,7 @@ from keras_skelmae.models import SkeletonEncoder, SkeletonPreprocessor, STRLBack
 from keras_skelmae.models.preset import find_part
 from keras_skelmae.models.skeleton_encoder import as_preprocessor
 from skelmae_datasets import DataError
+from skelmae_datasets.runs.published import is_published, weights_file
 
 
 @dataclass
@@ -17,13 +18,27 @@ class Start:
     settings: object  # Settings with the architecture that it has
 
 
+def load_pretrained(source, data):
+    """The model of a run folder or .keras file, or the published backbone of that name for data.
+
+    Args:
+        source: path or name. data: SkeletonStore or SkeletonPreprocessor.
+    """
+    return STRLBackbone.from_published(str(source), data) if is_published(source) else load_model(source)
+
+
+def pretrained_file(source):
+    """The file that holds the weights of a run folder, .keras file or published backbone."""
+    return weights_file(str(source)) if is_published(source) else model_file(source)
+
+
 def starting_point(store, settings, pretrained=None):
     """A backbone for a store, from random initialisation or from a pre-trained model, whose architecture counts then.
 
     Args:
         store: SkeletonStore. settings: Settings.
-        pretrained: None, or a run folder or .keras file: its backbone is taken whole; where it has only an encoder,
-            that is copied into a new backbone.
+        pretrained: None, or a run folder, a .keras file or the name of a published backbone: the backbone is taken
+            whole; where there is only an encoder, that is copied into a new backbone.
 
     Returns:
         Start.
@@ -34,10 +49,10 @@ def starting_point(store, settings, pretrained=None):
     if pretrained is None:
         values = settings.flat()
         return Start(STRLBackbone.from_settings(values, as_preprocessor(store, values)), [], settings)
-    model = load_model(pretrained)
+    model = load_pretrained(pretrained, as_preprocessor(store, settings.flat()))
     part = find_part(model, STRLBackbone | SkeletonEncoder)
     if part is None:
-        raise DataError(model_file(pretrained), "model", "an encoder or a backbone", type(model).__name__)
+        raise DataError(pretrained_file(pretrained), "model", "an encoder or a backbone", type(model).__name__)
     part.preprocessor.check(store, pretrained)
     if isinstance(part, STRLBackbone):
         settings = settings.adopt({**part.encoder_config, **part.get_config(), **_clips(part.preprocessor)}, pretrained)

@@ -36,6 +36,7 @@ CASES = {
         lambda: layers.JointEmbedding(5, ["joint", "motion", "distance"], 2, EDGES),
         (features(2, 2, 6, V, 2), SEQUENCE[..., 0] > 0),
     ),
+    "JointMapping": (lambda: layers.JointMapping([[1], [0, 2], []]), (features(2, 2, 6, V, 2),)),
     "JointMasking": (lambda: layers.JointMasking(), (SEQUENCE, SEQUENCE[..., 0] > 0)),
     "JointPresence": (lambda: layers.JointPresence(2), (features(2, 2, 6, V, 3),)),
     "BodyEmbedding": (lambda: layers.BodyEmbedding(8, dropout_rate=0.1), (SEQUENCE, HERE)),

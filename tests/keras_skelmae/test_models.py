@@ -18,7 +18,7 @@ from keras_skelmae import models
 FEATURES = {"features": "mse", "presence": None}  # the loss of a network that has none of its own
 BODY = {"num_layers": 1, "temporal": "body", "temporal_units": (8, 8), "temporal_strides": (2,)}
 EACH = {"num_layers": 1, "temporal": "each", "temporal_strides": (2,)}
-TASKS = ("ContrastiveModel", "Ensemble", "STRLClassifier", "SkeletonMAE")
+TASKS = ("ContrastiveModel", "Ensemble", "MotionCompletion", "STRLClassifier", "SkeletonMAE")
 
 
 def make_encoder(tiny):
@@ -46,6 +46,14 @@ def make_contrastive(tiny):
     return models.ContrastiveModel(encoder, projection_units=6, temperature=0.3), tiny.views(tiny.clips()), None, None
 
 
+def make_completion(tiny):
+    model = models.MotionCompletion(tiny.backbone(encoder_layers=1, num_people=1, **BODY), num_classes=4)
+    rng, x = np.random.default_rng(0), tiny.views(tiny.clips(people=1))
+    clean = rng.normal(size=(3, 2, 8, 17, 3)).astype("float32")
+    given = {"known": (rng.random((3, 2, 8, 17)) < 0.9).astype("float32"), "label": np.array([0, -1, 3], "int32")}
+    return model, {**x, "clean": clean, **given}, None, None
+
+
 def make_ensemble(tiny):
     options = {"encoder_layers": 1, "num_layers": 1, "head_units": 0, "share_people": True}
     members = [tiny.classifier(**options), tiny.classifier(streams=("bone",), **options)]
@@ -56,6 +64,7 @@ def make_ensemble(tiny):
 MAKERS = {
     "ContrastiveModel": make_contrastive,
     "Ensemble": make_ensemble,
+    "MotionCompletion": make_completion,
     "STRLBackbone": make_backbone,
     "STRLClassifier": make_classifier,
     "SkeletonEncoder": make_encoder,
