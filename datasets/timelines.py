@@ -65,8 +65,8 @@ class Timeline:
             values = asdict(segment)
             place = {f"{key}_frame": values.pop(key) for key in told}
             segments.append(place | {key: change(place[f"{key}_frame"]) for key, change in told.items()} | values)
-        own = {key: getattr(self, key) for key in ("input", "recording", "person", "frames", "fps")}
-        return own | self.settings | {"segments": segments}
+        own = {key: getattr(self, key) for key in ("person", "frames", "fps")}
+        return {"input": self.input, "sample": self.recording} | own | self.settings | {"segments": segments}
 
 
 def write_timelines(path, timelines):
@@ -118,7 +118,9 @@ def _vtt(timelines):
         who = f"person {timeline.person}: " if several else ""
         for segment in timeline.known:
             times = [clock(frame / timeline.fps) for frame in (segment.start, segment.end)]
-            cues.append((segment.start, f"{times[0]} --> {times[1]}\n{escape(' '.join((who + segment.label).split()))}"))
+            cues.append(
+                (segment.start, f"{times[0]} --> {times[1]}\n{escape(' '.join((who + segment.label).split()))}")
+            )
     texts = [text for _, text in sorted(cues, key=lambda cue: cue[0])]
     return "\n\n".join(["WEBVTT", *texts]) + "\n"
 
@@ -148,7 +150,9 @@ def _eaf(timelines):
     )
     kind = '  <LINGUISTIC_TYPE GRAPHIC_REFERENCES="false" LINGUISTIC_TYPE_ID="default-lt" TIME_ALIGNABLE="true"/>'
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', head, '  <HEADER MEDIA_FILE="" TIME_UNITS="milliseconds"/>']
-    return "\n".join([*lines, "  <TIME_ORDER>", *order, "  </TIME_ORDER>", *tiers, kind, "</ANNOTATION_DOCUMENT>"]) + "\n"
+    return (
+        "\n".join([*lines, "  <TIME_ORDER>", *order, "  </TIME_ORDER>", *tiers, kind, "</ANNOTATION_DOCUMENT>"]) + "\n"
+    )
 
 
 def read_timelines(path, fps=None):
@@ -180,7 +184,7 @@ def _of_dict(entry, fps):
             raise ValueError(f"a segment from {start} to {end}")
     person = None if entry["person"] is None else int(entry["person"])
     rate = entry["fps"] if fps is None else fps
-    return Timeline(str(entry["recording"]), int(entry["frames"]), segments, person, rate, str(entry["input"]))
+    return Timeline(str(entry["sample"]), int(entry["frames"]), segments, person, rate, str(entry["input"]))
 
 
 def _of_table(table, fps):

@@ -65,7 +65,7 @@ class IntervalTable:
     """
 
     def __init__(self, path):
-        self.path, self.files, self.used = Path(path), {}, set()
+        self.path, self.files, self.used = Path(path), {}, {}
         try:
             self._read()
         except (UnicodeError, csv.Error) as error:
@@ -130,12 +130,19 @@ class IntervalTable:
                 ends[interval.person] = interval
 
     def of(self, name):
-        """The Intervals of a recording by its name, with folders and suffix or without; none where there are none."""
-        for key in (name, plain_name(name), PurePosixPath(plain_name(name)).name):
-            if key in self.files:
-                self.used.add(key)
-                return self.files[key]
-        return []
+        """The Intervals of a recording by its name, with folders and suffix or without; none where there are none.
+
+        Raises: DataError where a name without folders is that of two recordings.
+        """
+        whole, found = plain_name(name), []
+        for key in dict.fromkeys((name, whole, PurePosixPath(whole).name)):
+            found += self.files.get(key, ())
+            if key in self.files and self.used.setdefault(key, name) != name:
+                told = f"two: {self.used[key]} and {name}"
+                raise DataError(self.path.name, f"file {key!r}", "the name of one recording, with its folders", told)
+        found.sort(key=lambda interval: (interval.start, interval.line))
+        self._refuse_overlaps(found)
+        return found
 
     def in_recording(self, name, frames, fps=None, people=None):
         """The Intervals of a recording, start and end in frames.
@@ -187,7 +194,7 @@ def cut_intervals(store, table, output, people=None, classes=None, fps=None, for
     names = ClassTable({interval.label for _, interval in chosen}, classes)
     notes, splits = list(names.notes), {}
     if len(table.used) < len(table.files):
-        left = sorted(set(table.files) - table.used)
+        left = sorted(set(table.files) - set(table.used))
         notes.append(f"{len(left)} names of the table of intervals are of no recording, such as {left[0]!r}")
     facts = {"layout": store.layout, "channels": store.channels, "units": store.units, "dtype": store.dtype}
     provenance = {"reader": "intervals", "table": table.path.name, "recordings": store.provenance}

@@ -84,8 +84,8 @@ class SkeletonStore:
     def read_frames(self, index, start, stop):
         """Frames start..stop - 1 of one sample, (M, stop - start, V, C) float32: a long one needs no memory for all.
 
-        The sum against damage is of a whole sample and not compared, see `check`. Raises ValueError where the frames are
-        not within the sample, DataError where they cannot be read.
+        The sum against damage is that of a whole sample and is not compared, see `check`. Raises ValueError where the
+        frames are not within the sample, DataError where they cannot be read.
         """
         frames = int(self.frames[index])
         if not 0 <= start < stop <= frames:

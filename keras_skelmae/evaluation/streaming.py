@@ -51,9 +51,7 @@ class StreamingPredictor:
         ...         print(result.frame, result.label, result.probability)
     """
 
-    def __init__(
-        self, model, window=None, stride=None, smoothing=SMOOTHING, min_probability=0.0, known=None, fps=None
-    ):
+    def __init__(self, model, window=None, stride=None, smoothing=SMOOTHING, min_probability=0.0, known=None, fps=None):
         self.model = model if hasattr(model, "predict_on_batch") else load_classifier(model)
         preprocessor = self.model.preprocessor
         window = default_window(preprocessor, fps) if window is None else window

@@ -1,7 +1,6 @@
 """Recordings of any length to timelines: windows that overlap, their probabilities smoothed, cut into segments."""
 
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 
@@ -33,11 +32,15 @@ class TimelinePredictor:
     for the probabilities and a byte a frame.
 
     Args:
-        model: STRLClassifier or Ensemble. window, stride: frames of a window and from one to the next; by default the
-            median of the clips trained on and a quarter of the window. smoothing: as ``StreamingPredictor``, here both
-            ways in time. min_probability, known: as ``windows.answer_rule``. together: whether people are one clip, as
-            interactions are; by default where most of the clips trained on show several. fps: frames per second of the
-            recordings, where they do not say. batch_size: windows in a batch.
+        model: STRLClassifier or Ensemble.
+        window, stride: frames of a window and from one to the next; by default the median of the clips trained on and
+            a quarter of the window.
+        smoothing: as in ``StreamingPredictor``, here both ways in time.
+        min_probability, known: as in ``windows.answer_rule``.
+        together: whether people are one clip, as interactions are; by default where most clips trained on show several.
+        fps: frames per second of the recordings, where they do not say.
+        shortest: frames of the shortest segment; a third of the window by default.
+        batch_size: windows in a batch.
 
     Raises:
         ValueError: naming the argument, what was expected and what was found.
@@ -53,12 +56,14 @@ class TimelinePredictor:
         known=None,
         together=None,
         fps=None,
+        shortest=None,
         batch_size=BATCH,
     ):
         self.model, self.batch_size = model, batch_size
         trained = model.preprocessor.trained_on
         self.together = bool(trained and trained["people"] > 1) if together is None else together
         self.window, self.stride, self.smoothing, self.fps = window, stride, smoothing, fps
+        self.shortest = shortest
         self.known, self.answers = known, answer_rule(known, min_probability)
         checked(1 if window is None else window, stride, smoothing)
 
@@ -85,7 +90,7 @@ class TimelinePredictor:
             smoothed = smooth_both_ways(probabilities, present, self.smoothing)
             features = None if windows.features is None else windows.features[row]
             known = np.asarray(self.answers(features, smoothed), bool) & present
-            shortest = max(1, window // SHORTEST)
+            shortest = max(1, window // SHORTEST) if self.shortest is None else self.shortest
             parts = segments(starts, window, smoothed, known, windows.seen[row], self.model.names, shortest)
             person = None if self.together else row + 1
             recording, source = store.ids[index], str(store.path)
@@ -175,20 +180,19 @@ def predict_recordings(model_path, inputs, image_size=None, progress=None, **set
             (done, total) windows of each long recording. settings: as TimelinePredictor.
 
     Returns:
-        (list of Timeline, list of dict as of ``predict_files``).
+        list in the order of the recordings: Timelines of the long ones, dicts as of ``predict_files`` of the others.
     """
     model = load_classifier(model_path)
     predictor = TimelinePredictor(model, **settings)
-    timelines, results = [], []
+    results = []
     with ExitStack() as stack:
         for path, store in open_inputs(stack, model, inputs, image_size):
-            whole = []
-            for index in range(len(store)):
-                if predictor.wants(store, index):
-                    timelines += predictor.timelines(store, index, progress)
+            whole = [index for index in range(len(store)) if not predictor.wants(store, index)]
+            found = predict_store(model, store, np.array(whole)) if whole else ()
+            answers = dict(zip(whole, found, strict=True))
+            for index, sample in enumerate(store.ids):
+                if index in answers:
+                    results.append(result_of(path, sample, model.names, answers[index]))
                 else:
-                    whole.append(index)
-            if whole:
-                found = predict_store(model, store, whole)
-                results += [result_of(Path(path), store.ids[i], model.names, p) for i, p in zip(whole, found, strict=True)]
-    return timelines, results
+                    results += predictor.timelines(store, index, progress)
+    return results
