@@ -118,11 +118,12 @@ def measure(folder, recording):
     model, found = load_classifier(folder / "run"), {}
     with SkeletonStore(folder / f"{recording}.h5") as store:
         for way, options in WAYS.items():
-            started = time.perf_counter()
+            started, busy = time.perf_counter(), time.process_time()
             lines = TimelinePredictor(model, **options).timelines(store, 0)
-            spent = time.perf_counter() - started
+            spent, busy = time.perf_counter() - started, time.process_time() - busy
             _, figures = compare_timelines(lines, IntervalTable(folder / f"{recording}.csv"))
-            found[way] = {**figures, "seconds": spent, "real_time": int(store.frames[0]) / FPS / spent}
+            length = int(store.frames[0]) / FPS
+            found[way] = {**figures, "real_time": length / spent, "real_time_of_one_core": length / busy}
     return found
 
 
@@ -162,13 +163,13 @@ def main():
     for name, minutes in recordings.items():
         record(folder / f"{name}.h5", folder / f"{name}.csv", minutes, [(7, 8)], seed=100 + options.seed)
     found = measure(folder, long)
-    heads = ("F1 10", "F1 25", "F1 50", "edit", "frames", "segments", "x real time")
+    heads = ("F1 10", "F1 25", "F1 50", "edit", "frames", "segments", "x real time", "a core's")
     print(" " * 24 + "".join(f"{head:>{max(7, len(head) + 2)}s}" for head in heads))
     for way, figures in found.items():
         shares = [*figures["f1"].values(), figures["edit"], figures["frame_accuracy"]]
         told = "".join(f"{100 * share:{8 if place == 4 else 7}.1f}" for place, share in enumerate(shares))
         segments = f"{figures['predicted_segments']} / {figures['true_segments']}"
-        print(f"{way:24s}{told}{segments:>11s}{figures['real_time']:13.0f}")
+        print(f"{way:24s}{told}{segments:>11s}{figures['real_time']:13.0f}{figures['real_time_of_one_core']:10.0f}")
     peaks = {name: peak(folder, name) for name in recordings}
     told = (f"{peaks[name]:.0f} MiB for {minutes:g} min" for name, minutes in recordings.items())
     print(f"peak memory: {', '.join(told)}")

@@ -54,7 +54,7 @@ class StreamingPredictor:
     def __init__(self, model, window=None, stride=None, smoothing=SMOOTHING, min_probability=0.0, known=None, fps=None):
         self.model = model if hasattr(model, "predict_on_batch") else load_classifier(model)
         preprocessor = self.model.preprocessor
-        window = default_window(preprocessor, fps) if window is None else window
+        window = default_window(self.model, fps) if window is None else window
         self.window, self.stride = checked(window, stride, smoothing)
         self.smoothing, self.answers = smoothing, answer_rule(known, min_probability)
         self.features = window_features(self.model, preprocessor.layout) if known else None

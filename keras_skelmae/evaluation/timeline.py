@@ -60,7 +60,7 @@ class TimelinePredictor:
         batch_size=BATCH,
     ):
         self.model, self.batch_size = model, batch_size
-        trained = model.preprocessor.trained_on
+        trained = model.trained_on
         self.together = bool(trained and trained["people"] > 1) if together is None else together
         self.window, self.stride, self.smoothing, self.fps = window, stride, smoothing, fps
         self.shortest = shortest
@@ -72,12 +72,12 @@ class TimelinePredictor:
         frames = int(store.frames[index])
         if self.window is not None:
             return frames > self.window
-        return is_long(self.model.preprocessor, frames, self._rate(store))
+        return is_long(self.model, frames, self._rate(store))
 
     def timelines(self, store, index, progress=None):
         """The Timelines of one recording of a store; progress: called with (done, total) windows."""
         rate, frames = self._rate(store), int(store.frames[index])
-        window = default_window(self.model.preprocessor, rate) if self.window is None else self.window
+        window = default_window(self.model, rate) if self.window is None else self.window
         window, stride = checked(min(window, frames), self.stride, self.smoothing)
         starts = window_starts(frames, window, stride)
         store.check(index)

@@ -11,24 +11,24 @@ CLEARLY_LONGER = 1.5  # times the longest clip trained on: from there on a recor
 SHORTEST = 3  # a segment is no shorter than one part of so many of a window
 
 
-def default_window(preprocessor, fps=None):
+def default_window(model, fps=None):
     """Frames of a window: the median of the clips trained on, in seconds where both rates are known.
 
     Args:
-        preprocessor: SkeletonPreprocessor of the model. fps: frames per second of the recording, or None.
+        model: STRLClassifier or Ensemble. fps: frames per second of the recording, or None.
 
     Returns:
         int; the model's own number of frames where it does not know what it was trained on.
     """
-    trained = preprocessor.trained_on
+    trained = model.trained_on
     if trained is None:
-        return preprocessor.num_frames
+        return model.preprocessor.num_frames
     return max(1, round(trained["frames"][1] * _rate(trained, fps)))
 
 
-def is_long(preprocessor, frames, fps=None):
+def is_long(model, frames, fps=None):
     """Whether a recording is clearly longer than every clip that the model was trained on; False where unknown."""
-    trained = preprocessor.trained_on
+    trained = model.trained_on
     return trained is not None and frames > CLEARLY_LONGER * trained["frames"][2] * _rate(trained, fps)
 
 

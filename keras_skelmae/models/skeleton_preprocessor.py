@@ -37,8 +37,6 @@ class SkeletonPreprocessor:
         image_size: (height, width) in pixels, for "image"; recordings of another known size are scaled to it.
         sampling: "stretch" (places evenly spaced in time, interpolated between frames) or "pyskl" (frames as they are,
             short recordings looped), in training and ever after.
-        trained_on: None, or what the clips of a task's training were, as ``describe_clips`` gives it: from it comes the
-            length of the windows that long recordings are cut into.
 
     Raises:
         ValueError: naming the argument, what was expected and what was found.
@@ -54,7 +52,6 @@ class SkeletonPreprocessor:
         normalize="clip",
         image_size=DEFAULT_IMAGE_SIZE,
         sampling="stretch",
-        trained_on=None,
     ):
         self.layout = SkeletonLayout.from_dict(layout) if isinstance(layout, dict) else get_layout(layout)
         self.channels = [str(name) for name in channels]
@@ -67,7 +64,7 @@ class SkeletonPreprocessor:
             raise ValueError("normalize: expected clip or none with 3 coordinates, found 'image'")
         if sampling not in SAMPLINGS:
             raise ValueError(f"sampling: expected one of {SAMPLINGS}, found {sampling!r}")
-        self.sampling, self.trained_on = sampling, trained_on
+        self.sampling = sampling
         self.num_frames, self.num_people = int(num_frames), int(num_people)
         self.units, self.normalize = units, normalize
         self.image_size = [int(side) for side in image_size]
@@ -218,19 +215,11 @@ class SkeletonPreprocessor:
             "normalize": self.normalize,
             "image_size": self.image_size,
             "sampling": self.sampling,
-            "trained_on": self.trained_on,
         }
 
     @classmethod
     def from_config(cls, config):
         return cls(**config)
-
-
-def describe_clips(store, indices):
-    """What samples of a store are as clips: frames [shortest, median, longest], fps or None, people, their median."""
-    frames = store.frames[indices]
-    lengths = [float(value) for value in (frames.min(), np.median(frames), frames.max())]
-    return {"frames": lengths, "fps": store.fps, "people": float(np.median(store.people[indices]))}
 
 
 def _told(expected, found, model):

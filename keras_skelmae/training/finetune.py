@@ -11,7 +11,7 @@ from keras_skelmae.evaluation.evaluate import check_apart, check_labelled, measu
 from keras_skelmae.fast.networks.batch_slices import suggest_slices, train_in_slices
 from keras_skelmae.fast.networks.devices import device_count
 from keras_skelmae.models import Ensemble, STRLClassifier, model_file
-from keras_skelmae.models.skeleton_preprocessor import describe_clips
+from keras_skelmae.models.strl_classifier import describe_clips
 from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.mirroring import classes_are_symmetric
 from keras_skelmae.training.optimization import compile_options, in_precision
@@ -192,7 +192,7 @@ def finetune(
 def _finetune(store, train, validation, run, start, metrics, verbose, callbacks, minutes):
     settings, source = start.settings, SequenceSource(store)
     model = STRLClassifier.from_settings({**settings.flat(), "backbone": start.backbone}, store)
-    clips = model.preprocessor.trained_on = describe_clips(store, train)
+    clips = model.trained_on = describe_clips(store, train)
     batch_size, options = settings.optimizer.batch_size, settings.finetune
     held = LabelledBatches(source, validation, model, batch_size=batch_size, training=False)
     augmented = {"seed": settings.data.seed, "augment": dataclasses.asdict(settings.augment)}
