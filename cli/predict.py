@@ -140,12 +140,12 @@ def _write(output, results):
     help="From one window to the next (default: a quarter of the window).",
 )
 @click.option(
-    "--smoothing", type=click.FloatRange(0, 1, max_open=True), help="Weight of the windows before (default: 0.5)."
+    "--smoothing", type=click.FloatRange(0, 1, max_open=True), help="Weight of the windows before (default: 0.3)."
 )
 @click.option(
     "--min-probability",
     type=click.FloatRange(0, 1),
-    help="Nothing is known of a window whose label is less probable (default: 0.5).",
+    help="Nothing is known of a window whose label is less probable (default: 0.6).",
 )
 @click.option(
     "--together/--each",

@@ -9,6 +9,8 @@ Reference:
     "MS-TCN: Multi-Stage Temporal Convolutional Network for Action Segmentation", CVPR 2019.
 """
 
+from bisect import bisect_right
+
 import numpy as np
 
 OVERLAPS = (0.10, 0.25, 0.50)
@@ -39,14 +41,17 @@ def matches(true, predicted, overlap):
     over union; it is right where that is at least ``overlap`` and nobody has taken that segment before.
 
     Args:
-        true, predicted: [(class, start, end)]. overlap: float in 0..1.
+        true, predicted: [(class, start, end)] in the order of time, without overlaps. overlap: float in 0..1.
     """
-    taken, right = set(), 0
+    taken, right, ends = set(), 0, [last for _, _, last in true]
     for kind, start, end in predicted:
         best, place = 0.0, None
-        for number, (other, first, last) in enumerate(true):
-            both = min(end, last) - max(start, first)
-            if other == kind and both > 0:
+        for number in range(bisect_right(ends, start), len(true)):
+            other, first, last = true[number]
+            if first >= end:
+                break
+            if other == kind:
+                both = min(end, last) - max(start, first)
                 share = both / (max(end, last) - min(start, first))
                 if share > best:
                     best, place = share, number

@@ -39,7 +39,7 @@ class TimelinePredictor:
         min_probability, known: as in ``windows.answer_rule``.
         together: whether people are one clip, as interactions are; by default where most clips trained on show several.
         fps: frames per second of the recordings, where they do not say.
-        shortest: frames of the shortest segment; a third of the window by default.
+        shortest: frames of the shortest segment; half the window by default.
         batch_size: windows in a batch.
 
     Raises:
@@ -74,38 +74,52 @@ class TimelinePredictor:
             return frames > self.window
         return is_long(self.model, frames, self._rate(store))
 
-    def timelines(self, store, index, progress=None):
-        """The Timelines of one recording of a store; progress: called with (done, total) windows."""
+    def windows(self, store, index, progress=None):
+        """The Windows of one recording of a store; progress: called with (done, total) of them."""
         rate, frames = self._rate(store), int(store.frames[index])
         window = default_window(self.model, rate) if self.window is None else self.window
         window, stride = checked(min(window, frames), self.stride, self.smoothing)
-        starts = window_starts(frames, window, stride)
         store.check(index)
-        windows = _Windows(self, store, index, starts, window)
-        windows.predict(progress)
-        settings = {"window": window, "stride": stride, "smoothing": self.smoothing}
-        found = []
+        found = Windows(self, store, index, window, stride)
+        found.predict(progress)
+        return found
+
+    def timelines(self, store, index, progress=None):
+        """The Timelines of one recording of a store; progress: called with (done, total) windows."""
+        return self.cut(self.windows(store, index, progress))
+
+    def cut(self, windows):
+        """The Timelines of Windows that are predicted."""
+        store, index, window, found = windows.store, windows.index, windows.window, []
+        settings = {"window": window, "stride": windows.stride, "smoothing": self.smoothing}
         for row in range(len(windows.present)):
             present, probabilities = windows.present[row], windows.probabilities[row]
             smoothed = smooth_both_ways(probabilities, present, self.smoothing)
             features = None if windows.features is None else windows.features[row]
             known = np.asarray(self.answers(features, smoothed), bool) & present
-            shortest = max(1, window // SHORTEST) if self.shortest is None else self.shortest
-            parts = segments(starts, window, smoothed, known, windows.seen[row], self.model.names, shortest)
+            gone = max(1, window // SHORTEST)
+            shortest = gone if self.shortest is None else self.shortest
+            names, seen = self.model.names, windows.seen[row]
+            parts = segments(windows.starts, window, smoothed, known, seen, names, shortest, gone)
             person = None if self.together else row + 1
-            recording, source = store.ids[index], str(store.path)
-            found.append(Timeline(recording, frames, parts, person, rate, source, settings))
+            told = (person, self._rate(store), str(store.path), settings)
+            found.append(Timeline(store.ids[index], len(seen), parts, *told))
         return found
 
     def _rate(self, store):
         return store.fps if self.fps is None else self.fps
 
 
-class _Windows:
-    """The windows of a recording: present (P, N), probabilities (P, N, K), features (P, N, F) and seen (P, T)."""
+class Windows:
+    """The windows of a recording, of P people or of all together.
 
-    def __init__(self, settings, store, index, starts, window):
-        self.settings, self.store, self.index, self.starts, self.window = settings, store, index, starts, window
+    Attributes: starts (N,), window and stride; present (P, N) bool, whether somebody is there; probabilities (P, N, K);
+    features (P, N, F), None unless a rule needs them; seen (P, T) bool, in which frames.
+    """
+
+    def __init__(self, settings, store, index, window, stride):
+        self.settings, self.store, self.index, self.window, self.stride = settings, store, index, window, stride
+        starts = self.starts = window_starts(int(store.frames[index]), window, stride)
         model = settings.model
         self.preprocessor, people = model.preprocessor, int(store.people[index])
         rows = 1 if settings.together else people

@@ -4,11 +4,11 @@ import numpy as np
 
 from skelmae_datasets.timelines import NOBODY, UNKNOWN, Segment
 
-SMOOTHING = 0.5
-MIN_PROBABILITY = 0.5  # an answer is more probable than all others together
+SMOOTHING = 0.3
+MIN_PROBABILITY = 0.6  # measured on pauses of synthetic recordings, docs/long-recordings.md
 OVERLAP = 4  # windows that cover a frame
 CLEARLY_LONGER = 1.5  # times the longest clip trained on: from there on a recording is cut
-SHORTEST = 3  # a segment is no shorter than one part of so many of a window
+SHORTEST = 2  # a segment is no shorter than one part of so many of a window
 
 
 def default_window(model, fps=None):
@@ -113,16 +113,17 @@ def answer_rule(known=None, min_probability=MIN_PROBABILITY):
     return known or (lambda features, probabilities: probabilities.max(axis=-1) >= min_probability)
 
 
-def segments(starts, window, probabilities, known, seen, names, shortest):
+def segments(starts, window, probabilities, known, seen, names, shortest, gone=None):
     """From windows to the segments of one timeline.
 
     A window answers for the frames that are nearer to its middle than to that of another. Where nobody was seen for
-    ``shortest`` frames or longer, nobody is there. Then what is shorter than ``shortest`` goes: a gap within one
+    ``gone`` frames or longer, nobody is there. Then what is shorter than ``shortest`` goes: a gap within one
     label is closed, a label becomes "nothing known".
 
     Args:
         starts: (N,) first frames of the windows. window: their length. probabilities: (N, K), smoothed. known: (N,)
             bool, windows with an answer. seen: (T,) bool, frames in which somebody was seen. names: K class names.
+            shortest: frames. gone: frames; ``shortest`` by default.
 
     Returns:
         list of Segment from frame 0 to T, neighbours different.
@@ -132,7 +133,7 @@ def segments(starts, window, probabilities, known, seen, names, shortest):
     best = np.where(known, probabilities.argmax(axis=1), _UNKNOWN)
     labels = np.repeat(best, np.diff(edges))  # (T,)
     for start, end in runs(~seen):
-        if end - start >= shortest:
+        if end - start >= (gone or shortest):
             labels[start:end] = _NOBODY
     _close_gaps(labels, shortest)
     for start, end in _label_runs(labels):

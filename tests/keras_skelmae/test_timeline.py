@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from keras_skelmae.evaluation import TimelinePredictor, predict_recordings, predict_store
 from keras_skelmae.evaluation.compare import compare_timelines
-from keras_skelmae.evaluation.timeline import _Windows
+from keras_skelmae.evaluation.timeline import Windows
 from keras_skelmae.evaluation.windows import (
     answer_rule,
     default_window,
@@ -187,7 +187,7 @@ def test_windows_are_those_of_predict(together, batch, model, folder, tmp_path):
     with SkeletonStore(folder / "s.h5") as store:
         x, starts = store.read(0), window_starts(90, 10, 4)
         predictor = TimelinePredictor(model, together=together, batch_size=batch)
-        windows = _Windows(predictor, store, 0, starts, 10)
+        windows = Windows(predictor, store, 0, 10, 4)
         windows.predict(None)
     rows = [x] if together else [x[:1], x[1:]]
     cuts = {(n, w): row[:, s : s + 10] for n, row in enumerate(rows) for w, s in enumerate(starts)}
@@ -208,7 +208,7 @@ def test_windows_are_those_of_predict(together, batch, model, folder, tmp_path):
 def test_long_recordings_get_timelines_and_short_ones_a_label(model, folder):
     one, two, short = predict_recordings(folder / "model.keras", [folder / "s.h5"], min_probability=0)
     assert (one.recording, one.person, two.person, one.fps, one.frames) == ("long", 1, 2, 10.0, 90)
-    assert one.settings == {"window": 10, "stride": 2, "smoothing": 0.5} and short["sample"] == "short"
+    assert one.settings == {"window": 10, "stride": 2, "smoothing": 0.3} and short["sample"] == "short"
     assert [(s.start, s.end) for s in one.segments if s.reason == NOBODY] == [(75, 90)]
     assert [(s.start, s.end) for s in two.segments if s.reason == NOBODY] == [(30, 60), (75, 90)]
     none = predict_recordings(folder / "model.keras", [folder / "s.h5"], min_probability=1)
