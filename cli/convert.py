@@ -17,7 +17,8 @@ from .conversion import run_conversion
     "--labels",
     metavar="folders|FILE.csv|REGEX",
     help="Where labels stand: in the first folder's name, in a CSV of file,label[,subject,split], or in the group "
-    "(?P<label>...) of a regular expression that is searched for in names.",
+    "(?P<label>...) of a regular expression that is searched for in names. A CSV with start,end (seconds) or "
+    "start_frame,end_frame too makes a sequence of each interval.",
 )
 @click.option(
     "--min-score", type=click.FloatRange(0, 1), help="Joints scored lower count as not seen (default: 0.01 or lower)."
@@ -38,5 +39,6 @@ def command(inputs, output, as_json, **chosen):
       skelmae convert openpose_json own.h5 --fps 30
       skelmae convert clips own.h5 --labels folders --image-size 1920,1080
       skelmae convert results.json own.h5 --labels labels.csv --min-score 0.3
+      skelmae convert hour.json clips.h5 --labels intervals.csv --fps 30
     """
     run_conversion("convert", list(inputs), output, as_json, **chosen)

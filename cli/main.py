@@ -24,6 +24,7 @@ COMMANDS = {
     "pretrain": ("pretrain", "Train a SkeletonMAE to reconstruct masked joints."),
     "finetune": ("finetune", "Train an action classifier, from a pre-trained encoder or not."),
     "evaluate": ("evaluate", "Accuracy and confusion of a classifier on a split."),
+    "evaluate-timeline": ("evaluate_timeline", "Timelines of long recordings against labelled intervals."),
     "fuse": ("fuse", "Classifiers of several streams as one."),
     "protocol": ("protocol", "Linear probe, kNN, retrieval, fine-tuning with few labels, over seeds."),
     "study": ("study", "The paper's ablation tables on any data set, over seeds."),

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from . import options
-from .printing import echo, table, to_json
+from .printing import echo, progress, table, to_json
 
 ALTERNATIVES = 3
+SEGMENTS = 20  # of a recording that are printed
 STDIN = Path("-")
 
 
@@ -27,11 +28,12 @@ def _windows(predictor, inputs, image_size):
                     yield from ((path, sample, window) for window in stream_recording(predictor, store.read(index)))
 
 
-def _stream(model, inputs, as_json, image_size, **settings):
+def _stream(model, inputs, as_json, image_size, settings):
     """A line per window: sample, last frame, label, probability."""
     from keras_skelmae.evaluation import StreamingPredictor
+    from keras_skelmae.evaluation.windows import MIN_PROBABILITY
 
-    found = []
+    found, settings = [], {"min_probability": MIN_PROBABILITY} | settings
     for path, sample, window in _windows(StreamingPredictor(model, **settings), inputs, image_size):
         if as_json:
             named = {key: getattr(window, key) for key in ("frame", "label", "probability")}
@@ -54,42 +56,149 @@ def _ranked(results):
     return table(rows, indent="")
 
 
+def _time(timeline, frame):
+    """A frame as minutes and seconds, or its number where the rate is not known."""
+    if timeline.fps is None:
+        return frame
+    minutes, seconds = divmod(round(10 * frame / timeline.fps), 600)
+    return f"{minutes}:{seconds / 10:04.1f}"
+
+
+def _segments(timelines):
+    """The first segments of one recording's timelines with a label, and how much of it has none."""
+    first = timelines[0]
+    length = f"{first.frames} frames" + ("" if first.fps is None else f", {_time(first, first.frames)} min")
+    told = "windows of {window} frames, one every {stride}".format(**first.settings)
+    rows = [(line, segment) for line in timelines for segment in line.known]
+    rows.sort(key=lambda row: row[1].start)
+    cells = [("start", "end", *["person"] * (first.person is not None), "label", "probability")]
+    for line, segment in rows[:SEGMENTS]:
+        who = [line.person] if line.person is not None else []
+        share = f"{100 * segment.probability:.1f}%"
+        cells.append((_time(line, segment.start), _time(line, segment.end), *who, segment.label, share))
+    lines = [f"{first.recording}: {length}; {told}"]
+    lines += [table([tuple(map(str, row)) for row in cells])] if rows else ["  nothing is known anywhere"]
+    if len(rows) > SEGMENTS:
+        lines.append(f"  ... and {len(rows) - SEGMENTS} more (--output FILE writes all)")
+    for line in timelines:
+        parts = [f"{100 * share:.0f}% {reason}" for reason, share in _without(line).items()]
+        who = "" if line.person is None else f"person {line.person}: "
+        lines += [f"  {who}{', '.join(parts)}"] if parts else []
+    return "\n".join(lines)
+
+
+def _without(timeline):
+    """{why there is no label: share of the recording}."""
+    found = {}
+    for segment in timeline.segments:
+        if segment.label is None:
+            found[segment.reason] = found.get(segment.reason, 0) + (segment.end - segment.start) / timeline.frames
+    return found
+
+
+def _told(results):
+    """Labels of short recordings, then the timelines of each long one."""
+    short = [result for result in results if isinstance(result, dict)]
+    lines, recordings = [_ranked(short)] if short else [], {}
+    for result in results:
+        if not isinstance(result, dict):
+            recordings.setdefault((result.input, result.recording), []).append(result)
+    return "\n".join([*lines, *map(_segments, recordings.values())])
+
+
+def _write(output, results):
+    """Write timelines to a file by its suffix."""
+    from skelmae_datasets.timelines import write_timelines
+
+    timelines = [result for result in results if not isinstance(result, dict)]
+    if not timelines:
+        raise ValueError(f"{output}: expected a recording clearly longer than the clips trained on, or a --window")
+    if output.suffix.lower() == ".svg":
+        from keras_skelmae.report.timeline_figure import timeline_svg
+        from skelmae_datasets.files import write_text
+
+        write_text(output, timeline_svg(timelines))
+    else:
+        write_timelines(output, timelines)
+
+
 @options.command("predict")
 @click.argument("model", type=options.PATH)
 @click.argument("inputs", type=options.Existing("path", stdin=True), nargs=-1, required=True, metavar="INPUT...")
-@click.option("--stream", is_flag=True, help="A label for every window that slides over a recording.")
-@click.option("--window", type=click.IntRange(1), metavar="FRAMES", help="With --stream (default: the model's).")
+@click.option("--whole", is_flag=True, help="One label for each recording, however long it is.")
+@click.option("--stream", is_flag=True, help="A label for every window that slides over a recording, as it comes.")
 @click.option(
-    "--stride", type=click.IntRange(1), metavar="FRAMES", help="With --stream (default: a quarter of the window)."
+    "--window",
+    type=click.IntRange(1),
+    metavar="FRAMES",
+    help="Length of a window (default: as long as the clips trained on, by the median). What is longer is cut.",
 )
 @click.option(
-    "--smoothing",
-    type=click.FloatRange(0, 1, max_open=True),
-    help="With --stream: weight of the windows before (default: 0.5).",
+    "--stride",
+    type=click.IntRange(1),
+    metavar="FRAMES",
+    help="From one window to the next (default: a quarter of the window).",
 )
+@click.option(
+    "--smoothing", type=click.FloatRange(0, 1, max_open=True), help="Weight of the windows before (default: 0.3)."
+)
+@click.option(
+    "--min-probability",
+    type=click.FloatRange(0, 1),
+    help="Nothing is known of a window whose label is less probable (default: 0.6).",
+)
+@click.option(
+    "--together/--each",
+    default=None,
+    help="All people of a recording as one clip, or a timeline for each (default: as most clips trained on).",
+)
+@click.option(
+    "--fps", type=click.FloatRange(0, min_open=True), help="Frames per second, where the recording does not say."
+)
+@options.output_file("Write the timelines to this .json, .csv, .vtt (subtitles), .eaf (ELAN) or .svg.")
 @options.image_size_option
 @options.json_flag
-def command(model, inputs, stream, as_json, image_size, **settings):
+def command(model, inputs, whole, stream, together, output, as_json, image_size, **settings):
     """Name the action in each INPUT with MODEL, a run folder or .keras file.
 
-    An INPUT is any file or folder that `skelmae convert` reads.
+    An INPUT is any file or folder that `skelmae convert` reads. One that is clearly longer than the clips MODEL was
+    trained on is cut into windows that overlap and gets a timeline: who did what from when to when, and where nothing
+    is known or nobody was seen.
 
     With --stream an INPUT may be -: frames from the standard input, a JSON object of track id to joints per line.
 
     \b
     Example:
       skelmae predict runs/fine S001C001P001R001A001.skeleton
-      skelmae predict runs/fine ntu60.h5 --json
+      skelmae predict runs/fine hour.h5 --output hour.eaf
       skelmae predict runs/fine S001C001P001R001A001.skeleton --stream --window 48 --stride 12
     """
     settings = {key: value for key, value in settings.items() if value is not None}
-    if settings and not stream:
-        raise click.UsageError(f"--{next(iter(settings))} belongs to --stream")
-    if stream:
-        _stream(model, inputs, as_json, image_size, **settings)
+    if whole:
+        _refuse(settings | {"stream": stream or None, "output": output, "together": together}, "--whole")
+        from keras_skelmae.evaluation import predict_files
+
+        results = predict_files(model, inputs, image_size)
+        echo(results, as_json, lambda: _ranked(results))
         return
+    if stream:
+        _refuse({"output": output, "together": together}, "--stream")
+        _stream(model, inputs, as_json, image_size, settings)
+        return
+    if output is not None:
+        options.FOLDER.check(output.absolute().parent)
 
-    from keras_skelmae.evaluation import predict_files
+    from keras_skelmae.evaluation import predict_recordings
 
-    results = predict_files(model, inputs, image_size)
-    echo(results, as_json, lambda: _ranked(results))
+    with progress("Predicting") as callback:
+        results = predict_recordings(model, inputs, image_size, progress=callback, together=together, **settings)
+    if output is not None:
+        _write(output, results)
+    echo([r if isinstance(r, dict) else r.to_dict() for r in results], as_json, lambda: _told(results))
+
+
+def _refuse(given, option):
+    """A usage error where something is given that has no effect beside an option."""
+    for name, value in given.items():
+        if value is not None:
+            raise click.UsageError(f"--{name.replace('_', '-')} has no effect with {option}")

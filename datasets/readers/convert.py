@@ -1,6 +1,7 @@
 """Anything readable to one store, with the same options whatever it is."""
 
 import contextlib
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import numpy as np
 
 from ..errors import DataError
 from ..layouts import get_layout
-from ..store import StoreWriter
+from ..store import SkeletonStore, StoreWriter
 from .clips import convert_clips
+from .intervals import IntervalTable, cut_intervals, has_intervals
 from .journal import Journal
 from .label_source import LabelSource
 from .labels import ClassTable
@@ -33,11 +35,14 @@ def convert(inputs, output, layout=None, *, people=None, strict=False, progress=
 
     Args:
         inputs: a path or a list of them. output, layout, people, strict, progress: as `convert_clips`.
-        options: channels, image_size, min_score, fps, classes, labels, force as `convert_clips`.
+        options: channels, image_size, min_score, fps, classes, labels, force as `convert_clips`; labels may also be an
+            `IntervalTable` file: its intervals become the samples.
     Returns: as `Conversion.conclude`; and read {what it was taken for: how many inputs or recordings}.
     Raises: DataError where an input is unsound or does not fit the others, OSError where it cannot be read.
     """
     inputs = [Path(path) for path in ([inputs] if isinstance(inputs, str | Path) else inputs)]
+    if has_intervals(options.get("labels")):
+        return _cut(inputs, output, layout, people, {"strict": strict, "progress": progress}, options)
     kinds = [kind_of(path) for path in inputs]
     given = {name: value for name, value in options.items() if value not in (None, False)}
     common = {"people": people, "strict": strict, "progress": progress}
@@ -52,6 +57,19 @@ def convert(inputs, output, layout=None, *, people=None, strict=False, progress=
         report = convert_recordings(inputs[0], output, layout, **common, **given)
         return report | {"read": {CALLED[kinds[0]]: 1}}
     return _together(inputs, kinds, output, layout, common, given)
+
+
+def _cut(inputs, output, layout, people, common, options):
+    """Whole recordings to a store for a while, then their labelled intervals to the output."""
+    table, classes, force = (options.pop(name, None) for name in ("labels", "classes", "force"))
+    table = IntervalTable(table)
+    with tempfile.TemporaryDirectory(prefix="skelmae-") as folder:
+        whole = Path(folder) / "recordings.h5"
+        read = convert(inputs, whole, layout, people=people, **common, **options)
+        with SkeletonStore(whole, source=inputs[0]) as store:
+            report = cut_intervals(store, table, output, people, classes, options.get("fps"), bool(force))
+    report["notes"] += [note for note in read["notes"] if note not in report["notes"]]
+    return report | {"read": read["read"], "skipped": read["skipped"]}
 
 
 def _together(inputs, kinds, output, layout, common, given):

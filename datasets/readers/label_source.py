@@ -46,7 +46,7 @@ class LabelSource:
             return {"label": first} if slash else {}
         if self._pattern:
             match = self._pattern.search(name)
-            return _facts(match.groupdict(), "labels", name) if match else {}
+            return parse_facts(match.groupdict(), "labels", name) if match else {}
         for key in (name, PurePosixPath(name).name) if self._table else ():
             if key in self._table:
                 self.used.add(key)
@@ -87,12 +87,12 @@ def _read_table(path):
                 name = (row["file"] or "").strip().replace("\\", "/")
                 if not name or rows.line_num > _MAX_LINES:
                     raise DataError(path.name, where, "the name of a file", "none")
-                facts = _facts(row, path.name, where)
+                facts = parse_facts(row, path.name, where)
                 whole = PurePosixPath(name)
                 for key in {name, str(whole.with_suffix("") if whole.suffix else whole)}:
                     if table.get(key, facts) != facts:
                         raise DataError(path.name, where, f"one line for {key!r}", "another with other labels")
-                table[str(whole.with_suffix("")) if whole.suffix.lower() in _ENDS else name] = facts
+                table[plain_name(name)] = facts
         except (UnicodeError, csv.Error) as error:
             raise DataError(path.name, "", "a table of labels", error) from None
     if not table:
@@ -100,10 +100,16 @@ def _read_table(path):
     return table
 
 
+def plain_name(name):
+    """The name of a recording without the suffix of its file."""
+    whole = PurePosixPath(name)
+    return str(whole.with_suffix("")) if whole.suffix.lower() in _ENDS else name
+
+
 _ENDS = (".json", ".txt", ".csv", ".npy", ".npz", ".pkl", ".skeleton", ".mp4", ".avi", ".mov", ".mkv", ".webm")
 
 
-def _facts(values, source, where):
+def parse_facts(values, source, where):
     """The facts in a dict of texts; numbers where they should be."""
     facts = {"label": plain_label(values["label"])}
     if facts["label"] is None:

@@ -81,6 +81,31 @@ class SkeletonStore:
         """Keypoints of one sample, (M, T, V, C) float32."""
         return self._read(index).astype("float32", copy=False)
 
+    def read_frames(self, index, start, stop):
+        """Frames start..stop - 1 of one sample, (M, stop - start, V, C) float32: a long one needs no memory for all.
+
+        The sum against damage is that of a whole sample and is not compared, see `check`. Raises ValueError where the
+        frames are not within the sample, DataError where they cannot be read.
+        """
+        frames = int(self.frames[index])
+        if not 0 <= start < stop <= frames:
+            raise ValueError(f"frames: expected 0 <= start < stop <= {frames}, found {start} and {stop}")
+        return np.stack([rows.astype("float32", copy=False) for rows in self._rows(index, start, stop)])
+
+    def check(self, index):
+        """Raise DataError where the keypoints of one sample are not those that were written; a part at a time."""
+        if self._crc32 is None:
+            return
+        first, count = int(self._offset[index]), int(self.people[index]) * int(self.frames[index])
+        data, found = self._open()["keypoints"], 0
+        try:
+            for start in range(0, count, _BLOCK_ROWS):
+                found = zlib.crc32(data[first + start : first + min(start + _BLOCK_ROWS, count)], found)
+        except OSError as error:
+            raise DataError(self.path, f"sample {self.ids[index]!r}", "", error) from None
+        if found != self._crc32[index]:
+            raise DataError(self.path, f"sample {self.ids[index]!r}", "the keypoints that were written", "others")
+
     def sample(self, index):
         """One Sample, keypoints in the precision stored."""
         values = {name: int(getattr(self, name)[index]) for name in SELECTORS}
@@ -154,6 +179,19 @@ class SkeletonStore:
             except OSError as error:
                 raise DataError(self.path, "", "an HDF5 store", error) from None
         return self._file
+
+    def _rows(self, index, start, stop):
+        """Frames of a sample, an array (stop - start, V, C) for each person."""
+        first, frames = int(self._offset[index]), int(self.frames[index])
+        try:
+            file = self._open()
+            if self._keypoints is None:
+                self._keypoints = file["keypoints"]
+            for person in range(int(self.people[index])):
+                place = first + person * frames
+                yield self._keypoints[place + start : place + stop]
+        except OSError as error:
+            raise DataError(self.path, f"sample {self.ids[index]!r}", "", error) from None
 
     def _read(self, index):
         if not -len(self) <= index < len(self):

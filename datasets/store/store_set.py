@@ -96,9 +96,24 @@ class StoreSet(SkeletonStore):
         for store in self.stores:
             store.verify()
 
+    def read_frames(self, index, start, stop):
+        """As of a SkeletonStore."""
+        store, index = self._find(index)
+        return store.read_frames(index, start, stop)
+
+    def check(self, index):
+        """As of a SkeletonStore."""
+        store, index = self._find(index)
+        store.check(index)
+
     def _read(self, index):
+        store, index = self._find(index)
+        return store._read(index)
+
+    def _find(self, index):
+        """(the store that has a sample, its number there)."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         index = int(index) % len(self)
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return self.stores[number]._read(index - int(self._starts[number]))
+        return self.stores[number], index - int(self._starts[number])

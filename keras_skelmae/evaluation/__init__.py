@@ -4,17 +4,22 @@ from keras_skelmae.evaluation.evaluate import Measured, describe, evaluate_model
 from keras_skelmae.evaluation.features import embed
 from keras_skelmae.evaluation.metrics import scores
 from keras_skelmae.evaluation.predict import load_classifier, predict_files, predict_store
+from keras_skelmae.evaluation.segment_metrics import segment_scores
 from keras_skelmae.evaluation.streaming import StreamingPredictor
+from keras_skelmae.evaluation.timeline import TimelinePredictor, predict_recordings
 
 __all__ = [
     "Measured",
     "StreamingPredictor",
+    "TimelinePredictor",
     "describe",
     "embed",
     "evaluate_model",
     "load_classifier",
     "measure",
     "predict_files",
+    "predict_recordings",
     "predict_store",
     "scores",
+    "segment_scores",
 ]

@@ -106,11 +106,11 @@ def predict_files(model_path, inputs, image_size=None):
     with ExitStack() as stack:
         for path, store in open_inputs(stack, model, inputs, image_size):
             found = predict_store(model, store, np.arange(len(store)))
-            results += [_result(path, sample, model.names, row) for sample, row in zip(store.ids, found, strict=True)]
+            results += [result_of(path, sample, model.names, row) for sample, row in zip(store.ids, found, strict=True)]
     return results
 
 
-def _result(path, sample, names, probability):
+def result_of(path, sample, names, probability):
     nobody = np.isnan(probability).any()
     probability, best = np.nan_to_num(probability), int(probability.argmax())
     return {

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_skelmae.evaluation.features import window_features
 from keras_skelmae.evaluation.predict import load_classifier, predict_clip
+from keras_skelmae.evaluation.windows import SMOOTHING, answer_rule, checked, default_window, is_due, most_seen, smooth
 from skelmae_datasets import DataError
 
 
@@ -15,7 +17,7 @@ class WindowLabel:
     """What a stream says about one window."""
 
     frame: int  # number of the window's last frame, from 0
-    label: str | None  # None where nobody is in the window
+    label: str | None  # None where nobody is in the window or nothing is known
     probability: float  # of the label, smoothed
     probabilities: np.ndarray | None  # (K,), smoothed
     window_probabilities: np.ndarray | None  # (K,), of this window alone
@@ -31,9 +33,12 @@ class StreamingPredictor:
 
     Args:
         model: classifier, or the run folder or .keras file of one.
-        window: frames in a window; the model's own number by default. Any number is resampled to that.
+        window: frames in a window; by default the median of the clips trained on, or the model's own number. Any number
+            is resampled to that.
         stride: frames from one label to the next; a quarter of the window by default.
         smoothing: weight of the labels before, in 0 <= smoothing < 1: ``p = smoothing * p + (1 - smoothing) * now``.
+        min_probability, known: which windows have a label, see ``windows.answer_rule``; all with somebody by default.
+        fps: frames per second, or None; by it the default window lasts as long as the clips trained on.
 
     Raises:
         ValueError: naming the argument, what was expected and what was found.
@@ -46,18 +51,15 @@ class StreamingPredictor:
         ...         print(result.frame, result.label, result.probability)
     """
 
-    def __init__(self, model, window=None, stride=None, smoothing=0.5):
+    def __init__(self, model, window=None, stride=None, smoothing=SMOOTHING, min_probability=0.0, known=None, fps=None):
         self.model = model if hasattr(model, "predict_on_batch") else load_classifier(model)
-        self.window = self.model.preprocessor.num_frames if window is None else window
-        self.stride = max(self.window // 4, 1) if stride is None else stride
-        for name in ("window", "stride"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, found {getattr(self, name)}")
-        if not 0 <= smoothing < 1:
-            raise ValueError(f"smoothing: expected 0 <= smoothing < 1, found {smoothing}")
-        self.smoothing = smoothing
+        preprocessor = self.model.preprocessor
+        window = default_window(self.model, fps) if window is None else window
+        self.window, self.stride = checked(window, stride, smoothing)
+        self.smoothing, self.answers = smoothing, answer_rule(known, min_probability)
+        self.features = window_features(self.model) if known else None
         self.names = self.model.names
-        self.shape = self.model.preprocessor.clip_shape[2:]
+        self.shape = preprocessor.clip_shape[2:]
         self.reset()
 
     def reset(self):
@@ -86,8 +88,7 @@ class StreamingPredictor:
             self.first_seen.setdefault(track, self.count)
         self.frames.append(frame)
         self.count += 1
-        due = self.count >= self.window and (self.count - self.window) % self.stride == 0
-        return self._label() if due else None
+        return self._label() if is_due(self.count, self.window, self.stride) else None
 
     def flush(self):
         """The label of the frames that no window has covered yet, with those before them; None if there are none."""
@@ -99,8 +100,7 @@ class StreamingPredictor:
         for frame in self.frames:
             for track, joints in frame.items():
                 seen[track] = seen.get(track, 0) + bool(joints.any())
-        present = sorted((track for track in seen if seen[track]), key=lambda t: (-seen[t], self.first_seen[t]))
-        tracks = sorted(present[: self.model.preprocessor.num_people], key=lambda track: self.first_seen[track])
+        tracks = most_seen(seen, self.first_seen, self.model.preprocessor.num_people)
         clip = np.zeros((len(tracks), len(self.frames), *self.shape), np.float32)
         for row, track in enumerate(tracks):
             for number, frame in enumerate(self.frames):
@@ -117,10 +117,11 @@ class StreamingPredictor:
             self.smoothed = None
             return WindowLabel(self.count - 1, None, 0.0, None, None, ())
         now = predict_clip(self.model, clip)
-        past = now if self.smoothed is None else self.smoothed
-        self.smoothed = self.smoothing * past + (1 - self.smoothing) * now
+        self.smoothed = smooth(self.smoothed, now, self.smoothing)
+        features = self.features and self.features(self.model.preprocessor(clip)[None])
         best = int(self.smoothed.argmax())
-        return WindowLabel(self.count - 1, self.names[best], float(self.smoothed[best]), self.smoothed, now, tracks)
+        label = self.names[best] if self.answers(features, self.smoothed[None])[0] else None
+        return WindowLabel(self.count - 1, label, float(self.smoothed[best]), self.smoothed, now, tracks)
 
 
 def stream_recording(predictor, keypoints):

@@ -111,6 +111,11 @@ class Ensemble(Preset, keras.Model):
         return self.members[0].preprocessor
 
     @property
+    def trained_on(self):
+        """The first member's: what its training clips were."""
+        return self.members[0].trained_on
+
+    @property
     def num_classes(self):
         """The members'."""
         return self.members[0].num_classes

@@ -1,6 +1,7 @@
 """The Skeleton Sequence Learning network: an STRL backbone and a classifier, as a functional model."""
 
 import keras
+import numpy as np
 
 from keras_skelmae.layers import PresencePooling
 from keras_skelmae.models.preset import Preset, arguments
@@ -20,6 +21,8 @@ class STRLClassifier(Preset, keras.Model):
         time_pooling: "mean" or "mean+max", see PresencePooling.
         dropout_rate: float, before the classifier.
         head_units: int, width of the hidden layer of the classifying MLP; 0 for none.
+        trained_on: None, or what the clips were that it was trained on, as ``describe_clips`` gives it: from it comes
+            the length of the windows that long recordings are cut into.
 
     Input shape:
         ``(B, M, T, V, C)`` in the units of the recording.
@@ -44,6 +47,7 @@ class STRLClassifier(Preset, keras.Model):
         time_pooling="mean",
         dropout_rate=0.0,
         head_units=128,
+        trained_on=None,
         name="strl_classifier",
         **kwargs,
     ):
@@ -69,6 +73,7 @@ class STRLClassifier(Preset, keras.Model):
         self.time_pooling = time_pooling
         self.dropout_rate = dropout_rate
         self.head_units = head_units
+        self.trained_on = trained_on
 
     @classmethod
     def from_settings(cls, values, data):
@@ -94,3 +99,10 @@ class STRLClassifier(Preset, keras.Model):
     def names(self):
         """The classes' names; numbers where it has none."""
         return self.class_names or [str(number) for number in range(self.num_classes)]
+
+
+def describe_clips(store, indices):
+    """What samples of a store are as clips: frames [shortest, median, longest], fps or None, people, their median."""
+    frames = store.frames[indices]
+    lengths = [float(value) for value in (np.min(frames), np.median(frames), np.max(frames))]
+    return {"frames": lengths, "fps": store.fps, "people": float(np.median(store.people[indices]))}

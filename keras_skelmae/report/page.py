@@ -46,7 +46,7 @@ def render_report(runs):
 <link rel="icon" href="data:,">
 <title>{escape(title)} – skelmae report</title>
 <style>
-{_asset("report.css")}</style>
+{read_asset("report.css")}</style>
 </head>
 <body>
 <header><h1>{escape(title)}</h1>
@@ -58,11 +58,12 @@ def render_report(runs):
 </footer>
 <div id="tip" role="tooltip" hidden></div><div id="spoken" class="unseen" aria-live="polite"></div>
 <script>
-{_asset("report.js")}</script>
+{read_asset("report.js")}</script>
 </body>
 </html>
 """
 
 
-def _asset(name):
+def read_asset(name):
+    """Text of a file that the page is made of."""
     return resources.files(__package__).joinpath("assets", name).read_text("utf-8")

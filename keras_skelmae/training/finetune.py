@@ -11,6 +11,7 @@ from keras_skelmae.evaluation.evaluate import check_apart, check_labelled, measu
 from keras_skelmae.fast.networks.batch_slices import suggest_slices, train_in_slices
 from keras_skelmae.fast.networks.devices import device_count
 from keras_skelmae.models import Ensemble, STRLClassifier
+from keras_skelmae.models.strl_classifier import describe_clips
 from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.mirroring import classes_are_symmetric
 from keras_skelmae.training.optimization import compile_options, in_precision
@@ -191,6 +192,7 @@ def finetune(
 def _finetune(store, train, validation, run, start, metrics, verbose, callbacks, minutes):
     settings, source = start.settings, SequenceSource(store)
     model = STRLClassifier.from_settings({**settings.flat(), "backbone": start.backbone}, store)
+    clips = model.trained_on = describe_clips(store, train)
     batch_size, options = settings.optimizer.batch_size, settings.finetune
     held = LabelledBatches(source, validation, model, batch_size=batch_size, training=False)
     augmented = {"seed": settings.data.seed, "augment": dataclasses.asdict(settings.augment)}
@@ -240,6 +242,7 @@ def _finetune(store, train, validation, run, start, metrics, verbose, callbacks,
         "loss": history[-1]["loss"],
         **_accuracies(saved, store, train, validation, history[-1]),
         "mirror": mirror,
+        "clips": clips | {"seconds": clips["fps"] and [round(n / clips["fps"], 3) for n in clips["frames"]]},
         "parameters": int(model.count_params()),
         "seconds": round(seconds, 1),
     }

@@ -72,7 +72,10 @@ def calls(monkeypatch):
         "keras_skelmae": {},
         "keras_skelmae.training": answers(pretrain={"loss": 0.5}, finetune=TRAINED),
         "keras_skelmae.evaluation": answers(
-            evaluate_model=measured, predict_files=[PREDICTION], describe={"kind": "model"}
+            evaluate_model=measured,
+            predict_files=[PREDICTION],
+            predict_recordings=[PREDICTION],
+            describe={"kind": "model"},
         ),
         "keras_skelmae.experiments": answers(
             run_protocol=PROTOCOL, markdown_table="| protocols |", run_study={"cells": []}, study_table="| table |"
@@ -214,7 +217,11 @@ def test_evaluate_refuses_an_impossible_file_before_it_starts(calls, files):
 
 def test_predict_prints_the_likeliest_first(calls, files):
     assert succeed("predict m.keras d.h5").split() == ["S1", "kick", "80.0%", "wave", "20.0%"]
-    assert json.loads(succeed("predict m.keras d.h5 a.pkl --json")) == [PREDICTION]
+    assert json.loads(succeed("predict m.keras d.h5 a.pkl --json --window 9 --each")) == [PREDICTION]
+    assert calls[-1][0] == "predict_recordings"
+    assert calls[-1][2] == {"progress": None, "together": False, "window": 9}
+    assert json.loads(succeed("predict m.keras d.h5 a.pkl --json --whole")) == [PREDICTION]
+    assert calls[-1][0] == "predict_files"
     assert [path.name for path in calls[-1][1][1]] == ["d.h5", "a.pkl"]
 
 

@@ -116,14 +116,17 @@ def test_the_command_prints_a_line_a_window(model, tmp_path):
     model.save(tmp_path / "model.keras")
     file = store_of(tmp_path / "clip.h5", recording())
     arguments = ["predict", str(tmp_path / "model.keras"), str(file), "--stream", "--window", "8", "--stride", "6"]
+    unsure = CliRunner().invoke(cli, [*arguments, "--min-probability", "1"])
+    assert {line.split()[-1] for line in unsure.output.splitlines()} == {"-"}
+    arguments += ["--min-probability", "0"]
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 0, done.output
     assert [line.split()[:2] for line in done.output.splitlines()] == [["clip0", "7"], ["clip0", "13"], ["clip0", "19"]]
     assert {line.split()[-1] for line in done.output.splitlines()} <= set(NAMES)
     listed = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).output)
     assert [entry["frame"] for entry in listed] == [7, 13, 19]
-    refused = CliRunner().invoke(cli, [*arguments[:3], "--window", "8"])
-    assert refused.exit_code == 2 and "--window belongs to --stream" in refused.output
+    refused = CliRunner().invoke(cli, [*arguments, "--whole"])
+    assert refused.exit_code == 2 and "has no effect with --whole" in refused.output
 
 
 def test_frames_come_from_the_standard_input(model, tmp_path):
@@ -136,6 +139,7 @@ def test_frames_come_from_the_standard_input(model, tmp_path):
     settings = {"window": 8, "stride": 6}
     expected = list(stream_recording(StreamingPredictor(model, **settings), x))
     command = ["predict", str(tmp_path / "model.keras"), "-", "--stream", "--window", "8", "--stride", "6"]
+    command += ["--min-probability", "0"]
     listed = json.loads(CliRunner().invoke(cli, [*command, "--json"], input="\n".join(lines)).output)
     assert [(entry["frame"], entry["label"]) for entry in listed] == [(w.frame, w.label) for w in expected]
     np.testing.assert_allclose([entry["probability"] for entry in listed], [w.probability for w in expected], atol=1e-5)
