@@ -5,6 +5,8 @@ import click
 from . import options
 from .printing import echo
 
+CALIBRATION = {"nll": "negative log-likelihood", "ece": "calibration error"}
+
 
 def run_training(stage, data, output, splits, chosen, **named):
     """Train as the options of `training_options` say, write the report, tell the figures.
@@ -42,7 +44,18 @@ def _summary(stage, output, metrics):
         told = f" (weights of epoch {metrics['epoch']})" if metrics["select"] == "best" else ""
         told += "; it averages a clip and its mirror image (mirror = auto)" if metrics["mirror"] else ""
         lines.append(f"the saved model knows {' and '.join(found)}{told}")
+        lines += _calibration(metrics.get("calibration"))
     return "\n".join(lines)
+
+
+def _calibration(found):
+    """A line on how well probabilities fit; none where no clips were looked at."""
+    if not found or not found["after"]:
+        return []
+    if found["reason"]:
+        return [f"its probabilities are not calibrated: {found['reason']}"]
+    pairs = (f"{text} {found['before'][key]:.3f} -> {found['after'][key]:.3f}" for key, text in CALIBRATION.items())
+    return [f"its probabilities have temperature {found['temperature']:.2f}: {', '.join(pairs)}"]
 
 
 def _resumed(output, chosen):
