@@ -26,6 +26,9 @@ def _summary(result):
         )
     if result["seen_in_pretraining"]:
         lines.append(f"  {result['seen_in_pretraining']} of these sequences were seen while pre-training")
+    if "nothing_known" in result:
+        told = f"  {result['nothing_known']} of these sequences would be told as nothing known"
+        lines.append(f"{told}; in the accuracy their nearest class counts")
     if result["calibration"]["fitted_on"]:
         told = f"  the temperature was fitted on {result['calibration']['fitted_on']} of these sequences"
         lines.append(f"{told}: their calibration flatters, their accuracy does not")

@@ -47,7 +47,8 @@ def _ranked(results):
     rows = []
     for result in results:
         if result["label"] is None:
-            rows.append((result["sample"], "- nobody was seen"))
+            near = f"nothing known (nearest: {result['nearest']})" if "nearest" in result else "- nobody was seen"
+            rows.append((result["sample"], near))
             continue
         ranked = sorted(result["probabilities"].items(), key=lambda entry: -entry[1])[:ALTERNATIVES]
         rows.append((result["sample"], *(f"{name} {100 * probability:.1f}%" for name, probability in ranked)))
@@ -73,6 +74,9 @@ def command(model, inputs, stream, as_json, image_size, **settings):
     """Name the action in each INPUT with MODEL, a run folder or .keras file.
 
     An INPUT is any file or folder that `skelmae convert` reads.
+
+    Beside a known.npz, as finetune writes it, MODEL also tells a clip that is like none it was trained on: "nothing
+    known", with the nearest class (docs/trust.md).
 
     With --stream an INPUT may be -: frames from the standard input, a JSON object of track id to joints per line.
 

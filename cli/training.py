@@ -40,10 +40,17 @@ def _summary(stage, output, metrics):
     lines = [f"{output}: {', '.join(sorted(path.name for path in output.iterdir()))}"]
     if stage == "finetune":
         counts = {"accuracy": ("num_sequences", "training"), "val_accuracy": ("num_validation", "validation")}
-        found = [f"{100 * metrics[key]:.1f} % of {metrics[n]} {word} clips" for key, (n, word) in counts.items()]
+        found = [
+            f"{100 * metrics[key]:.1f} % of {metrics[n]} {word} clips"
+            for key, (n, word) in counts.items()
+            if metrics[key] is not None
+        ]
         told = f" (weights of epoch {metrics['epoch']})" if metrics["select"] == "best" else ""
         told += "; it averages a clip and its mirror image (mirror = auto)" if metrics["mirror"] else ""
         lines.append(f"the saved model knows {' and '.join(found)}{told}")
+        if metrics["rare_classes"]:
+            rare = ", ".join(f"{name} ({count})" for name, count in metrics["rare_classes"].items())
+            lines.append(f"fewer than five training clips: {rare}")
         lines += _calibration(metrics.get("calibration"))
     return "\n".join(lines)
 

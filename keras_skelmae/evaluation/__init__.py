@@ -2,17 +2,21 @@
 
 from keras_skelmae.evaluation.evaluate import Measured, describe, evaluate_model, measure
 from keras_skelmae.evaluation.features import embed
+from keras_skelmae.evaluation.known import KnownClasses, load_known
 from keras_skelmae.evaluation.metrics import scores
-from keras_skelmae.evaluation.predict import load_classifier, predict_files, predict_store
+from keras_skelmae.evaluation.predict import load_classifier, predict_store
+from keras_skelmae.evaluation.predict_files import predict_files
 from keras_skelmae.evaluation.streaming import StreamingPredictor
 
 __all__ = [
+    "KnownClasses",
     "Measured",
     "StreamingPredictor",
     "describe",
     "embed",
     "evaluate_model",
     "load_classifier",
+    "load_known",
     "measure",
     "predict_files",
     "predict_store",

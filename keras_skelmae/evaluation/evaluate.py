@@ -9,6 +9,8 @@ import numpy as np
 
 from keras_skelmae.data import class_labels
 from keras_skelmae.evaluation.calibration import compare_calibration
+from keras_skelmae.evaluation.features import embed
+from keras_skelmae.evaluation.known import load_known
 from keras_skelmae.evaluation.metrics import scores
 from keras_skelmae.evaluation.predict import load_classifier, predict_store
 from keras_skelmae.models import load_model
@@ -113,6 +115,10 @@ def evaluate_model(model_path, store, split, num_clips=1, batch_size=64, progres
     found = measure(model, store, indices, split, num_clips, batch_size, progress)
     seen = count_seen(model_path, store, indices, PRETRAIN_IDS)
     found.result = {"model": str(model_path), **found.result, "seen_in_pretraining": seen, "versions": versions()}
+    known = load_known(model_path, model)
+    if known is not None:
+        strange = ~known(embed(model, store, indices), found.probabilities)
+        found.result["nothing_known"] = int((strange & np.isfinite(found.probabilities).all(axis=1)).sum())
     found.result["calibration"]["fitted_on"] = count_seen(model_path, store, indices, HELD_IDS)
     return found
 

@@ -48,7 +48,17 @@ def embed(model, store, indices, batch_size=64, progress=None):
         preprocessor = SkeletonPreprocessor(**{**preprocessor.get_config(), "num_people": people})
     source = SequenceSource(store, 0)
     data = LabelledBatches(source, indices, preprocessor, batch_size=batch_size, training=False)
-    parts = list(store.layout.parts.values())
+    return np.concatenate(predict_batches(data, window_features(network, store.layout), progress))
+
+
+def window_features(model, layout):
+    """The function of clips (B, M, T, V, C) that gives their features (B, F), :func:`pool_features` of the backbone's.
+
+    Raises:
+        ValueError: an Ensemble of several members, each of which has features of its own.
+    """
+    network = find_part(model, STRLBackbone | SkeletonEncoder)
+    parts = list(layout.parts.values())
 
     def pooled(x):
         found = network.predict_on_batch(x)
@@ -56,4 +66,4 @@ def embed(model, store, indices, batch_size=64, progress=None):
         whole_body = features.shape[3] == 1  # one vector for all joints
         return pool_features(features, np.asarray(found["presence"]), [[0]] if whole_body else parts)
 
-    return np.concatenate(predict_batches(data, pooled, progress))
+    return pooled

@@ -56,6 +56,8 @@ def measure_finetuned(run, store):
     metrics, settings = read_metrics(run), read_settings(Path(run) / SETTINGS, "finetune")
     train, validation = metrics["train_split"], metrics["val_split"]
     _, indices = training_splits(store, train, validation, settings, True)  # what was set aside is drawn again
+    if not len(indices):
+        return
     split = validation or f"a part of {train}"
     measured = measure(load_classifier(run), store, indices, split)
     measured.result["calibration"]["fitted_on"] = count_seen(run, store, indices, HELD_IDS)

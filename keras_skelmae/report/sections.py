@@ -42,9 +42,9 @@ def _facts(run):
     if evaluated:
         found |= {"top-1": percent(evaluated["top1"]), "mean class": percent(evaluated.get("mean_class"))}
         found["measured on"] = f"{evaluated.get('split')} ({evaluated.get('num_samples')})"
-    elif "val_accuracy" in metrics:
+    elif metrics.get("val_accuracy") is not None:
         found["validation accuracy"] = percent(metrics["val_accuracy"])
-    if "val_accuracy" in metrics:
+    if run.stage == "finetune" and "accuracy" in metrics:
         found["training clips"] = percent(metrics["accuracy"])
     found["final loss"] = number(metrics.get("loss"))
     if "target_spread" in metrics:
@@ -198,7 +198,9 @@ def provenance(runs):
             ["trained on", f"{metrics['train_split']} ({metrics['num_sequences']})"],
         ]
         if run.stage == "finetune":
-            validated = metrics.get("val_split") or "a part set aside"
+            validated = (
+                metrics.get("val_split") or "a part set aside" * bool(metrics.get("num_validation")) or "nothing"
+            )
             rows.append(["validated on", f"{validated} ({metrics.get('num_validation')})"])
             rows.append(["starts from", metrics.get("pretrained") or "random initialisation"])
         per_epoch = f", {seconds[-1] / len(seconds):.3g} s per epoch" if seconds else ""

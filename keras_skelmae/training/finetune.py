@@ -11,7 +11,7 @@ from keras_skelmae.evaluation.evaluate import check_apart, check_labelled, measu
 from keras_skelmae.fast.networks.batch_slices import suggest_slices, train_in_slices
 from keras_skelmae.fast.networks.devices import device_count
 from keras_skelmae.models import Ensemble, STRLClassifier, model_file
-from keras_skelmae.training.calibrating import HeldOut, calibrated
+from keras_skelmae.training.calibrating import HeldOut, bounded, calibrated
 from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.mirroring import classes_are_symmetric
 from keras_skelmae.training.optimization import compile_options, in_precision
@@ -23,6 +23,8 @@ from keras_skelmae.training.statistics import estimate_statistics
 from skelmae_datasets import DataError
 from skelmae_datasets.files import file_digest
 from skelmae_datasets.runs.run_folder import HELD_IDS, MODEL, PRETRAIN_IDS, TRAIN_IDS, trained_ids
+
+FEW = 5  # training sequences of a class, below which it is told
 
 
 def hold_out(store, indices, fraction, seed):
@@ -54,6 +56,13 @@ def hold_out(store, indices, fraction, seed):
     return indices[~chosen], indices[chosen]
 
 
+def rare_classes(store, indices):
+    """dict of the classes with fewer than FEW of these sequences to how many they have."""
+    labels = store.labels[indices]
+    count = np.bincount(labels[labels >= 0], minlength=len(store.classes))
+    return {name: int(number) for name, number in zip(store.classes, count, strict=True) if number < FEW}
+
+
 def phases(settings, pretrained):
     """The trainings that one run consists of, each as (first epoch, Settings).
 
@@ -74,11 +83,15 @@ def phases(settings, pretrained):
 def training_splits(store, train_split, val_split, settings, allow_overlap=False):
     """Indices to train and to validate on; without a validation split a part of the training split is set aside.
 
+    With ``validation_fraction = 0`` nothing is: the second is empty then.
+
     Raises:
         DataError: a sequence without a label, a single class, a sequence in both unless ``allow_overlap``.
     """
     train = store.select(train_split)
-    if val_split is None:
+    if val_split is None and not settings.finetune.validation_fraction:
+        validation = train[:0]
+    elif val_split is None:
         train, validation = hold_out(store, train, settings.finetune.validation_fraction, settings.data.seed)
     else:
         validation = store.select(val_split)
@@ -115,8 +128,8 @@ def finetune(
     Args:
         store: SkeletonStore.
         train_split: split name or expression.
-        val_split: likewise; None sets a part of the training split aside. It is reported, and chooses the weights
-            only with ``select="best"``.
+        val_split: likewise; None sets a part of the training split aside. It is reported, decides on a temperature, and
+            chooses the weights only with ``select="best"``.
         output: run folder, new.
         settings: Settings.
         pretrained: None, or a run folder or .keras file, see :func:`starting_point`.
@@ -126,6 +139,7 @@ def finetune(
         resume, force, minutes: as in ``pretrain``.
         allow_overlap: validate although sequences of the validation split are trained on.
         calibrate: fit a temperature on the validation sequences. False: they are a test split, and decide nothing.
+            HeldOut: on these answers in their place.
 
     Returns:
         dict of figures, as in metrics.json.
@@ -135,6 +149,8 @@ def finetune(
     """
     if select not in SELECTIONS:
         raise ValueError(f"select: expected one of {', '.join(SELECTIONS)}, found {select!r}")
+    if val_split is None and SELECTIONS[select] and not settings.finetune.validation_fraction:
+        raise ValueError(f"select: expected 'last' with validation_fraction = 0, found {select!r}")
     keras.utils.set_random_seed(settings.data.seed)
     train, validation = training_splits(store, train_split, val_split, settings, allow_overlap)
     start = starting_point(store, settings.for_clips(len(train)), pretrained)
@@ -163,6 +179,7 @@ def finetune(
             "num_validation": len(validation),
             "pretrained": None if pretrained is None else str(Path(pretrained)),
             "select": select,
+            "rare_classes": rare_classes(store, train),
         }
         model, kept, history, seconds = _train(
             store, train, validation, run, start, select, verbose, callbacks, minutes
@@ -179,9 +196,12 @@ def _train(store, train, validation, run, start, select, verbose, callbacks, min
     settings, source = start.settings, SequenceSource(store)
     model = STRLClassifier.from_settings({**settings.flat(), "backbone": start.backbone}, store)
     batch_size, compared = settings.optimizer.batch_size, SELECTIONS[select]
-    held = LabelledBatches(source, validation, model, batch_size=batch_size, training=False)
+    held = None
+    if len(validation):
+        held = LabelledBatches(source, validation, model, batch_size=batch_size, training=False)
     augmented = {"seed": settings.data.seed, "augment": dataclasses.asdict(settings.augment)}
-    data = LabelledBatches(source, train, model, batch_size=batch_size, **augmented)
+    balance = settings.finetune.class_balance
+    data = LabelledBatches(source, train, model, balance, batch_size=batch_size, **augmented)
 
     def prepare(first, phase):
         for layer in start.learned:
@@ -230,21 +250,25 @@ def _compile(model, settings, data, compared):
 def _judged(model, store, train, validation, settings, last, calibrate, run):
     """(the model to be saved, its figures as ``evaluate`` finds them; on several devices those of the last epoch)."""
     if device_count() > 1:
-        return model, {key: last[key] for key in ("accuracy", "val_accuracy")} | {"mirror": False}
+        return model, {"accuracy": last["accuracy"], "val_accuracy": last.get("val_accuracy"), "mirror": False}
     mirror = settings.finetune.mirror == "auto" and classes_are_symmetric(model, SequenceSource(store), train)
     answering = Ensemble([model], mirror=True) if mirror else model
-    known, new = (measure(answering, store, indices, "") for indices in (train, validation))
-    figures = {
-        "accuracy": known.result["top1"],
-        "val_accuracy": new.result["top1"],
-        "val_mean_class": new.result["mean_class"],
-        "mirror": mirror,
-    }
+    figures = {"accuracy": measure(answering, store, train, "").result["top1"], "val_accuracy": None, "mirror": mirror}
+    labels = class_labels(store, model.names, np.concatenate([train, validation]))
+    held = calibrate if isinstance(calibrate, HeldOut) else None
+    if len(validation):
+        found = measure(answering, store, validation, "")
+        figures |= {"val_accuracy": found.result["top1"], "val_mean_class": found.result["mean_class"]}
+        if calibrate is True:
+            apart = ~np.isin(validation, train)  # with allow_overlap some are in both
+            validation = validation[apart]
+            held = HeldOut(found.probabilities[apart], labels[validation], [store.ids[index] for index in validation])
     if not calibrate:
         return answering, figures
-    apart = ~np.isin(validation, train)  # with allow_overlap some are in both
-    labels = class_labels(store, model.names, validation)[validation]
-    saved, figures["calibration"] = calibrated(model, mirror, HeldOut(new.probabilities[apart], labels[apart]))
-    if saved is not model and saved.temperature != 1:
-        run.write_ids(HELD_IDS, [store.ids[index] for index in validation[apart]])
+    saved, figures["calibration"] = calibrated(model, mirror, held)
+    known, figures["known"] = bounded(saved, store, train, labels, held, validation)
+    if known is not None:
+        known.save(run.path)
+    if known is not None or figures["calibration"]["temperature"] != 1:
+        run.write_ids(HELD_IDS, held.ids)
     return saved, figures

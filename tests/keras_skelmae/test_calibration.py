@@ -105,10 +105,12 @@ def test_what_was_before_the_temperature_is_told():
     assert compare_calibration(probabilities, labels, 2.0, num_clips=3)["before"] is None
 
 
-@pytest.mark.parametrize("mirror", [False, True])
-@pytest.mark.parametrize("temperature", [0.4, 3.0])
+SMALL = {"units": 4, "encoder_layers": 1, "num_layers": 1, "num_people": 1, "head_units": 0}
+
+
+@pytest.mark.parametrize(("temperature", "mirror"), [(0.4, False), (3.0, True)])
 def test_an_ensemble_answers_with_tempered_probabilities(temperature, mirror, tiny, tmp_path):
-    model, clips = tiny.classifier(normalize="clip"), tiny.clips(6)
+    model, clips = tiny.classifier(normalize="clip", **SMALL), tiny.clips(6, people=1)
     plain = tiny.predict(Ensemble([model], mirror=True) if mirror else model, clips)
     ensemble = Ensemble([model], mirror=mirror, temperature=temperature)
     found = tiny.predict(ensemble, clips)
@@ -121,50 +123,52 @@ def test_an_ensemble_answers_with_tempered_probabilities(temperature, mirror, ti
 
 
 def test_sure_answers_stay_numbers(tiny):
-    model = tiny.classifier(num_classes=3)
+    model = tiny.classifier(num_classes=3, **SMALL)
     last = model.get_layer("classifier")
     last.bias.assign([0.0, 500.0, -500.0])
     for temperature in (0.05, 20.0):
-        found = tiny.predict(Ensemble([model], temperature=temperature), tiny.clips(2))
+        found = tiny.predict(Ensemble([model], temperature=temperature), tiny.clips(2, people=1))
         np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("temperature", [0, -1, float("nan"), float("inf")])
 def test_temperatures_that_do_not_fit(temperature, tiny):
     with pytest.raises(ValueError, match="temperature: expected a positive number, found"):
-        Ensemble([tiny.classifier()], temperature=temperature)
+        Ensemble([tiny.classifier(**SMALL)], temperature=temperature)
 
 
 def test_what_is_saved_and_told(tiny):
-    model = tiny.classifier()
+    model = tiny.classifier(**SMALL)
     probabilities, labels = drawn(100, 4)
-    saved, facts = calibrated(model, False, HeldOut(temper(probabilities, 0.3), labels))
+    saved, facts = calibrated(model, False, HeldOut(temper(probabilities, 0.3), labels, []))
     assert saved.temperature == facts["temperature"] and facts["reason"] == ""
     assert facts["after"]["nll"] < facts["before"]["nll"]
-    saved, facts = calibrated(model, False, HeldOut(probabilities[:12], labels[:12]))
+    saved, facts = calibrated(model, False, HeldOut(probabilities[:12], labels[:12], []))
     assert saved is model and facts["reason"] == "12 clips held out, 20 are needed"
     saved, facts = calibrated(model, True, None)
     assert saved.mirror and saved.temperature == 1 and facts["before"] is None
 
 
 def test_a_fine_tuning_calibrates_on_what_it_held_out(store, tmp_path, tiny_settings, eagerly, monkeypatch):
-    """Twelve sequences: with a lower bound they are enough. The accuracy is the same, protocols look away."""
+    """Twelve sequences: with a lower bound they are enough."""
     from keras_skelmae.evaluation import calibration as module
     from keras_skelmae.training import calibrating, finetune
 
     for place in (module, calibrating):
         monkeypatch.setattr(place, "LEAST_CLIPS", 4)
-    options = {"settings": tiny_settings("finetune", "validation_fraction=0.5", "mirror=auto"), "verbose": False}
-    plain = finetune(store, "all", None, tmp_path / "plain", calibrate=False, **options)
-    found = finetune(store, "all", None, tmp_path / "fine", **options)
-    assert "calibration" not in plain and found["calibration"]["temperature"] != 1
-    assert [found[key] for key in ("accuracy", "val_accuracy")] == [plain[key] for key in ("accuracy", "val_accuracy")]
+    asked = tiny_settings("finetune", "validation_fraction=0.5", "mirror=off", "epochs=1")
+    found = finetune(store, "all", None, tmp_path / "fine", asked, verbose=False)
+    facts = found["calibration"]
+    assert facts["temperature"] != 1 and facts["after"]["nll"] < facts["before"]["nll"]
     held = (tmp_path / "fine" / "held_ids.txt").read_text().split()
     assert len(held) == found["num_validation"]
     assert not set(held) & set((tmp_path / "fine" / "train_ids.txt").read_text().split())
-    one, other = (predict_store(load_classifier(tmp_path / name), store, np.arange(12)) for name in ("plain", "fine"))
-    np.testing.assert_allclose(other, temper(one, found["calibration"]["temperature"]), atol=1e-5)
-    assert json.loads((tmp_path / "fine" / "metrics.json").read_text())["calibration"] == found["calibration"]
+    saved = load_classifier(tmp_path / "fine")
+    plain, tempered = (predict_store(model, store, np.arange(12)) for model in (saved.members[0], saved))
+    np.testing.assert_allclose(tempered, temper(plain, facts["temperature"]), atol=1e-5)
+    right = (plain.argmax(axis=1) == store.labels)[[store.ids.index(name) for name in held]]
+    assert found["val_accuracy"] == pytest.approx(right.mean())
+    assert json.loads((tmp_path / "fine" / "metrics.json").read_text())["calibration"] == facts
 
 
 def test_mean_class_accuracy_is_that_of_scores():
@@ -178,3 +182,27 @@ def test_mean_class_accuracy_is_that_of_scores():
     assert float(metric.result()) == pytest.approx(scores(guesses, labels, list("abcdef"))["mean_class"])
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
     assert again.num_classes == 6
+
+
+@pytest.mark.parametrize("balance", ["weights", "sampling"])
+def test_a_balanced_training_without_validation(balance, store, tmp_path, tiny_settings, eagerly):
+    from keras_skelmae.training import finetune
+
+    asked = tiny_settings("finetune", f"class_balance={balance}", "validation_fraction=0", "epochs=1")
+    found = finetune(store, "all", None, tmp_path / "run", asked, verbose=False)
+    assert found["num_sequences"] == 12 and found["num_validation"] == 0 and found["val_accuracy"] is None
+    assert found["calibration"]["reason"] == "no clips were held out"
+    assert found["rare_classes"] == {}
+    with pytest.raises(ValueError, match="select: expected 'last' with validation_fraction = 0, found 'best'"):
+        finetune(store, "all", None, tmp_path / "best", asked, select="best", verbose=False)
+
+
+def test_the_best_mean_class_accuracy_is_kept(store, tmp_path, tiny_settings, eagerly):
+    from keras_skelmae.training import finetune
+
+    asked = tiny_settings("finetune", "validation_fraction=0.4", "mirror=off", "epochs=2")
+    found = finetune(store, "all", None, tmp_path / "run", asked, select="best:mean_class", verbose=False)
+    lines = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    column = lines[0].split(",").index("val_mean_class")
+    values = [float(line.split(",")[column]) for line in lines[1:]]
+    assert values[found["epoch"] - 1] == max(values) == pytest.approx(found["val_mean_class"])
