@@ -5,6 +5,7 @@ import click
 from . import options
 from .printing import echo
 
+CROSS_VALIDATE = "a part is set aside to validate on; with few clips `skelmae protocol cross-validate` tells more"
 CALIBRATION = {"nll": "negative log-likelihood", "ece": "calibration error"}
 
 
@@ -26,6 +27,8 @@ def run_training(stage, data, output, splits, chosen, **named):
         settings = options.settings_of(stage, recipe, _resumed(output, chosen))
         if writes and not chosen["as_json"]:
             click.echo(f"recipe {recipe}, {count} sequences")
+            if stage == "finetune" and splits[1] is None:
+                click.echo(CROSS_VALIDATE)
         named |= {"verbose": writes and not chosen["as_json"], "callbacks": _callbacks(output, chosen)}
         metrics = getattr(training, stage)(store, *splits, output, settings, **named)
         if writes and chosen["report"]:

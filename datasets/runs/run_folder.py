@@ -13,6 +13,7 @@ KNOWN = "known.npz"  # where the features of the training clips lie
 HELD_IDS = "held_ids.txt"  # those that were not trained on and chose a temperature
 ENSEMBLE = "ensemble.json"  # in the folder of an ensemble: what it was made of
 EVALUATION, EMBEDDING, RECONSTRUCTION = "evaluation.json", "embedding.json", "reconstruction.json"
+BASELINE, ROBUSTNESS = "baseline.json", "robustness.json"
 REPORT = "report.html"
 
 

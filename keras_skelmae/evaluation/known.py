@@ -25,8 +25,9 @@ SHRINKAGE = 0.1  # of these variances towards their mean
 class KnownClasses:
     """Where the features of a classifier's training clips lie, and how far from them a clip may be.
 
-    A clip's distance is that of Mahalanobis to the nearest class: the classes have centres of their own and share a
-    covariance, shrunk, whose largest directions are kept and whose others have one variance.
+    Features are standardised and brought to length 1: how large they are says more about the size of a motion than
+    about what it is. A clip's distance is that of Mahalanobis to the nearest class: the classes have centres of their
+    own and share a covariance, shrunk, whose largest directions are kept and whose others have one variance.
 
     Reference:
         Lee et al., "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks",
@@ -35,7 +36,7 @@ class KnownClasses:
 
     mean: np.ndarray  # (F,) of the training clips' features
     scale: np.ndarray  # (F,) their standard deviation
-    centres: np.ndarray  # (K, F) of the classes, standardised; NaN for one without training clips
+    centres: np.ndarray  # (K, F) of the classes; NaN for one without training clips
     directions: np.ndarray  # (F, R) orthonormal
     variances: np.ndarray  # (R,)
     rest: float  # variance in any other direction
@@ -46,7 +47,7 @@ class KnownClasses:
     def fit(cls, model, features, labels):
         """From features (N, F) of training clips, see ``embed``, and their labels (N,); without a threshold as yet."""
         mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
-        x = (features - mean) / scale
+        x = _directed(features, mean, scale)
         centres = np.full((model.num_classes, x.shape[1]), np.nan, np.float32)
         for label in np.unique(labels[labels >= 0]):
             centres[label] = x[labels == label].mean(axis=0)
@@ -61,7 +62,7 @@ class KnownClasses:
 
     def distances(self, features):
         """(N,) float32: squared distances of features (N, F) to their nearest class."""
-        x = (np.asarray(features, np.float32) - self.mean) / self.scale
+        x = _directed(np.asarray(features, np.float32), self.mean, self.scale)
         found = np.full(len(x), np.inf, np.float32)
         for centre in self.centres[np.isfinite(self.centres).all(axis=1)]:
             apart = x - centre
@@ -84,6 +85,12 @@ class KnownClasses:
     def save(self, folder):
         """Write known.npz beside the model."""
         write_atomically(Path(folder) / KNOWN, lambda part: np.savez_compressed(part, **vars(self)))
+
+
+def _directed(features, mean, scale):
+    """Features (N, F), standardised and of length 1."""
+    x = (features - mean) / scale
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9)
 
 
 def choose_threshold(distances, false_alarms=FALSE_ALARMS):

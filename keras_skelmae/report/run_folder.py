@@ -8,12 +8,22 @@ from pathlib import Path
 from keras_skelmae.report.evidence import read_reconstruction
 from skelmae_datasets import DataError
 from skelmae_datasets.files import read_json
-from skelmae_datasets.runs.run_folder import EMBEDDING, EVALUATION, HISTORY, SETTINGS, read_metrics
+from skelmae_datasets.runs.run_folder import (
+    BASELINE,
+    EMBEDDING,
+    EVALUATION,
+    HISTORY,
+    ROBUSTNESS,
+    SETTINGS,
+    read_metrics,
+)
 from skelmae_datasets.runs.settings import read_settings
 
 EVIDENCE = {  # file -> keys that the page cannot do without
     EVALUATION: ("classes", "confusion", "per_class", "top1"),
     EMBEDDING: ("classes", "labels", "ids", "pca"),
+    BASELINE: ("results", "test_split", "fingerprint"),
+    ROBUSTNESS: ("curves", "test_split", "fingerprint"),
 }
 
 
@@ -28,6 +38,8 @@ class RunFolder:
     history: dict
     evaluation: dict | None
     embedding: dict | None
+    baseline: dict | None
+    robustness: dict | None
     reconstruction: object
 
     @property
