@@ -153,3 +153,25 @@ def test_curves_begin_at_the_clean_accuracy(store, monkeypatch, tmp_path):
         robustness(tmp_path, store, "test")
     with pytest.raises(ValueError, match="kinds: expected some of joints, parts, .*, found 'noise'"):
         robustness(tmp_path, store, "test", kinds=("noise",))
+
+
+def test_the_report_says_whether_the_network_earns_its_training():
+    from keras_skelmae.report import trust
+
+    results = {"ridge": {"top1": 0.4}, "dtw": {"top1": 0.45}}
+    baseline = {"results": results, "test_split": "test", "fingerprint": "f"}
+    curve = {"text": "joints missing", "amounts": [0, 0.5], "top1": [0.6, 0.3], "mean_class": [0.6, 0.3]}
+    fit = {"num_clips": 9, "nll": 0.5, "ece": 0.1, "ece_floor": 0.05}
+    fit["bins"] = [{"confidence": 0.5, "accuracy": 0.4, "count": 9}]
+    run = SimpleNamespace(name="a <b>", metrics={}, baseline=baseline, robustness=None, evaluation=None)
+    assert "Evaluate the run on this split" in trust.section(run) and "<svg" not in trust.section(run)
+    run.evaluation = {"top1": 0.6, "split": "test", "fingerprint": "f"}
+    run.evaluation["calibration"] = {"temperature": 1.5, "before": fit, "after": fit, "fitted_on": 4}
+    run.robustness = {"curves": {"joints": curve}, "test_split": "test", "num_samples": 9}
+    spread = {"mean": 71.0, "std": 3.5}
+    run.metrics["cross_validation"] = {"folds": 5, "grouped_by": "subject", "top1": spread, "mean_class": spread}
+    page = trust.section(run)
+    for told in ("+15.0 points over the best", "Temperature 1.50", "fitted on 4 of", "71.0 ± 3.5 %", "joints missing"):
+        assert told in page, told
+    run.evaluation["split"] = "other"
+    assert "points over" not in trust.section(run)
