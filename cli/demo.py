@@ -80,7 +80,7 @@ def run_demo(folder, say=click.echo):
         starts = train(folder, store, say)
     model, recording = folder / "finetune_pretrained", folder / "recordings" / f"{held_out[0]}.skeleton"
     prediction = predict_files(model, [recording])[0]
-    say(f"5/6  {recording.name}: {prediction['label']} ({100 * prediction['probability']:.0f} %)")
+    say(f"5/6  {recording.name}: {prediction['label'] or 'nothing known'} ({100 * prediction['probability']:.0f} %)")
     exported = export_model(model, output=folder / "saved_model")
     difference = f"greatest difference from the Keras model {exported['max_abs_difference']:.2g}"
     say(f"6/6  exported {exported['path']}, {difference}")

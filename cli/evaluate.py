@@ -13,6 +13,10 @@ def _summary(result):
     rows = [("sequences", result["num_samples"]), ("clips", result["num_clips"])]
     for key, text in (("top1", "top-1 %"), ("top5", "top-5 %"), ("mean_class", "mean class %")):
         rows.append((text, f"{100 * result[key]:.2f}"))
+    fit = result["calibration"]["after"]
+    if fit:
+        rows.append(("negative log-likelihood", f"{fit['nll']:.3f}"))
+        rows.append(("calibration error %", f"{100 * fit['ece']:.1f} (chance alone: {100 * fit['ece_floor']:.1f})"))
     lines = [f"{result['model']} on {result['data']} ({result['split']})", table(rows)]
     if result["nobody_seen"]:
         lines.append(f"  in {result['nobody_seen']} of these sequences nobody was seen: they count as wrong")
@@ -22,6 +26,12 @@ def _summary(result):
         )
     if result["seen_in_pretraining"]:
         lines.append(f"  {result['seen_in_pretraining']} of these sequences were seen while pre-training")
+    if "nothing_known" in result:
+        told = f"  {result['nothing_known']} of these sequences would be told as nothing known"
+        lines.append(f"{told}; in the accuracy their nearest class counts")
+    if result["calibration"]["fitted_on"]:
+        told = f"  the temperature was fitted on {result['calibration']['fitted_on']} of these sequences"
+        lines.append(f"{told}: their calibration flatters, their accuracy does not")
     names, matrix = list(result["per_class"]), result["confusion"]
     counts = [(count, true, guess) for true, row in enumerate(matrix) for guess, count in enumerate(row)]
     wrong = [entry for entry in counts if entry[0] and entry[1] != entry[2]]

@@ -21,9 +21,10 @@ from .training import run_training
 )
 @click.option(
     "--select",
-    type=click.Choice(["last", "best"]),
+    type=click.Choice(["last", "best", "best:mean_class"]),
     default="last",
-    help="Weights to save. best looks at the validation split, which is then no longer held out.",
+    help="Weights to save. best looks at accuracy on the validation split, best:mean_class at its mean over classes; "
+    "the split is then no longer held out.",
 )
 @options.overlap_flag
 @options.training_options

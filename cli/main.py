@@ -26,7 +26,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "Accuracy and confusion of a classifier on a split."),
     "evaluate-timeline": ("evaluate_timeline", "Timelines of long recordings against labelled intervals."),
     "fuse": ("fuse", "Classifiers of several streams as one."),
-    "protocol": ("protocol", "Linear probe, kNN, retrieval, fine-tuning with few labels, over seeds."),
+    "protocol": ("protocol", "Linear probe, kNN, few labels; cross-validation, baselines, robustness."),
     "study": ("study", "The paper's ablation tables on any data set, over seeds."),
     "embed": ("embed", "Feature vectors of sequences."),
     "reconstruct": ("reconstruct", "Masked body parts beside their reconstruction, with the errors."),
@@ -39,28 +39,40 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A click.Group whose commands come from COMMANDS; each module holds one command named `command`."""
+    """A click.Group that imports a command's module only when it is asked for; each holds one named `command`.
+
+    Args:
+        lazy: command name -> (module in this package, help line).
+    """
+
+    def __init__(self, *arguments, lazy, **settings):
+        super().__init__(*arguments, **settings)
+        self.lazy = lazy
 
     def list_commands(self, ctx):
-        return list(COMMANDS)
+        return [*self.commands, *self.lazy]
 
     def get_command(self, ctx, cmd_name):
-        if cmd_name not in COMMANDS:
-            return None
-        return importlib.import_module(f"skelmae_cli.{COMMANDS[cmd_name][0]}").command
+        if cmd_name not in self.lazy:
+            return self.commands.get(cmd_name)
+        return importlib.import_module(f"skelmae_cli.{self.lazy[cmd_name][0]}").command
 
     def resolve_command(self, ctx, args):
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        names = self.list_commands(ctx)
+        if args and args[0] not in names and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], names, n=1)
             ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {close[0]!r}?" if close else ""))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx, formatter):
+        rows = [(name, command.get_short_help_str(200)) for name, command in self.commands.items()]
         with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+            formatter.write_dl([*rows, *((name, text) for name, (_, text) in self.lazy.items())])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.group(
+    cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.option(
     "--backend",
     type=click.Choice(["tensorflow", "jax", "torch"]),

@@ -49,7 +49,8 @@ def _ranked(results):
     rows = []
     for result in results:
         if result["label"] is None:
-            rows.append((result["sample"], "- nobody was seen"))
+            near = f"nothing known (nearest: {result['nearest']})" if "nearest" in result else "- nobody was seen"
+            rows.append((result["sample"], near))
             continue
         ranked = sorted(result["probabilities"].items(), key=lambda entry: -entry[1])[:ALTERNATIVES]
         rows.append((result["sample"], *(f"{name} {100 * probability:.1f}%" for name, probability in ranked)))
@@ -164,6 +165,9 @@ def command(model, inputs, whole, stream, together, output, as_json, image_size,
     An INPUT is any file or folder that `skelmae convert` reads. One that is clearly longer than the clips MODEL was
     trained on is cut into windows that overlap and gets a timeline: who did what from when to when, and where nothing
     is known or nobody was seen.
+
+    Beside a known.npz, as finetune writes it, MODEL also tells a clip that is like none it was trained on: "nothing
+    known", with the nearest class (docs/trust.md).
 
     With --stream an INPUT may be -: frames from the standard input, a JSON object of track id to joints per line.
 

@@ -1,47 +1,50 @@
-"""`skelmae protocol`: the evaluation protocols of the field, over seeds and fractions of the labels."""
+"""`skelmae protocol`: the evaluation protocols of the field, and those that tell how far a result can be trusted."""
 
 import click
 
 from . import options
+from .main import LazyGroup
 from .printing import echo, progress
 
-PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
+PROTOCOLS = {
+    "linear": "Logistic regression on frozen features.",
+    "knn": "The nearest training sequences by cosine of frozen features.",
+    "retrieval": "Mean average precision of frozen features within the split.",
+    "finetune": "Training end to end, over seeds.",
+    "semi": "Training end to end, with fractions of the labels.",
+}
+TRUST = {
+    "cross-validate": ("cross_validate", "Accuracy by folds where nobody made a split, then a model on everything."),
+    "baseline": ("baseline", "What the same clips give without a network: does it earn its training?"),
+    "robustness": ("robustness", "Accuracy against missing joints, parts, frames, jitter, rotation, swaps and rate."),
+}
 
 
-@options.command("protocol")
-@click.argument("protocol", type=click.Choice(PROTOCOLS))
-@options.data_argument
-@options.split_option("train", "Split the probe or the network learns from.")
-@options.split_option("test", "Split reported on.")
-@options.output_folder("Folder of results and index lists; what is already there is not measured again.", metavar="DIR")
-@click.option(
-    "--pretrained",
-    metavar="RUN|NAME",
-    help='Pre-training run; "{seed}" in it is replaced by each seed. Or published weights.',
-)
-@click.option("--random/--no-random", default=True, help="Also measure random initialisation, the same way.")
-@click.option(
-    "--fraction",
-    "fractions",
-    default="1",
-    callback=options.numbers(float),
-    metavar="F,F,...",
-    help="Shares of the training labels, drawn by class.",
-)
-@click.option("--neighbours", type=click.IntRange(1), default=1, help="k of knn.")
-@options.overlap_flag
-@options.seeds_options
-def command(protocol, data, train_split, test_split, output, pretrained, random, as_json, **chosen):
-    """Measure a pre-trained network by PROTOCOL, beside the same network before any training.
-
-    linear: logistic regression on frozen features. knn: the nearest training sequences by cosine. retrieval: mean
-    average precision within the split. finetune, semi: end to end, with all or a fraction of the labels.
+@click.group("protocol", cls=LazyGroup, lazy=TRUST)
+def command():
+    """Measure by a protocol of the field, beside the same network before any training; or where there is no split, no
+    network, or no sound recording.
 
     \b
     Example:
       skelmae protocol linear jhmdb.h5 --train-split train1 --test-split test1 --pretrained runs/pre-{seed} \\
         --seeds 0,1,2 --fraction 0.1,1 --output runs/linear
+      skelmae protocol cross-validate own.h5 --output runs/own --final
     """
+
+
+def measuring(protocol, text):
+    """The command of one of PROTOCOLS."""
+
+    def run(data, train_split, test_split, output, pretrained, random, as_json, **chosen):
+        _measure(protocol, data, (train_split, test_split), output, pretrained, random, as_json, chosen)
+
+    example = f"skelmae protocol {protocol} jhmdb.h5 --train-split train1 --test-split test1 --output runs/{protocol}"
+    run.__doc__ = f"{text}\n\n\b\nExample:\n  {example}\n"
+    return options.command(protocol)(measured_options(run))
+
+
+def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen):
     if pretrained is None and not random:
         raise click.UsageError("nothing to measure: give --pretrained, or leave out --no-random")
     from keras_skelmae.experiments import markdown_table, run_protocol
@@ -53,11 +56,11 @@ def command(protocol, data, train_split, test_split, output, pretrained, random,
     named = {key: chosen[key] for key in ("seeds", "fractions", "neighbours", "resume", "allow_overlap")}
     results = []
     with SkeletonStore(data) as store:
-        recipe = options.recipe_of(chosen, len(store.select(train_split)), _first(pretrained, chosen))
+        recipe = options.recipe_of(chosen, len(store.select(splits[0])), _first(pretrained, chosen))
         settings = options.settings_of("finetune", recipe, chosen)
         for name, start in starts.items():
             with progress(f"{protocol}, {name}") as named["progress"]:
-                splits, place = (train_split, test_split), output / name
+                place = output / name
                 results.append(run_protocol(protocol, store, *splits, place, settings, **start, **named))
     echo(results, as_json, lambda: markdown_table(results))
 
@@ -65,3 +68,32 @@ def command(protocol, data, train_split, test_split, output, pretrained, random,
 def _first(pretrained, chosen):
     """The run of the first seed."""
     return pretrained and pretrained.format(seed=chosen["seeds"][0])
+
+
+measured_options = options.options(
+    options.data_argument,
+    options.split_option("train", "Split the probe or the network learns from."),
+    options.split_option("test", "Split reported on."),
+    options.output_folder(
+        "Folder of results and index lists; what is already there is not measured again.", metavar="DIR"
+    ),
+    click.option(
+        "--pretrained",
+        metavar="RUN|NAME",
+        help='Pre-training run; "{seed}" in it is replaced by each seed. Or weights of the package.',
+    ),
+    click.option("--random/--no-random", default=True, help="Also measure random initialisation, the same way."),
+    click.option(
+        "--fraction",
+        "fractions",
+        default="1",
+        callback=options.numbers(float),
+        metavar="F,F,...",
+        help="Shares of the training labels, drawn by class.",
+    ),
+    click.option("--neighbours", type=click.IntRange(1), default=1, help="k of knn."),
+    options.overlap_flag,
+    options.seeds_options,
+)
+for protocol, text in PROTOCOLS.items():
+    command.add_command(measuring(protocol, text))

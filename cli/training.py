@@ -5,6 +5,9 @@ import click
 from . import options
 from .printing import echo
 
+CROSS_VALIDATE = "a part is set aside to validate on; with few clips `skelmae protocol cross-validate` tells more"
+CALIBRATION = {"nll": "negative log-likelihood", "ece": "calibration error"}
+
 
 def run_training(stage, data, output, splits, chosen, **named):
     """Train as the options of `training_options` say, write the report, tell the figures.
@@ -24,6 +27,8 @@ def run_training(stage, data, output, splits, chosen, **named):
         settings = options.settings_of(stage, recipe, _resumed(output, chosen))
         if writes and not chosen["as_json"]:
             click.echo(f"recipe {recipe}, {count} sequences")
+            if stage == "finetune" and splits[1] is None:
+                click.echo(CROSS_VALIDATE)
         named |= {"verbose": writes and not chosen["as_json"], "callbacks": _callbacks(output, chosen)}
         metrics = getattr(training, stage)(store, *splits, output, settings, **named)
         if writes and chosen["report"]:
@@ -38,11 +43,29 @@ def _summary(stage, output, metrics):
     lines = [f"{output}: {', '.join(sorted(path.name for path in output.iterdir()))}"]
     if stage == "finetune":
         counts = {"accuracy": ("num_sequences", "training"), "val_accuracy": ("num_validation", "validation")}
-        found = [f"{100 * metrics[key]:.1f} % of {metrics[n]} {word} clips" for key, (n, word) in counts.items()]
+        found = [
+            f"{100 * metrics[key]:.1f} % of {metrics[n]} {word} clips"
+            for key, (n, word) in counts.items()
+            if metrics[key] is not None
+        ]
         told = f" (weights of epoch {metrics['epoch']})" if metrics["select"] == "best" else ""
         told += "; it averages a clip and its mirror image (mirror = auto)" if metrics["mirror"] else ""
         lines.append(f"the saved model knows {' and '.join(found)}{told}")
+        if metrics["rare_classes"]:
+            rare = ", ".join(f"{name} ({count})" for name, count in metrics["rare_classes"].items())
+            lines.append(f"fewer than five training clips: {rare}")
+        lines += _calibration(metrics.get("calibration"))
     return "\n".join(lines)
+
+
+def _calibration(found):
+    """A line on how well probabilities fit; none where no clips were looked at."""
+    if not found or not found["after"]:
+        return []
+    if found["reason"]:
+        return [f"its probabilities are not calibrated: {found['reason']}"]
+    pairs = (f"{text} {found['before'][key]:.3f} -> {found['after'][key]:.3f}" for key, text in CALIBRATION.items())
+    return [f"its probabilities have temperature {found['temperature']:.2f}: {', '.join(pairs)}"]
 
 
 def _resumed(output, chosen):

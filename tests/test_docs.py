@@ -43,6 +43,8 @@ def test_every_command_exists_with_its_options(page):
             if words[0] in ("--backend", "--debug"):
                 words = words[2 if words[0] == "--backend" else 1 :]
             name, command, rest = cli.resolve_command(context, words)
+            if isinstance(command, click.Group):
+                name, command, rest = command.resolve_command(context, rest)
             command.make_context(name, rest, parent=context)
 
 

@@ -9,8 +9,11 @@ MODEL = "model.keras"
 SETTINGS, IDENTITY, METRICS, HISTORY = "config.toml", "run.json", "metrics.json", "history.csv"
 TRAIN_IDS = "train_ids.txt"  # the samples that a model was trained on
 PRETRAIN_IDS = "pretrain_ids.txt"  # those that its pre-training, and what came before that, saw
+KNOWN = "known.npz"  # where the features of the training clips lie
+HELD_IDS = "held_ids.txt"  # those that were not trained on and chose a temperature
 ENSEMBLE = "ensemble.json"  # in the folder of an ensemble: what it was made of
 EVALUATION, EMBEDDING, RECONSTRUCTION = "evaluation.json", "embedding.json", "reconstruction.json"
+BASELINE, ROBUSTNESS = "baseline.json", "robustness.json"
 REPORT = "report.html"
 
 

@@ -165,10 +165,15 @@ class FinetuneSettings:
     """What is special to the classifier's training."""
 
     label_smoothing: float = setting(0.1, "share of the target that all classes have", least=0)
+    class_balance: str = setting(
+        "none",
+        "make rare classes count as much: by weights in the loss, or by drawing their clips more often",
+        choices=("none", "weights", "sampling"),
+    )
     mirror: str = setting("off", "recognise mirrored clips too, where the classes allow it", choices=("off", "auto"))
     frozen_epochs: int = setting(0, "first epochs in which pre-trained layers stay as they are", least=0)
     pretrained_rate: float = setting(1.0, "factor on the learning rate with pre-trained layers, after these", least=0)
-    validation_fraction: float = setting(0.1, "share set aside without a validation split", least=0)
+    validation_fraction: float = setting(0.1, "share set aside without a validation split; 0: nothing", least=0)
 
 
 @dataclass(frozen=True)

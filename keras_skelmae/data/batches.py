@@ -9,6 +9,7 @@ from skelmae_datasets.transforms.augmentation import augment, random_flip
 
 CACHE_BYTES = 2**27  # memory stays level however large the store
 MOVES = ("rotate", "scale", "shear", "joint_noise")
+BALANCES = ("none", "weights", "sampling")
 AUGMENTATIONS = ("crop_min", "flip", *MOVES)
 
 
@@ -165,26 +166,61 @@ class LabelledBatches(SkeletonBatches):
     Args:
         As SkeletonBatches. Where the preprocessor is a classifier's, labels are the numbers of its classes, found by
         their names.
+        class_balance: in training "weights" gives a third array (B,), a sequence's weight, with which the classes that
+            occur count alike and the mean is 1; "sampling" fills an epoch with as many sequences of each class.
 
     Raises:
         DataError: a sequence of a class that the classifier has not got.
     """
 
-    def __init__(self, source, indices, preprocessor, **options):
+    def __init__(self, source, indices, preprocessor, class_balance="none", **options):
+        if class_balance not in BALANCES:
+            raise ValueError(f"class_balance: expected one of {', '.join(BALANCES)}, found {class_balance!r}")
+        self.balanced, self.weights = None, None
         super().__init__(source, indices, preprocessor, **options)
         names = getattr(preprocessor, "names", self.store.classes)
         self.num_classes = len(names)
         self.store_labels = class_labels(self.store, names, [index for index, _ in self.items])
+        if self.training and class_balance == "weights":
+            self.weights = balanced_weights(self.labels, self.num_classes)
+        elif self.training and class_balance == "sampling":
+            self.balanced = [np.flatnonzero(self.labels == label) for label in np.unique(self.labels)]
+            self._order()
+
+    def _order(self):
+        super()._order()
+        if self.balanced:
+            self.order = balanced_order(self.balanced, np.random.default_rng([self.seed, self.epoch]))
 
     @property
     def labels(self):
-        """(N,) int64 labels in order, when not training."""
+        """(N,) int64 labels of the items, in their order when not training."""
         return self.store_labels[[index for index, _ in self.items]]
 
     def make(self, chosen, rng):
         x = self.keypoints(chosen, rng)
         labels = np.repeat(self.store_labels[[index for index, _ in chosen]], len(x) // len(chosen))
-        return x, (labels[:, None] == np.arange(self.num_classes)).astype(np.float32)
+        target = (labels[:, None] == np.arange(self.num_classes)).astype(np.float32)
+        return (x, target) if self.weights is None else (x, target, self.weights[labels])
+
+
+def balanced_weights(labels, num_classes):
+    """(K,) float32: weights with which the classes that occur have equal sums, 1 on average over the sequences."""
+    count = np.bincount(labels[labels >= 0], minlength=num_classes)
+    share = count.sum() / max(np.count_nonzero(count), 1)
+    return np.where(count > 0, share / np.maximum(count, 1), 1).astype(np.float32)
+
+
+def balanced_order(members, rng):
+    """An epoch of as many items as there are, in which each class has as many places; all of a class come in turn.
+
+    Args:
+        members: a list of item numbers for each class. rng: numpy.random.Generator.
+    """
+    total = sum(map(len, members))
+    most = -(-total // len(members))
+    drawn = [np.concatenate([rng.permutation(own) for _ in range(-(-most // len(own)))])[:most] for own in members]
+    return rng.permutation(np.stack(drawn, axis=1).ravel()[:total])
 
 
 def class_labels(store, names, indices):

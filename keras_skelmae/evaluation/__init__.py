@@ -2,13 +2,16 @@
 
 from keras_skelmae.evaluation.evaluate import Measured, describe, evaluate_model, measure
 from keras_skelmae.evaluation.features import embed
+from keras_skelmae.evaluation.known import KnownClasses, load_known
 from keras_skelmae.evaluation.metrics import scores
-from keras_skelmae.evaluation.predict import load_classifier, predict_files, predict_store
+from keras_skelmae.evaluation.predict import load_classifier, predict_store
+from keras_skelmae.evaluation.predict_files import predict_files
 from keras_skelmae.evaluation.segment_metrics import segment_scores
 from keras_skelmae.evaluation.streaming import StreamingPredictor
 from keras_skelmae.evaluation.timeline import TimelinePredictor, predict_recordings
 
 __all__ = [
+    "KnownClasses",
     "Measured",
     "StreamingPredictor",
     "TimelinePredictor",
@@ -16,6 +19,7 @@ __all__ = [
     "embed",
     "evaluate_model",
     "load_classifier",
+    "load_known",
     "measure",
     "predict_files",
     "predict_recordings",

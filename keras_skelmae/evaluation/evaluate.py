@@ -8,12 +8,15 @@ import keras
 import numpy as np
 
 from keras_skelmae.data import class_labels
+from keras_skelmae.evaluation.calibration import compare_calibration
+from keras_skelmae.evaluation.features import embed
+from keras_skelmae.evaluation.known import load_known
 from keras_skelmae.evaluation.metrics import scores
 from keras_skelmae.evaluation.predict import load_classifier, predict_store
 from keras_skelmae.models import load_model
 from keras_skelmae.version import __version__
 from skelmae_datasets import DataError
-from skelmae_datasets.runs.run_folder import PRETRAIN_IDS, trained_ids
+from skelmae_datasets.runs.run_folder import HELD_IDS, PRETRAIN_IDS, trained_ids
 
 SHOWN_SEEN = 3
 
@@ -45,6 +48,12 @@ class Measured:
 def check_unseen(model_path, store, split, indices):
     """DataError where a model was trained on one of these samples, going by the train_ids.txt beside it."""
     _refuse_overlap(store, split, indices, set(trained_ids(model_path)), "the model was not trained on", "it was")
+
+
+def count_seen(model_path, store, indices, name):
+    """How many of these samples stand in a file of ids beside a model, such as PRETRAIN_IDS."""
+    found = set(trained_ids(model_path, name))
+    return sum(store.ids[index] in found for index in indices)
 
 
 def check_apart(store, train_split, train, split, indices):
@@ -86,6 +95,7 @@ def measure(model, store, indices, split, num_clips=1, batch_size=64, progress=N
         "nobody_seen": int(np.isnan(probabilities).any(axis=1).sum()),
         "more_people": int((store.people[indices] > model.preprocessor.num_people).sum()),
         **scores(probabilities, labels, model.names),
+        "calibration": compare_calibration(probabilities, labels, getattr(model, "temperature", 1.0), num_clips),
     }
     return Measured(model, indices, probabilities, result)
 
@@ -103,9 +113,13 @@ def evaluate_model(model_path, store, split, num_clips=1, batch_size=64, progres
     if not allow_overlap:
         check_unseen(model_path, store, split, indices)
     found = measure(model, store, indices, split, num_clips, batch_size, progress)
-    before = set(trained_ids(model_path, PRETRAIN_IDS))
-    seen = sum(store.ids[index] in before for index in indices)
+    seen = count_seen(model_path, store, indices, PRETRAIN_IDS)
     found.result = {"model": str(model_path), **found.result, "seen_in_pretraining": seen, "versions": versions()}
+    known = load_known(model_path, model)
+    if known is not None:
+        strange = ~known(embed(model, store, indices), found.probabilities)
+        found.result["nothing_known"] = int((strange & np.isfinite(found.probabilities).all(axis=1)).sum())
+    found.result["calibration"]["fitted_on"] = count_seen(model_path, store, indices, HELD_IDS)
     return found
 
 

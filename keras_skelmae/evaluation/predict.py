@@ -1,7 +1,5 @@
 """From a trained classifier and recordings to probabilities: the one loop over batches."""
 
-from contextlib import ExitStack
-
 import numpy as np
 
 from keras_skelmae.data import LabelledBatches, SequenceSource
@@ -91,32 +89,27 @@ def open_inputs(stack, model, inputs, image_size=None):
         yield path, store
 
 
-def predict_files(model_path, inputs, image_size=None):
-    """Class probabilities for every sequence of the given files.
+def result_of(path, sample, names, probability, known=None):
+    """What is told of one sequence.
 
     Args:
-        model_path: run folder or .keras file. inputs: paths. image_size: as `open_inputs`.
+        path: of its file. sample: its id. names: of the classes. probability: (K,), NaN where nobody was seen.
+        known: whether it is like anything trained on; None where that cannot be told.
 
     Returns:
-        list of dict with input, sample, label, probability and probabilities by class name; label None, the others 0,
-        where nobody was seen.
+        dict of input, sample, label, probability of the likeliest class, probabilities by class name. Where it can be
+        told and somebody was seen also known; where False label is None and nearest the likeliest class.
     """
-    model = load_classifier(model_path)
-    results = []
-    with ExitStack() as stack:
-        for path, store in open_inputs(stack, model, inputs, image_size):
-            found = predict_store(model, store, np.arange(len(store)))
-            results += [result_of(path, sample, model.names, row) for sample, row in zip(store.ids, found, strict=True)]
-    return results
-
-
-def result_of(path, sample, names, probability):
     nobody = np.isnan(probability).any()
     probability, best = np.nan_to_num(probability), int(probability.argmax())
+    told = {} if known is None or nobody else {"known": bool(known)}
+    if not told.get("known", True):
+        told["nearest"] = names[best]
     return {
         "input": str(path),
         "sample": sample,
-        "label": None if nobody else names[best],
+        "label": None if nobody or "nearest" in told else names[best],
         "probability": float(probability[best]),
+        **told,
         "probabilities": {name: float(p) for name, p in zip(names, probability, strict=True)},
     }

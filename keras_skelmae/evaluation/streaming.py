@@ -57,7 +57,7 @@ class StreamingPredictor:
         window = default_window(self.model, fps) if window is None else window
         self.window, self.stride = checked(window, stride, smoothing)
         self.smoothing, self.answers = smoothing, answer_rule(known, min_probability)
-        self.features = window_features(self.model) if known else None
+        self.features = None if known is None else window_features(self.model)
         self.names = self.model.names
         self.shape = preprocessor.clip_shape[2:]
         self.reset()

@@ -5,7 +5,9 @@ from contextlib import ExitStack
 import numpy as np
 
 from keras_skelmae.evaluation.features import window_features
-from keras_skelmae.evaluation.predict import load_classifier, open_inputs, predict_store, result_of
+from keras_skelmae.evaluation.known import load_known
+from keras_skelmae.evaluation.predict import load_classifier, open_inputs
+from keras_skelmae.evaluation.predict_files import answers_of
 from keras_skelmae.evaluation.windows import (
     MIN_PROBABILITY,
     SHORTEST,
@@ -129,7 +131,7 @@ class Windows:
         self.features = None
         batches = -(-rows * len(starts) // settings.batch_size)
         self._predict = prediction_function(model, settings.batch_size, batches)
-        self._features = window_features(model) if settings.known else None
+        self._features = None if settings.known is None else window_features(model)
 
     def predict(self, progress):
         """Fill the arrays."""
@@ -197,16 +199,16 @@ def predict_recordings(model_path, inputs, image_size=None, progress=None, **set
         list in the order of the recordings: Timelines of the long ones, dicts as of ``predict_files`` of the others.
     """
     model = load_classifier(model_path)
-    predictor = TimelinePredictor(model, **settings)
+    known = load_known(model_path, model)
+    predictor = TimelinePredictor(model, **{"known": known, **settings})
     results = []
     with ExitStack() as stack:
         for path, store in open_inputs(stack, model, inputs, image_size):
             whole = [index for index in range(len(store)) if not predictor.wants(store, index)]
-            found = predict_store(model, store, np.array(whole)) if whole else ()
-            answers = dict(zip(whole, found, strict=True))
-            for index, sample in enumerate(store.ids):
+            answers = dict(zip(whole, answers_of(model, store, whole, path, known), strict=True))
+            for index in range(len(store)):
                 if index in answers:
-                    results.append(result_of(path, sample, model.names, answers[index]))
+                    results.append(answers[index])
                 else:
                     results += predictor.timelines(store, index, progress)
     return results

@@ -102,15 +102,20 @@ def answer_rule(known=None, min_probability=MIN_PROBABILITY):
 
     Args:
         known: None, or a function of features (N, F) and probabilities (N, K) of windows that returns (N,) bool; one
-            that comes with a model knows more than the probabilities do.
-        min_probability: without ``known``, the least probability of an answer.
+            that comes with a model sees what is like nothing trained on.
+        min_probability: the least probability of an answer.
 
     Raises:
         ValueError: a probability outside 0..1.
     """
     if not 0 <= min_probability <= 1:
         raise ValueError(f"min_probability: expected 0 <= min_probability <= 1, found {min_probability}")
-    return known or (lambda features, probabilities: probabilities.max(axis=-1) >= min_probability)
+
+    def answers(features, probabilities):
+        sure = probabilities.max(axis=-1) >= min_probability
+        return sure if known is None else sure & known(features, probabilities)
+
+    return answers
 
 
 def segments(starts, window, probabilities, known, seen, names, shortest, gone=None):

@@ -1,4 +1,4 @@
-"""Several classifiers, or one and its mirror image, as one model: the weighted mean of their probabilities."""
+"""Several classifiers, or one and its mirror image, as one model: the weighted mean of what they say, tempered."""
 
 import keras
 from keras import ops
@@ -28,11 +28,13 @@ class Ensemble(Preset, keras.Model):
     """The weighted mean of the class probabilities of classifiers of the same clips, and of the clips' mirror images.
 
     Args:
-        members: STRLClassifiers of the same skeleton, classes and clips, two or more, or one with ``mirror``; they are
-            copied. Or their configs.
+        members: STRLClassifiers of the same skeleton, classes and clips, two or more, or one with ``mirror`` or a
+            ``temperature``; they are copied. Or their configs.
         weights: one positive number per member, of which only the proportions matter; None for equal ones.
         mirror: bool, whether the mirror image of each clip counts as much as the clip. For classes that know no left
             and right; with ``normalize="clip"`` alone, which places the body itself.
+        temperature: positive float that the logarithms of the mean are divided by, so that probabilities mean what they
+            say; the order of the classes stays. See ``evaluation.calibration.fit_temperature``.
 
     Input shape:
         ``(B, M, T, V, C)`` in the units of the recording.
@@ -41,18 +43,21 @@ class Ensemble(Preset, keras.Model):
         ``(B, num_classes)``, probabilities.
 
     Raises:
-        ValueError: naming the setting in which a member differs from the first, or the weight that does not fit.
+        ValueError: naming the setting in which a member differs from the first, or the number that does not fit.
 
     Reference:
-        Shi et al., "Two-Stream Adaptive Graph Convolutional Networks", CVPR 2019, for fusing joints and bones.
+        Shi et al., "Two-Stream Adaptive Graph Convolutional Networks", CVPR 2019, for fusing joints and bones; Guo et
+        al., "On Calibration of Modern Neural Networks", ICML 2017, for the temperature.
     """
 
     presets = {}  # its members are trained ones
 
-    def __init__(self, members, weights=None, mirror=False, name="ensemble", **kwargs):
+    def __init__(self, members, weights=None, mirror=False, temperature=1.0, name="ensemble", **kwargs):
         configs = [dict(member) if isinstance(member, dict) else member.get_config() for member in members]
         weights = [1.0] * len(configs) if weights is None else [float(weight) for weight in weights]
-        if len(configs) < 2 - mirror:
+        if not 0 < temperature < float("inf"):
+            raise ValueError(f"temperature: expected a positive number, found {temperature}")
+        if len(configs) < (1 if mirror or temperature != 1 else 2):
             raise ValueError(f"members: expected two or more classifiers, found {len(configs)}")
         if len(weights) != len(configs) or not all(0 < weight < float("inf") for weight in weights):
             raise ValueError(f"weights: expected {len(configs)} positive numbers, found {weights}")
@@ -82,11 +87,15 @@ class Ensemble(Preset, keras.Model):
         outputs = sum(member(x) * (weight / total) for member, weight in zip(copies, weights, strict=True))
         if mirror:
             outputs = ops.mean(ops.reshape(outputs, (2, -1, first.num_classes)), axis=0)  # (B, num_classes)
+        if temperature != 1:
+            sharp = ops.power(outputs / ops.max(outputs, axis=-1, keepdims=True), 1 / temperature)
+            outputs = sharp / ops.sum(sharp, axis=-1, keepdims=True)
         super().__init__(inputs=keypoints, outputs=outputs, name=name, **kwargs)
 
         # === Config ===
         self.member_weights = weights
         self.mirror = bool(mirror)
+        self.temperature = float(temperature)
         self.num_members = len(copies)
 
     @property
@@ -131,4 +140,5 @@ class Ensemble(Preset, keras.Model):
             "members": [member.get_config() for member in self.members],
             "weights": self.member_weights,
             "mirror": self.mirror,
+            "temperature": self.temperature,
         }

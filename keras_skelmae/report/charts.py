@@ -204,6 +204,37 @@ def scatter_chart(label, points, tips, classes):
     return svg(width, height, label, parts, "chart scatter")
 
 
+def reliability_chart(label, series):
+    """How often answers are right by how sure they are; on the diagonal probabilities mean what they say.
+
+    Args:
+        series: [(name, colour number, list of dict(confidence, accuracy, count))].
+    """
+    size, left, bottom = 260, 44, 222
+    side = size - left - 8
+
+    def place(confidence, accuracy):
+        return left + side * confidence, bottom - side * accuracy
+
+    parts = [element("rect", class_="frame", x=left, y=bottom - side, width=side, height=side)]
+    (x1, y1), (x2, y2) = place(0, 0), place(1, 1)
+    parts.append(element("line", class_="grid", x1=x1, y1=y1, x2=x2, y2=y2))
+    for mark in (0, 0.25, 0.5, 0.75, 1):
+        parts.append(words(f"{100 * mark:.0f}", left - 5, place(0, mark)[1] + 3.5, "end"))
+        parts.append(words(f"{100 * mark:.0f}", place(mark, 0)[0], bottom + 14, "middle"))
+    parts.append(words("confidence, %", left + side / 2, bottom + 30, "middle", class_="axis"))
+    parts.append(words("right, %", left, bottom - side - 4, class_="axis"))
+    for name, colour, bins in series:
+        points = [place(entry["confidence"], entry["accuracy"]) for entry in bins]
+        parts.append(element("polyline", class_=f"line {_line_style(colour, False)}", points=_path(points)))
+        for (x, y), entry in zip(points, bins, strict=True):
+            tip = f"{name}\n{percent(entry['confidence'])} sure, {percent(entry['accuracy'])} right\n"
+            tip += f"{entry['count']} sequences"
+            style = f"dot {_line_style(colour, False)}"
+            parts.append(element("circle", class_=style, cx=x, cy=y, r=3.2, data_tip=tip))
+    return svg(size, size, label, parts)
+
+
 def marker(kind, x, y, radius, **attributes):
     """The mark of a class: colours first, then shapes."""
     style = f"mark s{kind % COLOURS}" if kind >= 0 else "mark none"

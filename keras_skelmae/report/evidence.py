@@ -6,12 +6,21 @@ import numpy as np
 
 from keras_skelmae.data import class_labels
 from keras_skelmae.evaluation import embed, load_classifier, measure
+from keras_skelmae.evaluation.evaluate import count_seen
 from keras_skelmae.models import SkeletonMAE, load_model
 from keras_skelmae.report.reconstruction import Reconstruction, reconstruct, spread
 from keras_skelmae.training.finetune import training_splits
 from skelmae_datasets import DataError, SkeletonLayout
 from skelmae_datasets.files import read_json, write_json
-from skelmae_datasets.runs.run_folder import EMBEDDING, EVALUATION, METRICS, RECONSTRUCTION, SETTINGS, read_metrics
+from skelmae_datasets.runs.run_folder import (
+    EMBEDDING,
+    EVALUATION,
+    HELD_IDS,
+    METRICS,
+    RECONSTRUCTION,
+    SETTINGS,
+    read_metrics,
+)
 from skelmae_datasets.runs.settings import read_settings
 from skelmae_datasets.transforms.masking import part_mask
 
@@ -47,8 +56,12 @@ def measure_finetuned(run, store):
     metrics, settings = read_metrics(run), read_settings(Path(run) / SETTINGS, "finetune")
     train, validation = metrics["train_split"], metrics["val_split"]
     _, indices = training_splits(store, train, validation, settings, True)  # what was set aside is drawn again
+    if not len(indices):
+        return
     split = validation or f"a part of {train}"
-    measure_evaluated(run, store, measure(load_classifier(run), store, indices, split))
+    measured = measure(load_classifier(run), store, indices, split)
+    measured.result["calibration"]["fitted_on"] = count_seen(run, store, indices, HELD_IDS)
+    measure_evaluated(run, store, measured)
 
 
 def measure_evaluated(run, store, measured):

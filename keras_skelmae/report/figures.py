@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from keras_skelmae.report.drawing import draw_frame, frame_window, part_legend, pose_of, set_window
+from keras_skelmae.report.markup import escape
 from skelmae_datasets import DataError
 from skelmae_datasets.files import write_atomically, write_text
 from skelmae_datasets.transforms.sampling import uniform_grid_indices
 
 STILL, MOVING = (".png", ".svg"), (".gif", ".mp4")
 TEXT, SOFT = "#374151", "#6b7280"
+SENTINEL = "#010203"  # stands for the page's own colour of text
 NAMES_WIDTH = 2.1  # how much wider a picture is with the names of the joints
 _STYLE = {"svg.hashsalt": "skelmae", "svg.fonttype": "none", "path.simplify": False}
 _STYLE |= {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"]}
@@ -37,6 +39,17 @@ def svg_text(figure, transparent=False):
     with matplotlib.rc_context(_STYLE):
         figure.savefig(buffer, format="svg", transparent=transparent, metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
+
+
+def embedded_svg(draw, label):
+    """A figure as an <svg> for the page, its text in the page's own colour.
+
+    Args:
+        draw: function of the text's colour that returns the figure. label: what it shows, for those who do not see it.
+    """
+    text = svg_text(draw(SENTINEL), transparent=True)
+    text = text[text.index("<svg") :].replace(SENTINEL, "currentColor")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
 
 
 def save_figure(figure, path):

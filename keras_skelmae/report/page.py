@@ -3,7 +3,7 @@
 from importlib import resources
 from pathlib import Path
 
-from keras_skelmae.report import sections
+from keras_skelmae.report import sections, trust
 from keras_skelmae.report.markup import element, escape
 from keras_skelmae.report.run_folder import read_runs
 from keras_skelmae.version import __version__
@@ -31,7 +31,7 @@ def render_report(runs):
     title = " · ".join(run.name for run in runs)
     body = [sections.overview(runs), sections.curves(runs)]
     for number, run in enumerate(runs):
-        parts = sections.accuracy(run), sections.embedding(run), sections.reconstruction(run)
+        parts = (sections.accuracy(run), trust.section(run), sections.embedding(run), sections.reconstruction(run))
         if any(parts):
             heading = element("h2", escape(run.name), class_="run") if len(runs) > 1 else ""
             body.append(element("section", heading, *parts, id=f"run-{number}"))

@@ -8,12 +8,22 @@ from pathlib import Path
 from keras_skelmae.report.evidence import read_reconstruction
 from skelmae_datasets import DataError
 from skelmae_datasets.files import read_json
-from skelmae_datasets.runs.run_folder import EMBEDDING, EVALUATION, HISTORY, SETTINGS, read_metrics
+from skelmae_datasets.runs.run_folder import (
+    BASELINE,
+    EMBEDDING,
+    EVALUATION,
+    HISTORY,
+    ROBUSTNESS,
+    SETTINGS,
+    read_metrics,
+)
 from skelmae_datasets.runs.settings import read_settings
 
 EVIDENCE = {  # file -> keys that the page cannot do without
     EVALUATION: ("classes", "confusion", "per_class", "top1"),
     EMBEDDING: ("classes", "labels", "ids", "pca"),
+    BASELINE: ("results", "test_split", "fingerprint"),
+    ROBUSTNESS: ("curves", "test_split", "fingerprint"),
 }
 
 
@@ -28,6 +38,8 @@ class RunFolder:
     history: dict
     evaluation: dict | None
     embedding: dict | None
+    baseline: dict | None
+    robustness: dict | None
     reconstruction: object
 
     @property
@@ -89,5 +101,5 @@ def repeat_command(run):
     words = ["skelmae", *([] if backend == "tensorflow" else ["--backend", backend]), run.stage, metrics["data"]]
     for key in ("train_split", "val_split", "pretrained"):
         words += [f"--{key.replace('_', '-')}", metrics[key]] if metrics.get(key) else []
-    words += ["--select", "best"] if metrics.get("select") == "best" else []
+    words += ["--select", metrics["select"]] if metrics.get("select", "last") != "last" else []
     return shlex.join([*words, "--config", f"{path}/{SETTINGS}", "--output", f"{path}-again"])

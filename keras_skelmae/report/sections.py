@@ -3,7 +3,7 @@
 from itertools import permutations
 
 from keras_skelmae.report.charts import bar_chart, class_legend, confusion_chart, legend, line_chart, scatter_chart
-from keras_skelmae.report.figures import svg_text
+from keras_skelmae.report.figures import embedded_svg
 from keras_skelmae.report.markup import card, details, duration, element, escape, number, percent, soft, table
 from keras_skelmae.report.reconstruction_figure import caption, reconstruction_figure, short_unit
 from keras_skelmae.report.run_folder import repeat_command
@@ -11,7 +11,6 @@ from keras_skelmae.report.run_folder import repeat_command
 CONFUSED = 8
 STAGES = {"pretrain": "pre-training", "finetune": "fine-tuning"}
 TITLES = {"loss": "Loss", "accuracy": "Accuracy, %", "target_spread": "Spread of the target (0: collapsed)"}
-SENTINEL = "#010203"  # the text of figures, replaced by the page's own colour
 
 
 def _headed(title, cards, remark=""):
@@ -42,9 +41,9 @@ def _facts(run):
     if evaluated:
         found |= {"top-1": percent(evaluated["top1"]), "mean class": percent(evaluated.get("mean_class"))}
         found["measured on"] = f"{evaluated.get('split')} ({evaluated.get('num_samples')})"
-    elif "val_accuracy" in metrics:
+    elif metrics.get("val_accuracy") is not None:
         found["validation accuracy"] = percent(metrics["val_accuracy"])
-    if "val_accuracy" in metrics:
+    if run.stage == "finetune" and "accuracy" in metrics:
         found["training clips"] = percent(metrics["accuracy"])
     found["final loss"] = number(metrics.get("loss"))
     if "target_spread" in metrics:
@@ -150,10 +149,8 @@ def reconstruction(run):
     if found is None:
         return ""
     masked = f"masked: {found.parts_told}"
-    label = escape(f"Input, masked and reconstructed skeletons of {found.sample}, {masked}")
-    drawing = svg_text(reconstruction_figure(found, title=False, colour=SENTINEL), transparent=True)
-    drawing = drawing[drawing.index("<svg") :].replace(SENTINEL, "currentColor")
-    drawing = drawing.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    label = f"Input, masked and reconstructed skeletons of {found.sample}, {masked}"
+    drawing = embedded_svg(lambda colour: reconstruction_figure(found, title=False, colour=colour), label)
     units, keys = short_unit(found), ("error", "mean_pose", "error_units", "mean_pose_units")
     rows = [
         [entry["joint"].replace("_", " "), *(number(entry[key], 3) for key in keys)]
@@ -198,7 +195,9 @@ def provenance(runs):
             ["trained on", f"{metrics['train_split']} ({metrics['num_sequences']})"],
         ]
         if run.stage == "finetune":
-            validated = metrics.get("val_split") or "a part set aside"
+            validated = (
+                metrics.get("val_split") or "a part set aside" * bool(metrics.get("num_validation")) or "nothing"
+            )
             rows.append(["validated on", f"{validated} ({metrics.get('num_validation')})"])
             rows.append(["starts from", metrics.get("pretrained") or "random initialisation"])
         per_epoch = f", {seconds[-1] / len(seconds):.3g} s per epoch" if seconds else ""

@@ -6,25 +6,26 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_skelmae.data import LabelledBatches, SequenceSource
+from keras_skelmae.data import LabelledBatches, SequenceSource, class_labels
 from keras_skelmae.evaluation.evaluate import check_apart, check_labelled, measure
 from keras_skelmae.fast.networks.batch_slices import suggest_slices, train_in_slices
 from keras_skelmae.fast.networks.devices import device_count
 from keras_skelmae.models import Ensemble, STRLClassifier
 from keras_skelmae.models.strl_classifier import describe_clips
+from keras_skelmae.training.calibrating import HeldOut, bounded, calibrated
 from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.mirroring import classes_are_symmetric
 from keras_skelmae.training.optimization import compile_options, in_precision
 from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import Run, ids_digest
+from keras_skelmae.training.selection import SELECTIONS, KeepBest, MeanClassAccuracy, validated_epochs
 from keras_skelmae.training.starting_point import pretrained_file, starting_point
 from keras_skelmae.training.statistics import estimate_statistics
 from skelmae_datasets import DataError
 from skelmae_datasets.files import file_digest
-from skelmae_datasets.runs.run_folder import MODEL, PRETRAIN_IDS, TRAIN_IDS, trained_ids
+from skelmae_datasets.runs.run_folder import HELD_IDS, MODEL, PRETRAIN_IDS, TRAIN_IDS, trained_ids
 
-SELECTIONS = ("last", "best")
-VALIDATIONS = 10  # of a training, evenly spread, unless the best epoch is looked for
+FEW = 5  # training sequences of a class, below which it is told
 
 
 def hold_out(store, indices, fraction, seed):
@@ -56,26 +57,11 @@ def hold_out(store, indices, fraction, seed):
     return indices[~chosen], indices[chosen]
 
 
-class KeepBest(keras.callbacks.Callback):
-    """Remember the weights that the best validation was made with: with a moving average those are not the trained."""
-
-    def __init__(self):
-        super().__init__()
-        self.best, self.weights, self.epoch, self._now = -1.0, None, None, 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._now = epoch + 1
-
-    def on_test_end(self, logs=None):
-        if logs.get("accuracy", -1) > self.best:
-            self.best, self.epoch, self.weights = logs["accuracy"], self._now, self.model.get_weights()
-
-
-def validated_epochs(epochs, select):
-    """The epochs after which a training of so many is validated, counted from 1."""
-    if select == "best" or epochs <= VALIDATIONS:
-        return list(range(1, epochs + 1))
-    return [round(epochs * number / VALIDATIONS) for number in range(1, VALIDATIONS + 1)]
+def rare_classes(store, indices):
+    """dict of the classes with fewer than FEW of these sequences to how many they have."""
+    labels = store.labels[indices]
+    count = np.bincount(labels[labels >= 0], minlength=len(store.classes))
+    return {name: int(number) for name, number in zip(store.classes, count, strict=True) if number < FEW}
 
 
 def phases(settings, pretrained):
@@ -98,11 +84,15 @@ def phases(settings, pretrained):
 def training_splits(store, train_split, val_split, settings, allow_overlap=False):
     """Indices to train and to validate on; without a validation split a part of the training split is set aside.
 
+    With ``validation_fraction = 0`` nothing is: the second is empty then.
+
     Raises:
         DataError: a sequence without a label, a single class, a sequence in both unless ``allow_overlap``.
     """
     train = store.select(train_split)
-    if val_split is None:
+    if val_split is None and not settings.finetune.validation_fraction:
+        validation = train[:0]
+    elif val_split is None:
         train, validation = hold_out(store, train, settings.finetune.validation_fraction, settings.data.seed)
     else:
         validation = store.select(val_split)
@@ -132,22 +122,25 @@ def finetune(
     force=False,
     minutes=None,
     allow_overlap=False,
+    calibrate=True,
 ):
     """Train a classifier and write a run folder: model.keras, history.csv, metrics.json.
 
     Args:
         store: SkeletonStore.
         train_split: split name or expression.
-        val_split: likewise; None sets a part of the training split aside. It is reported, and chooses the weights
-            only with ``select="best"``.
+        val_split: likewise; None sets a part of the training split aside. It is reported, decides on a temperature, and
+            chooses the weights only with ``select="best"``.
         output: run folder, new.
         settings: Settings.
         pretrained: None, or a run folder, a .keras file or a published backbone, see :func:`starting_point`.
-        select: "last" or "best".
+        select: "last", "best" (accuracy on the validation split) or "best:mean_class".
         verbose: one line per epoch, where the standard output is a terminal.
         callbacks: further Keras callbacks.
         resume, force, minutes: as in ``pretrain``.
         allow_overlap: validate although sequences of the validation split are trained on.
+        calibrate: fit a temperature on the validation sequences. False: they are a test split, and decide nothing.
+            HeldOut: on these answers in their place.
 
     Returns:
         dict of figures, as in metrics.json.
@@ -156,7 +149,9 @@ def finetune(
         TrainingError, Interrupted: as in ``pretrain``. DataError: see :func:`training_splits`.
     """
     if select not in SELECTIONS:
-        raise ValueError(f"select: expected one of {SELECTIONS}, found {select!r}")
+        raise ValueError(f"select: expected one of {', '.join(SELECTIONS)}, found {select!r}")
+    if val_split is None and SELECTIONS[select] and not settings.finetune.validation_fraction:
+        raise ValueError(f"select: expected 'last' with validation_fraction = 0, found {select!r}")
     keras.utils.set_random_seed(settings.data.seed)
     train, validation = training_splits(store, train_split, val_split, settings, allow_overlap)
     start = starting_point(store, settings.for_clips(len(train)), pretrained)
@@ -185,38 +180,41 @@ def finetune(
             "num_validation": len(validation),
             "pretrained": None if pretrained is None else str(Path(pretrained)),
             "select": select,
+            "rare_classes": rare_classes(store, train),
         }
-        return _finetune(store, train, validation, run, start, metrics, verbose, callbacks, minutes)
+        model, kept, history, seconds = _train(
+            store, train, validation, run, start, select, verbose, callbacks, minutes
+        )
+        metrics |= {"epoch": kept, "loss": history[-1]["loss"]}
+        saved, found = _judged(model, store, train, validation, start.settings, history[-1], calibrate, run)
+        clips = model.trained_on
+        metrics["clips"] = clips | {"seconds": clips["fps"] and [round(n / clips["fps"], 3) for n in clips["frames"]]}
+        metrics |= {**found, "parameters": int(model.count_params()), "seconds": round(seconds, 1)}
+        run.finish({MODEL: saved}, metrics)
+        return metrics
 
 
-def _finetune(store, train, validation, run, start, metrics, verbose, callbacks, minutes):
+def _train(store, train, validation, run, start, select, verbose, callbacks, minutes):
+    """(trained STRLClassifier, epoch of its weights, rows of the history, seconds)."""
     settings, source = start.settings, SequenceSource(store)
     model = STRLClassifier.from_settings({**settings.flat(), "backbone": start.backbone}, store)
-    clips = model.trained_on = describe_clips(store, train)
-    batch_size, options = settings.optimizer.batch_size, settings.finetune
-    held = LabelledBatches(source, validation, model, batch_size=batch_size, training=False)
+    model.trained_on = describe_clips(store, train)
+    batch_size, compared = settings.optimizer.batch_size, SELECTIONS[select]
+    held = None
+    if len(validation):
+        held = LabelledBatches(source, validation, model, batch_size=batch_size, training=False)
     augmented = {"seed": settings.data.seed, "augment": dataclasses.asdict(settings.augment)}
-    data = LabelledBatches(source, train, model, batch_size=batch_size, **augmented)
+    balance = settings.finetune.class_balance
+    data = LabelledBatches(source, train, model, balance, batch_size=batch_size, **augmented)
 
     def prepare(first, phase):
         for layer in start.learned:
-            layer.trainable = first > 0 or not options.frozen_epochs
-        model.compile(
-            **compile_options(phase, data.num_batches_of_epoch),
-            # Weighted: several devices fill a last batch up with rows of weight 0. Not by its name: Keras
-            # would make its variables in the first step, see fit.
-            weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-            loss=keras.losses.CategoricalCrossentropy(
-                label_smoothing=options.label_smoothing, reduction="mean_with_sample_weight"
-            ),
-        )
-        slices = suggest_slices(model, batch_size) if model.jit_compile else 1
-        if slices > 1:
-            train_in_slices(model, slices)
+            layer.trainable = first > 0 or not settings.finetune.frozen_epochs
+        _compile(model, phase, data, compared)
 
     if start.learned:  # its statistics are of other clips, or of masked ones
         estimate_statistics(model, source, train, **augmented)
-    epochs, keep = settings.optimizer.epochs, KeepBest() if metrics["select"] == "best" else None
+    epochs, keep = settings.optimizer.epochs, KeepBest(compared) if compared else None
     watch = [EpochLine(len(data) * data.batch_size)] if verbose else []
     history, seconds = fit(
         model,
@@ -225,7 +223,7 @@ def _finetune(store, train, validation, run, start, metrics, verbose, callbacks,
         phases(settings, bool(start.learned)),
         prepare,
         held=held,
-        validated=validated_epochs(epochs, metrics["select"]),
+        validated=validated_epochs(epochs, select),
         callbacks=[*watch, *callbacks],
         keep=keep,
         minutes=minutes,
@@ -235,24 +233,46 @@ def _finetune(store, train, validation, run, start, metrics, verbose, callbacks,
     if keep and keep.weights is not None:
         model.set_weights(keep.weights)
     estimate_statistics(model, source, train, **augmented)
-    mirror = options.mirror == "auto" and classes_are_symmetric(model, source, train)
-    saved = Ensemble([model], mirror=True) if mirror else model
-    metrics |= {
-        "epoch": keep.epoch if keep else epochs,
-        "loss": history[-1]["loss"],
-        **_accuracies(saved, store, train, validation, history[-1]),
-        "mirror": mirror,
-        "clips": clips | {"seconds": clips["fps"] and [round(n / clips["fps"], 3) for n in clips["frames"]]},
-        "parameters": int(model.count_params()),
-        "seconds": round(seconds, 1),
-    }
-    run.finish({MODEL: saved}, metrics)
-    return metrics
+    return model, keep.epoch if keep else epochs, history, seconds
 
 
-def _accuracies(model, store, train, validation, last):
-    """Of the model that is saved, as ``evaluate`` finds them; on several devices those of the last epoch."""
+def _compile(model, settings, data, compared):
+    # Weighted: several devices fill a last batch up with rows of weight 0. Not by its name: Keras would make its
+    # variables in the first step, see fit.
+    metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
+    if compared == "mean_class":
+        metrics.append(MeanClassAccuracy(model.num_classes))
+    loss = keras.losses.CategoricalCrossentropy(
+        label_smoothing=settings.finetune.label_smoothing, reduction="mean_with_sample_weight"
+    )
+    model.compile(**compile_options(settings, data.num_batches_of_epoch), weighted_metrics=metrics, loss=loss)
+    slices = suggest_slices(model, data.batch_size) if model.jit_compile else 1
+    if slices > 1:
+        train_in_slices(model, slices)
+
+
+def _judged(model, store, train, validation, settings, last, calibrate, run):
+    """(the model to be saved, its figures as ``evaluate`` finds them; on several devices those of the last epoch)."""
     if device_count() > 1:
-        return {key: last[key] for key in ("accuracy", "val_accuracy")}
-    splits = {"accuracy": train, "val_accuracy": validation}
-    return {key: measure(model, store, indices, key).result["top1"] for key, indices in splits.items()}
+        return model, {"accuracy": last["accuracy"], "val_accuracy": last.get("val_accuracy"), "mirror": False}
+    mirror = settings.finetune.mirror == "auto" and classes_are_symmetric(model, SequenceSource(store), train)
+    answering = Ensemble([model], mirror=True) if mirror else model
+    figures = {"accuracy": measure(answering, store, train, "").result["top1"], "val_accuracy": None, "mirror": mirror}
+    labels = class_labels(store, model.names, np.concatenate([train, validation]))
+    held = calibrate if isinstance(calibrate, HeldOut) else None
+    if len(validation):
+        found = measure(answering, store, validation, "")
+        figures |= {"val_accuracy": found.result["top1"], "val_mean_class": found.result["mean_class"]}
+        if calibrate is True:
+            apart = ~np.isin(validation, train)  # with allow_overlap some are in both
+            validation = validation[apart]
+            held = HeldOut(found.probabilities[apart], labels[validation], [store.ids[index] for index in validation])
+    if not calibrate:
+        return answering, figures
+    saved, figures["calibration"] = calibrated(model, mirror, held)
+    known, figures["known"] = bounded(saved, store, train, labels, held, validation)
+    if known is not None:
+        known.save(run.path)
+    if known is not None or figures["calibration"]["temperature"] != 1:
+        run.write_ids(HELD_IDS, held.ids)
+    return saved, figures

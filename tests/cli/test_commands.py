@@ -26,12 +26,16 @@ RESULT = {
     "model": "m.keras",
     "data": "d.h5",
 }
+RESULT["calibration"] = {"after": {"nll": 0.5, "ece": 0.125, "ece_floor": 0.05}, "fitted_on": 6}
+RESULT["nothing_known"] = 3
 PREDICTION = {"input": "d.h5", "sample": "S1", "label": "kick", "probability": 0.8}
 PREDICTION["probabilities"] = {"wave": 0.2, "kick": 0.8}
 CONVERTED = {"samples": 3, "skipped": [("a.skeleton", "line 2")], "splits": {"xsub_train": 2}, "partial": True}
 CONVERTED |= {"notes": ["joints count from 1"]}
 TRAINED = {"accuracy": 0.5, "val_accuracy": 0.25, "num_sequences": 8, "num_validation": 4, "select": "last"}
-TRAINED |= {"mirror": True, "epoch": 3}
+TRAINED |= {"mirror": True, "epoch": 3, "rare_classes": {"kick": 3, "wave": 0}}
+FITS = {"before": {"nll": 0.9, "ece": 0.2}, "after": {"nll": 0.75, "ece": 0.1}}
+TRAINED["calibration"] = {"temperature": 1.5, "reason": "", **FITS}
 PROTOCOL = {"protocol": "knn", "rows": []}
 
 
@@ -158,7 +162,13 @@ def test_finetune_saves_the_last_epoch_unless_told(calls, files):
     assert (
         "the saved model knows 50.0 % of 8 training clips and 25.0 % of 4 validation clips; it averages a clip" in told
     )
-    succeed("finetune d.h5 --train-split train --val-split test --output run --pretrained e.keras --select best")
+    assert "\nfewer than five training clips: kick (3), wave (0)\n" in told
+    assert "temperature 1.50: negative log-likelihood 0.900 -> 0.750, calibration error 0.200 -> 0.100" in told
+    assert "skelmae protocol cross-validate" in told
+    split = succeed(
+        "finetune d.h5 --train-split train --val-split test --output run --pretrained e.keras --select best"
+    )
+    assert "cross-validate" not in split
     (_, first, named), (_, second, other) = called(calls, "finetune")
     assert first[1:3] == ("train", None) and named["select"] == "last" and named["pretrained"] is None
     assert second[1:3] == ("train", "test") and other["select"] == "best"
@@ -191,6 +201,10 @@ def test_evaluate_prints_figures_and_writes_all_of_them(calls, files):
     assert "75.00" in output and "70.00" in output
     for text in (
         "in 1 of these sequences nobody was seen",
+        "negative log-likelihood  0.500",
+        "calibration error %      12.5 (chance alone: 5.0)",
+        "3 of these sequences would be told as nothing known",
+        "the temperature was fitted on 6 of these sequences",
         "2 of these",
         "4 of these sequences were seen while pre-train",
     ):

@@ -76,7 +76,7 @@ def test_training_commands_tell_where_settings_are_listed(name):
 def test_choices_are_those_of_the_packages():
     from keras_skelmae import experiments, export
 
-    assert (protocol.PROTOCOLS, study.STUDIES) == (experiments.PROTOCOLS, experiments.STUDIES)
+    assert (tuple(protocol.PROTOCOLS), study.STUDIES) == (experiments.PROTOCOLS, experiments.STUDIES)
     assert importlib.import_module(f"{export.__name__}.convert").FORMATS == FORMATS
 
 
@@ -108,7 +108,7 @@ SEEDS = "--train-split --test-split --output --seeds --resume --config --set --e
         "evaluate-timeline": "--fps --output --json",
         "embed": "--split --output",
         "fuse": "--output --weights --json",
-        "protocol": f"{SEEDS} --pretrained --random --fraction --neighbours --allow-overlap",
+        "protocol": "",
         "study": f"{SEEDS} --fraction --source --source-split --pretrain-set --finetune-set",
         "predict": "--whole --stream --window --stride --smoothing --min-probability --together --fps --output "
         "--image-size --json",
@@ -131,3 +131,29 @@ def test_what_is_written_is_output_everywhere():
         kinds = {parameter.param_type_name for parameter in parameters if parameter.name == "output"}
         conversion = name.startswith("convert") or name == "project"
         assert kinds <= {"argument" if conversion else "option"}
+
+
+MEASURED = f"{SEEDS} --pretrained --random --fraction --neighbours --allow-overlap"
+PROTOCOLS = dict.fromkeys(protocol.PROTOCOLS, MEASURED) | {
+    "cross-validate": "--output --folds --leave-one-subject-out --final --pretrained --seed --report --recipe --config "
+    "--set --epochs --batch-size --json",
+    "baseline": "--train-split --test-split --run --allow-overlap --output --json",
+    "robustness": "--test-split --kinds --seed --allow-overlap --output --report --json",
+}
+
+
+@pytest.mark.parametrize(("name", "options"), PROTOCOLS.items())
+def test_every_protocol_is_a_command_with_an_example(name, options):
+    result = CliRunner().invoke(cli, ["protocol", name, "--help"])
+    assert result.exit_code == 0 and f"skelmae protocol {name}" in result.output.partition("Example:")[2]
+    with protocol.command.make_context("protocol", [name]) as context:
+        command = protocol.command.get_command(context, name)
+    own = {text for parameter in command.params if parameter.param_type_name == "option" for text in parameter.opts}
+    assert command.name == name and own == set(options.split())
+    assert all(option.help for option in command.params if option.param_type_name == "option")
+
+
+def test_the_protocols_are_all_of_these():
+    assert [*protocol.PROTOCOLS, *protocol.TRUST] == list(PROTOCOLS)
+    result = CliRunner().invoke(cli, ["protocol", "liner"])
+    assert result.exit_code == 2 and "Did you mean 'linear'?" in result.output

@@ -288,3 +288,50 @@ def test_a_split_without_people_is_named(tmp_path):
         with pytest.raises(ValueError, match="e.h5: expected at least one person, found none in 2 sequences"):
             MaskedBatches(empty, [0, 1], ONE)
         assert MaskedBatches(empty, [0, 1, 2], ONE).items == [(2, 0)]
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """Classes of 12, 4 and 1 sequences, and one of none."""
+    path = tmp_path_factory.mktemp("uneven") / "u.h5"
+    labels = np.repeat([0, 1, 3], [12, 4, 1])
+    with StoreWriter(path, layout="coco17", classes=list("abcd"), channels=("x", "y")) as writer:
+        for number, label in enumerate(labels):
+            writer.append(Sample(f"s{number}", np.full((1, 6, 17, 2), number + 1, "float32"), label=int(label)))
+    with SkeletonStore(path) as opened:
+        yield opened
+
+
+def test_weights_let_classes_count_alike(uneven):
+    batches = labelled(uneven, "all", TWO, batch_size=17, class_balance="weights")
+    _, target, weight = batches[0]
+    sums = (target * weight[:, None]).sum(axis=0)
+    np.testing.assert_allclose(sums, [17 / 3, 17 / 3, 0, 17 / 3], rtol=1e-6)
+    assert weight.mean() == pytest.approx(1)
+    assert len(labelled(uneven, "all", TWO, training=False, class_balance="weights")[0]) == 2
+
+
+def test_sampling_gives_classes_as_many_places_and_uses_all_of_a_class(uneven):
+    batches = labelled(uneven, "all", TWO, batch_size=17, class_balance="sampling", seed=3)
+    plain = labelled(uneven, "all", TWO, batch_size=17, seed=3)
+    drawn = []
+    for epoch in range(14):
+        batches.begin(epoch)
+        first = batches[0]
+        np.testing.assert_allclose(first[1].sum(axis=0), [6, 6, 0, 5])
+        drawn.append(batches.samples(0))
+        batches.begin(epoch)
+        np.testing.assert_array_equal(batches[0][0], first[0])
+    assert len(batches) == len(plain) and {name for epoch in drawn for name in epoch} == set(uneven.ids)
+    assert all({f"s{number}" for number in range(12, 16)} <= set(epoch) for epoch in drawn)
+    with pytest.raises(ValueError, match="class_balance: expected one of none, weights, sampling, found 'even'"):
+        labelled(uneven, "all", TWO, class_balance="even")
+
+
+def test_without_balance_batches_are_what_they_were(uneven):
+    for one, other in zip(
+        labelled(uneven, "all", TWO, seed=1)[0],
+        labelled(uneven, "all", TWO, seed=1, class_balance="none")[0],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)

@@ -1,0 +1,42 @@
+"""`skelmae protocol cross-validate`: accuracy where nobody made a split, then a model on everything."""
+
+import click
+
+from . import options
+from .printing import echo, progress
+
+
+@options.command("cross-validate")
+@options.data_argument
+@options.output_folder("Folder of folds and results; what is finished there is not repeated.", metavar="DIR")
+@click.option("--folds", type=click.IntRange(2), default=5, help="Parts, each of which is tested once.")
+@click.option("--leave-one-subject-out", "leave_one_out", is_flag=True, help="A fold for every subject.")
+@click.option("--final", is_flag=True, help="Then train DIR/final on all clips.")
+@click.option("--pretrained", type=options.PATH, metavar="RUN|FILE", help="What every fold starts from.")
+@click.option("--seed", type=click.IntRange(0), help="Seed of the folds and the trainings.")
+@options.report_flag
+@options.settings_options
+@options.json_flag
+def command(data, output, folds, leave_one_out, final, pretrained, report, as_json, **chosen):
+    """Train and test DATA.h5 by folds: by subject where known, else by file, with classes spread evenly.
+
+    Every clip is tested once, by a network that never saw its subject. With --final a model is trained on everything;
+    its metrics.json and report tell the accuracy that the folds found, and its probabilities are calibrated by their
+    answers.
+
+    \b
+    Example:
+      skelmae protocol cross-validate own.h5 --output runs/own --leave-one-subject-out --final
+    """
+    from keras_skelmae.experiments import cross_validate, cross_validation_table
+    from skelmae_datasets import SkeletonStore
+
+    with SkeletonStore(data) as store, progress("cross-validate") as callback:
+        settings = options.settings_of("finetune", options.recipe_of(chosen, len(store), pretrained), chosen)
+        named = {"folds": folds, "leave_one_out": leave_one_out, "final": final, "pretrained": pretrained}
+        summary = cross_validate(store, output, settings, progress=callback, **named)
+        if final and report:
+            from keras_skelmae.report.page import write_report
+
+            write_report([summary["final"]])
+    echo(summary, as_json, lambda: cross_validation_table(summary))

@@ -1,0 +1,43 @@
+"""From recordings to answers, and to "nothing known" where a clip is like none that was trained on."""
+
+from contextlib import ExitStack
+
+import numpy as np
+
+from keras_skelmae.evaluation.features import embed
+from keras_skelmae.evaluation.known import load_known
+from keras_skelmae.evaluation.predict import load_classifier, open_inputs, predict_store, result_of
+
+
+def predict_files(model_path, inputs, image_size=None):
+    """Class probabilities for every sequence of the given files.
+
+    Args:
+        model_path: run folder or .keras file. inputs: paths. image_size: as `open_inputs`.
+
+    Returns:
+        list of dict as of ``result_of``: input, sample, label, probability and probabilities by class name; label None,
+        the others 0, where nobody was seen. With a known.npz beside the model also known, and label None where False.
+    """
+    model = load_classifier(model_path)
+    known = load_known(model_path, model)
+    results = []
+    with ExitStack() as stack:
+        for path, store in open_inputs(stack, model, inputs, image_size):
+            results += answers_of(model, store, range(len(store)), path, known)
+    return results
+
+
+def answers_of(model, store, indices, path, known=None):
+    """What is told of samples of a store, each as one clip: a list of dict as of ``result_of``.
+
+    Args:
+        model: classifier. path: of the file that the store is of. known: None, or KnownClasses.
+    """
+    if not len(indices):
+        return []
+    indices = np.asarray(indices)
+    found = predict_store(model, store, indices)
+    like = [None] * len(indices) if known is None else known(embed(model, store, indices), found)
+    samples = (store.ids[index] for index in indices)
+    return [result_of(path, *row) for row in zip(samples, [model.names] * len(found), found, like, strict=True)]

@@ -1,0 +1,66 @@
+"""What a model owes to clips that were held out of its training: a temperature, and a bound to what it knows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_skelmae.evaluation.calibration import LEAST_CLIPS, answered, calibration, fit_temperature, temper
+from keras_skelmae.evaluation.features import embed
+from keras_skelmae.evaluation.known import choose_threshold, fit_known
+from keras_skelmae.models import Ensemble
+
+
+@dataclass
+class HeldOut:
+    """Answers to clips that were held out, by the network itself or by those of a cross-validation."""
+
+    probabilities: np.ndarray  # (N, K), NaN where nobody was seen
+    labels: np.ndarray  # (N,)
+    ids: list  # of the clips
+    distances: np.ndarray | None = None  # (N,) to the training clips, see KnownClasses
+
+
+def calibrated(model, mirror, held):
+    """The classifier to be saved, and how its probabilities fitted the held-out clips before and after.
+
+    Args:
+        model: STRLClassifier. mirror: bool, whether mirror images count.
+        held: HeldOut of the model with these mirror images, or None.
+
+    Returns:
+        (STRLClassifier or Ensemble, dict of temperature, before, after and reason as in metrics.json, "" where one was
+        fitted).
+    """
+    facts = {"temperature": 1.0, "before": None, "after": None, "reason": "no clips were held out"}
+    if held is not None:
+        count = len(answered(held.probabilities, held.labels)[1])
+        facts["before"] = facts["after"] = calibration(held.probabilities, held.labels)
+        facts["reason"] = f"{count} clips held out, {LEAST_CLIPS} are needed" if count < LEAST_CLIPS else ""
+        facts["temperature"] = fit_temperature(held.probabilities, held.labels)
+        if facts["temperature"] != 1:
+            facts["after"] = calibration(temper(held.probabilities, facts["temperature"]), held.labels)
+    if not mirror and facts["temperature"] == 1:
+        return model, facts
+    return Ensemble([model], mirror=mirror, temperature=facts["temperature"]), facts
+
+
+def bounded(model, store, train, labels, held, held_indices):
+    """(KnownClasses of a classifier or None, their facts as in metrics.json).
+
+    Args:
+        model: the classifier that is saved. store: SkeletonStore. train: samples it was trained on.
+        labels: of all samples, as ``class_labels`` gives them.
+        held: HeldOut or None. held_indices: its samples, where it has no distances.
+    """
+    known = fit_known(model, store, train, labels)
+    if known is None or held is None:
+        return None, {"threshold": None, "num_clips": 0, "reason": "no clips were held out"}
+    distances = held.distances
+    if distances is None:
+        distances = known.distances(embed(model, store, held_indices)) if len(held_indices) else np.zeros(0)
+        distances = distances[np.isfinite(held.probabilities).all(axis=1)]  # somebody was seen
+    known.threshold = choose_threshold(distances)
+    if np.isfinite(known.threshold):
+        return known, {"threshold": known.threshold, "num_clips": len(distances), "reason": ""}
+    few = f"{len(distances)} clips held out, {LEAST_CLIPS} are needed"
+    return None, {"threshold": None, "num_clips": len(distances), "reason": few}

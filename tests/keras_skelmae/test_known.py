@@ -1,0 +1,118 @@
+"""Clips that are like nothing trained on: distances, the threshold, the file beside the model."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from keras_skelmae.evaluation import embed, load_known, predict_files
+from keras_skelmae.evaluation.known import KnownClasses, choose_threshold, fit_known
+from keras_skelmae.evaluation.predict import result_of
+from keras_skelmae.models import Ensemble
+from skelmae_cli.main import cli
+from skelmae_datasets import DataError
+
+SMALL = {"units": 4, "encoder_layers": 1, "num_layers": 1, "num_people": 1, "head_units": 0, "num_classes": 2}
+
+
+class Classes:
+    """What fit needs of a model."""
+
+    num_classes, weights = 4, []
+
+
+def clusters(count=300, width=12, seed=0):
+    """Features of three classes with a common covariance, labels; the fourth class has no clips."""
+    rng = np.random.default_rng(seed)
+    labels, mixing = np.arange(count) % 3, np.random.default_rng(9).normal(size=(width, width))
+    return (6 * np.eye(width)[labels] + rng.normal(size=(count, width)) @ mixing / 3).astype("float32"), labels
+
+
+def test_distances_are_those_of_mahalanobis():
+    features, labels = clusters()
+    known = KnownClasses.fit(Classes, features, labels)
+    assert known.centres.shape == (4, 12) and np.isnan(known.centres[3]).all()
+    x = (features - features.mean(axis=0)) / features.std(axis=0)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    apart = np.concatenate([x[labels == k] - x[labels == k].mean(axis=0) for k in range(3)])
+    covariance = apart.T @ apart / len(apart)
+    shrunk = 0.9 * covariance + 0.1 * np.eye(12) * np.trace(covariance) / 12
+    centres = np.stack([x[labels == k].mean(axis=0) for k in range(3)])
+    offsets = x[:20, None] - centres
+    wanted = np.einsum("nki,ij,nkj->nk", offsets, np.linalg.inv(shrunk), offsets).min(axis=1)
+    np.testing.assert_allclose(known.distances(features[:20]), wanted, rtol=1e-3)
+
+
+def test_more_features_than_directions():
+    features, labels = clusters(90, 400)
+    known = KnownClasses.fit(Classes, features, labels)
+    assert known.directions.shape == (400, 90) and known.rest > 0
+    wide = KnownClasses.fit(Classes, *clusters(200, 400))
+    assert wide.directions.shape == (400, 128)
+    assert np.isfinite(wide.distances(features)).all()
+
+
+def test_strange_clips_are_told_at_the_rate_of_false_alarms():
+    features, labels = clusters()
+    known = KnownClasses.fit(Classes, features, labels)
+    assert known(features).all()  # without a threshold everything is
+    known.threshold = choose_threshold(known.distances(clusters(200, seed=1)[0]))
+    assert 0.01 < 1 - known(clusters(3000, seed=2)[0]).mean() < 0.1
+    strange = np.random.default_rng(3).normal(size=(300, 12)).astype("float32") + 9 * np.eye(12)[7]
+    assert known.known(strange).mean() < 0.1
+
+
+def test_the_threshold_by_hand():
+    distances = np.arange(1.0, 100.0)  # the 95th of 99
+    assert choose_threshold(distances) == 95
+    assert choose_threshold(np.append(distances, np.inf)) == 95
+    assert choose_threshold(distances[:20]) == 20 and choose_threshold(distances[:19]) == np.inf
+
+
+def test_the_file_belongs_to_its_model(tiny, tiny_stores, tmp_path):
+    store, model = tiny_stores["2d"], tiny.classifier(**SMALL)
+    known = fit_known(model, store, np.arange(6), store.labels)
+    assert load_known(tmp_path, model) is None
+    known.threshold = 3.5
+    model.save_to_preset(tmp_path)
+    known.save(tmp_path)
+    for path in (tmp_path, tmp_path / "model.keras"):
+        found = load_known(path, model)
+        for key, value in vars(known).items():
+            np.testing.assert_array_equal(getattr(found, key), value)
+    features = embed(model, store, np.arange(8))
+    np.testing.assert_array_equal(found.distances(features), known.distances(features))
+    last = model.get_layer("classifier")
+    last.bias.assign(last.bias + 1)
+    with pytest.raises(DataError, match="known.npz: known classes: expected those of .*found those of another model"):
+        load_known(tmp_path, model)
+    for damage in (b"", b"PK\x03\x04 nothing", (tmp_path / "known.npz").read_bytes()[:400]):
+        (tmp_path / "known.npz").write_bytes(damage)
+        with pytest.raises(DataError, match="known.npz: expected arrays of known classes, found"):
+            load_known(tmp_path, model)
+    assert fit_known(Ensemble([model, model]), store, np.arange(6), store.labels) is None
+
+
+def test_nothing_known_is_told(tiny, tiny_stores, tmp_path):
+    store, model = tiny_stores["2d"], tiny.classifier(**SMALL)
+    model.save_to_preset(tmp_path)
+    plain = predict_files(tmp_path, [store.path])
+    assert all("known" not in result and result["label"] is not None for result in plain)
+    known = fit_known(model, store, np.arange(6), store.labels)
+    distances = known.distances(embed(model, store, np.arange(8)))
+    known.threshold = float(np.median(distances))
+    known.save(tmp_path)
+    for before, result, distance in zip(plain, predict_files(tmp_path, [store.path]), distances, strict=True):
+        assert result["known"] is bool(distance <= known.threshold)
+        assert result["label"] == (before["label"] if result["known"] else None)
+        assert result.get("nearest", before["label"]) == before["label"]
+        assert result["probabilities"] == before["probabilities"]
+    lines = CliRunner().invoke(cli, ["predict", str(tmp_path), str(store.path)]).output.splitlines()
+    assert sum("nothing known (nearest: " in line for line in lines) == (distances > known.threshold).sum() > 0
+    told = json.loads(CliRunner().invoke(cli, ["predict", str(tmp_path), str(store.path), "--json"]).output)
+    assert [entry["known"] for entry in told] == list(distances <= known.threshold)
+
+
+def test_nobody_is_neither_known_nor_strange():
+    assert "known" not in result_of("a", "b", ["x", "y"], np.full(2, np.nan), False)
