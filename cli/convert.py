@@ -11,7 +11,17 @@ from .conversion import run_conversion
 @options.store_output
 @options.layout_option("the form's own, or by joint count")
 @options.people_option("the best first")
-@click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames per second, stored with the data.")
+@options.to_option
+@click.option(
+    "--fps",
+    type=click.FloatRange(0, min_open=True),
+    help="Frames per second of OUT.h5: recordings whose own rate is known and another are resampled.",
+)
+@click.option(
+    "--source-fps",
+    type=click.FloatRange(0, min_open=True),
+    help="Frames per second of the recordings, where they do not tell it or wrongly.",
+)
 @options.classes_option
 @click.option(
     "--labels",

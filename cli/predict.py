@@ -12,7 +12,7 @@ ALTERNATIVES = 3
 STDIN = Path("-")
 
 
-def _windows(predictor, inputs, image_size):
+def _windows(predictor, inputs, image_size, to):
     """(input, sample, WindowLabel) of every window of the inputs."""
     from keras_skelmae.evaluation.predict import open_inputs
     from keras_skelmae.evaluation.streaming import stream_lines, stream_recording
@@ -22,17 +22,24 @@ def _windows(predictor, inputs, image_size):
             yield from ((path, "-", window) for window in stream_lines(predictor, click.get_text_stream("stdin")))
             continue
         with ExitStack() as stack:
-            for _, store in open_inputs(stack, predictor.model, [path], image_size):
+            for _, store in open_inputs(stack, predictor.model, [path], image_size, to):
+                _say(f"{path}: {store.mapping}" if store.mapping else None)
                 for index, sample in enumerate(store.ids):
                     yield from ((path, sample, window) for window in stream_recording(predictor, store.read(index)))
 
 
-def _stream(model, inputs, as_json, image_size, **settings):
+def _say(line):
+    """A line beside the result."""
+    if line:
+        click.echo(line, err=True)
+
+
+def _stream(model, inputs, as_json, image_size, to, **settings):
     """A line per window: sample, last frame, label, probability."""
     from keras_skelmae.evaluation import StreamingPredictor
 
     found = []
-    for path, sample, window in _windows(StreamingPredictor(model, **settings), inputs, image_size):
+    for path, sample, window in _windows(StreamingPredictor(model, **settings), inputs, image_size, to):
         if as_json:
             named = {key: getattr(window, key) for key in ("frame", "label", "probability")}
             found.append({"input": path, "sample": sample, **named})
@@ -68,11 +75,14 @@ def _ranked(results):
     help="With --stream: weight of the windows before (default: 0.5).",
 )
 @options.image_size_option
+@options.to_option
 @options.json_flag
-def command(model, inputs, stream, as_json, image_size, **settings):
+def command(model, inputs, stream, as_json, image_size, to, **settings):
     """Name the action in each INPUT with MODEL, a run folder or .keras file.
 
     An INPUT is any file or folder that `skelmae convert` reads.
+
+    With --to joints are taken by their names, so that data of one estimator can use a model of another.
 
     With --stream an INPUT may be -: frames from the standard input, a JSON object of track id to joints per line.
 
@@ -86,10 +96,10 @@ def command(model, inputs, stream, as_json, image_size, **settings):
     if settings and not stream:
         raise click.UsageError(f"--{next(iter(settings))} belongs to --stream")
     if stream:
-        _stream(model, inputs, as_json, image_size, **settings)
+        _stream(model, inputs, as_json, image_size, to, **settings)
         return
 
     from keras_skelmae.evaluation import predict_files
 
-    results = predict_files(model, inputs, image_size)
+    results = predict_files(model, inputs, image_size, to, _say)
     echo(results, as_json, lambda: _ranked(results))

@@ -21,7 +21,8 @@ class Clip:
     points: (N, V, C), joints that were not seen as the file has them. channels: names of the C values. frames: (N,)
     int64 from 0. ids: (N,) int64, -1 unknown. length: number of frames. normalized: whether x and y are parts of the
     image's width and height; None where only the values tell. layout: name, None: the usual one. label: class as in
-    the file, -1 unknown. image_size: (height, width). notes: what is read otherwise than it is written.
+    the file, -1 unknown. image_size: (height, width). fps: frames per second, None unknown. notes: what is read
+    otherwise than it is written.
     """
 
     points: np.ndarray
@@ -33,6 +34,7 @@ class Clip:
     layout: str | None = None
     label: int | str = -1
     image_size: tuple[int, int] = (0, 0)
+    fps: float | None = None
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -6,15 +6,18 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..layout_map import layout_map
 from ..layouts import get_layout
 from ..store import Sample, StoreWriter
+from ..store.writer import check_rate
 from ..transforms.presence import MIN_SCORE, seen_only
+from .adaptation import Adaptation
 from .inputs import find_recordings
 from .journal import Journal
 from .label_source import LabelSource
 from .labels import ClassTable
 from .people import MAX_PEOPLE, MAX_VALUES, Track, join_tracks
-from .report import Conversion, parse_channels, usual_layout
+from .report import Conversion, parse_channels, threshold_note, unscored, usual_layout
 from .tracking import frame_starts, link_people
 
 MAX_IN_FRAME = 2 * MAX_PEOPLE  # people, those with the best scores
@@ -28,10 +31,12 @@ def convert_clips(
     strict=False,
     progress=None,
     *,
+    to=None,
     channels=None,
     image_size=None,
     min_score=None,
     fps=None,
+    source_fps=None,
     classes=None,
     labels=None,
     force=False,
@@ -44,11 +49,14 @@ def convert_clips(
     Args:
         paths: a file or folder, or a list of these. output: the store to write.
         layout: SkeletonLayout, name or TOML file; by default the form's own, or the usual one for V joints.
+        to: the layout to write, by the joints' names (`layout_map`); by default that of the recordings.
         people: the most persons kept, as `people.join_tracks`.
         strict: raise on the first bad recording instead of leaving it out. progress: called with (done, total).
         channels: what to read or, where in doubt, what the values are, such as ("x", "y", "z").
         image_size: (width, height) in pixels; coordinates of 0 to 1 become pixels by it.
-        min_score: joints scored lower count as not seen. fps: frames per second, stored.
+        min_score: joints scored lower count as not seen.
+        fps: frames per second of the store: recordings whose rate is known and another are resampled.
+        source_fps: frames per second of the recordings, where they do not tell it or wrongly.
         classes: class names in label order; by default those found, sorted. labels: as `LabelSource`.
         force: replace an output that is no store.
     Returns: as `Conversion.conclude`; and read {what recordings were taken for: how many}.
@@ -63,14 +71,19 @@ def convert_clips(
         recordings, others = recordings + found, others + count
     source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
     reader = _Reader(recordings, source, layout, channels, image_size, min_score, people)
+    adaptation = Adaptation(None if to is None else layout_map(reader.layout, to), fps)
+    source_fps = check_rate("source_fps", source_fps)
     label_source = LabelSource(labels, [recording.name for recording in recordings])
     table = ClassTable(label_source.labels | (set() if labels is not None else reader.own_labels()), classes)
     notes = [*reader.notes, *table.notes, *([f"{others} other files are not read"] if others else [])]
     if labels is None and len({name.partition("/")[0] for name in reader.names if "/" in name}) > 1:
         notes.append("folders may name classes: --labels folders takes them")
     provenance = {"reader": "clips", "source": source}
-    options = {"layout": reader.layout, "channels": reader.channels, "fps": fps, "provenance": provenance}
-    writer, splits, unknown = StoreWriter(output, classes=table.names, **options), {}, 0
+    options = {
+        "layout": adaptation.mapping.target if adaptation.mapping else reader.layout,
+        "channels": reader.channels,
+    }
+    writer, splits, unknown = StoreWriter(output, classes=table.names, provenance=provenance, **options), {}, 0
     with Journal(output, force=force), writer:
         conversion = Conversion(writer, source, strict, arranged=True, notes=notes)
         for number, recording in enumerate(recordings):
@@ -82,7 +95,8 @@ def convert_clips(
                 def sample(name=name, clip=clip, label=label, facts=facts):
                     if label is None:
                         raise DataError("", name, f"one of {len(table.names)} classes", "another label")
-                    return reader.sample(name, clip, conversion.counts, label, facts)
+                    made = reader.sample(name, clip, conversion.counts, label, facts)
+                    return adaptation.apply(made, reader.channels, source_fps or clip.fps)
 
                 if conversion.add(name, sample):
                     unknown += label == -1
@@ -92,6 +106,8 @@ def convert_clips(
                 progress(number + 1, len(recordings))
         notes += label_source.notes(unknown, len(writer.ids))
         notes += [note for note in reader.notes if note not in notes]
+        notes += adaptation.notes()
+        writer.fps = adaptation.rate
         taken = dict(Counter(recording.form for recording in recordings))
         writer.provenance |= {"forms": taken}
         return conversion.conclude(splits) | {"read": taken}
@@ -105,10 +121,8 @@ class _Reader:
         self.image_size, self.min_score = _checked_size(image_size), min_score
         self.names, self.notes = [recording.name for recording in recordings], []
         self.given = None if layout is None else get_layout(layout)
-        if min_score is not None:
-            if not 0 <= min_score <= 1:
-                raise DataError("min_score", "", "0 to 1", min_score)
-            self.notes.append(f"joints scored below {min_score:g} count as not seen")
+        if min_score is not None and not 0 <= min_score <= 1:
+            raise DataError("min_score", "", "0 to 1", min_score)
         self._held, first, problem = None, None, None
         for recording in recordings:
             try:
@@ -144,6 +158,8 @@ class _Reader:
             scored = False
             self.notes.append("scores beside x, y, z tell only what was seen, and are then left out")
         self.channels = (*("x", "y", "z")[:dims], "score") if scored else ("x", "y", "z")[:dims]
+        if self.min_score is not None:
+            self.notes.append(threshold_note(self.min_score, self._scores_count))
         if self.asked not in (None, self.channels, ("y", "x", "score")):
             raise DataError(self.source, "channels", ",".join(self.asked), ",".join(self.channels))
         self.normalized = bool(clip.is_normalized) and dims == 2
@@ -221,7 +237,7 @@ class _Reader:
             score = points[..., -1]
             use = "score" in self.channels or self._scores_count
             if use and self.min_score is not None and not _are_flags(score):
-                points = np.where((score < self.min_score)[..., None], np.float32(0), points)
+                points = unscored(points, score, self.min_score)
             points = points if use else points[..., :-1]
             names = names if use else names[:-1]
         points = seen_only(points, names)

@@ -3,6 +3,8 @@
 import json
 import os
 
+import numpy as np
+
 from ..errors import DataError
 
 MAX_BYTES = 256 << 20  # of a file; parsed, numbers take four times as much
@@ -38,7 +40,13 @@ _DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
 def told(value):
-    """A value of JSON in few words."""
+    """A value of JSON or of a pickle in few words."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape}"
     if isinstance(value, list | dict):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
-    return ascii(value)[:60] if value is not None else "null"
+    if value is None:
+        return "null"
+    if isinstance(value, str | float) or (isinstance(value, int) and abs(value) < 2**63):
+        return ascii(value)[:60]
+    return type(value).__name__  # Python refuses to write the largest numbers

@@ -25,6 +25,18 @@ COUNTED = {
 """What a report counts, and how its notes tell it: `<number> <text>`."""
 
 
+def unscored(points, score, threshold):
+    """(..., V, C) points with joints at zero whose score (..., V) is below a threshold."""
+    return np.where((score < threshold)[..., None], points.dtype.type(0), points)
+
+
+def threshold_note(threshold, scored):
+    """What is told of a threshold of scores, where there are scores or not."""
+    if scored:
+        return f"joints scored below {threshold:g} count as not seen"
+    return "there are no scores: --min-score has no effect"
+
+
 class Reason(str):
     """Why a sample was left out, in one line; error is the DataError or OSError that says it."""
 

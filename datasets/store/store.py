@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from ..errors import DataError
+from ..layout_map import layout_map
 from ..layouts import SkeletonLayout
 from .writer import COLUMNS, CRC32, FORMAT, VERSION, Sample, check_header, check_rate, content_fingerprint
 
@@ -32,13 +33,15 @@ class SkeletonStore:
     Args:
         path: the file. source: what errors name instead, where the file is a converted copy.
     Attributes: ids, labels, people, frames, splits, ... of the samples; layout, classes, channels, units; fps, frames
-        per second or None; dtype, provenance, fingerprint.
+        per second or None; dtype, provenance, fingerprint; mapping, the LayoutMap of `map_to` or None;
+        left_out, [(name, why)] where a conversion left out what it could not read.
     Raises: DataError where the file is not a sound store, OSError where it cannot be read.
     """
 
     def __init__(self, path, source=None):
         self.path, self._location = Path(path if source is None else source), Path(path)
         self._file, self._keypoints, self._process = None, None, None
+        self.mapping, self.left_out = None, []
         try:
             self._load(self._open())
         except DataError:
@@ -51,7 +54,7 @@ class SkeletonStore:
             raise DataError(self.path, "", "a sound store", error) from None
 
     def __reduce__(self):
-        return type(self), (self._location, self.path)
+        return type(self), (self._location, self.path), {"layout": self.layout, "mapping": self.mapping}
 
     def __enter__(self):
         return self
@@ -77,15 +80,21 @@ class SkeletonStore:
     def has_score(self):
         return "score" in self.channels
 
+    def map_to(self, layout):
+        """Read all samples as another layout's from now on. Returns the LayoutMap; raises DataError as `layout_map`."""
+        self.mapping = layout_map(self.layout, layout)
+        self.layout = self.mapping.target
+        return self.mapping
+
     def read(self, index):
         """Keypoints of one sample, (M, T, V, C) float32."""
-        return self._read(index).astype("float32", copy=False)
+        return self._mapped(index).astype("float32", copy=False)
 
     def sample(self, index):
         """One Sample, keypoints in the precision stored."""
         values = {name: int(getattr(self, name)[index]) for name in SELECTORS}
         size = tuple(map(int, self.image_size[index]))
-        return Sample(self.ids[index], self._read(index), int(self.labels[index]), image_size=size, **values)
+        return Sample(self.ids[index], self._mapped(index), int(self.labels[index]), image_size=size, **values)
 
     def select(self, expression):
         """Indices, int64, of "all", a split, "subject=1,2", "camera=1", "setup=3" or "ids=FILE" (one per line).
@@ -154,6 +163,10 @@ class SkeletonStore:
             except OSError as error:
                 raise DataError(self.path, "", "an HDF5 store", error) from None
         return self._file
+
+    def _mapped(self, index):
+        keypoints = self._read(index)
+        return keypoints if self.mapping is None else self.mapping.apply(keypoints, self.channels)
 
     def _read(self, index):
         if not -len(self) <= index < len(self):

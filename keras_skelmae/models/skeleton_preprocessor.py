@@ -224,9 +224,10 @@ class SkeletonPreprocessor:
 
 def _told(expected, found, model):
     """Two layouts in words: their names and sizes, or where the sizes agree the first joint that differs."""
+    way = f"; --to {expected.name} of convert and predict reads joints by their names"
     if expected.num_joints != found.num_joints:
         texts = [f"{layout.name}, {layout.num_joints} joints" for layout in (expected, found)]
     else:
         number = next(i for i, pair in enumerate(zip(expected.joints, found.joints, strict=True)) if len(set(pair)) > 1)
         texts = [f"{layout.name} with joint {number} {layout.joints[number]!r}" for layout in (expected, found)]
-    return f"{texts[0]}, as {model} takes", texts[1]
+    return f"{texts[0]}, as {model} takes", texts[1] + way

@@ -90,17 +90,17 @@ SEEDS = "--train-split --test-split --output --seeds --resume --config --set --e
 @pytest.mark.parametrize(
     ("name", "options"),
     {
-        "convert": "--layout --people --fps --classes --labels --min-score --image-size --channels --strict --force "
+        "convert": "--layout --to --people --fps --source-fps --classes --labels --min-score --image-size --channels --strict --force "
         "--json",
         "convert-ntu": "--joints --people --denoise --workers --strict --force --resume --json",
         "convert-pyskl": "--layout --classes --kpfiles --people --channels --strict --force --json",
         "convert-arrays": "--layout --classes --channels --strict --force --json",
         "convert-csv": "--layout --classes --columns --people --step --strict --force --json",
         "project": "--views --seed --dims --layout --clean --strict --force --json",
-        "show": "--sample --output --frames --names --layout --rate",
+        "show": "--sample --output --frames --names --layout --to --rate",
         "reconstruct": "--parts --sample --output --frames --fit-split --readout --json",
         "report": "--output",
-        "validate": "--output --layout --all --json",
+        "validate": "--output --layout --to --all --json",
         "settings": "--json",
         "pretrain": TRAINING,
         "finetune": f"{TRAINING} --val-split --pretrained --select --allow-overlap",
@@ -109,7 +109,7 @@ SEEDS = "--train-split --test-split --output --seeds --resume --config --set --e
         "fuse": "--output --weights --json",
         "protocol": f"{SEEDS} --pretrained --random --fraction --neighbours --allow-overlap",
         "study": f"{SEEDS} --fraction --source --source-split --pretrain-set --finetune-set",
-        "predict": "--stream --window --stride --smoothing --image-size --json",
+        "predict": "--stream --window --stride --smoothing --image-size --to --json",
         "export": "--format --output --json",
         "demo": "--output --json",
         "info": "--json",
