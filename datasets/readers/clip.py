@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import DataError
+from ..layouts import SkeletonLayout
 from .clock import Clock
 from .json_file import told
 from .labels import plain
@@ -20,9 +21,10 @@ class Clip:
 
     points: (N, V, C), joints that were not seen as the file has them. channels: names of the C values. frames: (N,)
     int64 from 0. ids: (N,) int64, -1 unknown. length: number of frames. normalized: whether x and y are parts of the
-    image's width and height; None where only the values tell. layout: name, None: the usual one. label: class as in
-    the file, -1 unknown. image_size: (height, width). fps: frames per second, None unknown. notes: what is read
-    otherwise than it is written.
+    image's width and height; None where only the values tell. layout: it or its name, None: the usual one. label: class
+    as in the file, -1 unknown. image_size: (height, width). fps: frames per second, None unknown. notes: what is read
+    otherwise than it is written. arranged: whether the ids are people from 0, the best first, and known to be the same
+    ones over time. facts: subject, camera, setup and split of the sample, where the file tells them.
     """
 
     points: np.ndarray
@@ -31,11 +33,13 @@ class Clip:
     ids: np.ndarray
     length: int
     normalized: bool | None = None
-    layout: str | None = None
+    layout: SkeletonLayout | str | None = None
     label: int | str = -1
     image_size: tuple[int, int] = (0, 0)
     fps: float | None = None
     notes: list[str] = field(default_factory=list)
+    arranged: bool = False
+    facts: dict = field(default_factory=dict)
 
     @property
     def is_normalized(self):

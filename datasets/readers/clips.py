@@ -88,7 +88,7 @@ def convert_clips(
         conversion = Conversion(writer, source, strict, arranged=True, notes=notes)
         for number, recording in enumerate(recordings):
             for name, clip in reader.clips(recording, conversion):
-                facts = dict(label_source.facts(name) or label_source.facts(recording.name))
+                facts = clip.facts | (label_source.facts(name) or label_source.facts(recording.name))
                 label, chosen = facts.pop("label", -1 if labels is not None else clip.label), facts.pop("split", ())
                 label = table.number(label)
 
@@ -216,6 +216,11 @@ class _Reader:
         points, frames = points[rows], clip.frames[rows]
         if not len(rows):
             return Sample(name, empty, label, image_size=size, **facts)
+        if clip.arranged:
+            ids = clip.ids[rows]
+            keypoints = np.zeros((int(ids.max()) + 1, *empty.shape[1:]), "float32")
+            keypoints[ids, frames] = points
+            return Sample(name, keypoints[: self.people], label, image_size=size, **facts)
         dims = 3 if "z" in self.channels else 2
         numbers, followed = link_people(points[..., :dims], frames, clip.ids[rows])
         if (clip.ids[rows] >= 0).any() and not followed:

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
-from . import alphapose, clip_arrays, coco, kinetics_skeleton, landmark_table, mediapipe, mmpose, openpose, yolo
+from . import (
+    alphapose,
+    clip_arrays,
+    coco,
+    kinetics_skeleton,
+    landmark_table,
+    mediapipe,
+    mmpose,
+    openpose,
+    plain_json,
+    yolo,
+)
 from .clip import People
 from .json_file import load_json, told
 from .restricted_pickle import restricted_load
@@ -32,6 +43,7 @@ class Form:
 
 
 FORMS = (
+    Form(plain_json.NAME, plain_json.fits, plain_json.clips),
     Form(kinetics_skeleton.NAME, kinetics_skeleton.fits, kinetics_skeleton.clips),
     Form(coco.NAME, coco.fits, coco.clips),
     Form(mmpose.NAME, mmpose.fits, mmpose.clips),

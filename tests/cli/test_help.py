@@ -90,12 +90,13 @@ SEEDS = "--train-split --test-split --output --seeds --resume --config --set --e
 @pytest.mark.parametrize(
     ("name", "options"),
     {
-        "convert": "--layout --to --people --fps --source-fps --classes --labels --min-score --image-size --channels --strict --force "
-        "--json",
+        "convert": "--layout --to --people --fps --source-fps --classes --labels --min-score --image-size "
+        "--channels --strict --force --json",
         "convert-ntu": "--joints --people --denoise --workers --strict --force --resume --json",
         "convert-pyskl": "--layout --classes --kpfiles --people --channels --strict --force --json",
         "convert-arrays": "--layout --classes --channels --strict --force --json",
         "convert-csv": "--layout --classes --columns --people --step --strict --force --json",
+        "export-data": "--to --train-split --test-split --json",
         "project": "--views --seed --dims --layout --clean --strict --force --json",
         "show": "--sample --output --frames --names --layout --to --rate",
         "reconstruct": "--parts --sample --output --frames --fit-split --readout --json",
@@ -123,9 +124,9 @@ def test_promised_options_exist(name, options):
 
 
 def test_what_is_written_is_output_everywhere():
-    """Inputs are arguments; only a conversion, which has nothing else to say, takes its output as one."""
+    """Inputs are arguments; only what converts, to a store or from one, takes its output as one."""
     for name, (module, _) in COMMANDS.items():
         parameters = importlib.import_module(f"skelmae_cli.{module}").command.params
         kinds = {parameter.param_type_name for parameter in parameters if parameter.name == "output"}
-        conversion = name.startswith("convert") or name == "project"
+        conversion = name.startswith("convert") or name in ("project", "export-data")
         assert kinds <= {"argument" if conversion else "option"}
