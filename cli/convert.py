@@ -33,6 +33,16 @@ from .conversion import run_conversion
     "--min-score", type=click.FloatRange(0, 1), help="Joints scored lower count as not seen (default: 0.01 or lower)."
 )
 @options.image_size_option
+@click.option(
+    "--unit",
+    type=click.Choice(["m", "cm", "mm", "in"]),
+    help="Unit of motion capture (default: as the file says, or as the body's size tells).",
+)
+@click.option(
+    "--up",
+    type=click.Choice(["x", "y", "z", "-x", "-y", "-z"]),
+    help="Axis of motion capture that points up (default: as head and feet tell).",
+)
 @options.channels_option
 @options.strict_flag
 @options.force_flag
@@ -41,7 +51,8 @@ def command(inputs, output, as_json, **chosen):
     """Read files and folders of any kind into OUT.h5, and say what they were taken for.
 
     OpenPose, YOLO-pose, MediaPipe, AlphaPose, mmpose, COCO and Kinetics-skeleton files, arrays and tables of a clip,
-    and everything that the other convert commands read. People who are found frame by frame are joined over time.
+    TRC, BVH, C3D and joints of SMPL bodies, SLEAP and DeepLabCut, and all that the other convert commands read. People
+    who are found frame by frame are joined over time.
 
     \b
     Example:

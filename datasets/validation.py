@@ -55,7 +55,7 @@ def validate(path, fix=None, layout=None, to=None):
     path.stat()  # an OSError where there is nothing
     kind = kind_of(path)
     checks = {"skeletons": _skeletons, "store": _store, "layout": _layout}
-    problems = list(checks[kind](path) if kind in checks else _converted(path, layout))
+    problems = list(checks[kind](path) if kind in checks else _converted(path, kind, layout, to))
     if to is not None:
         problems += _mapped(path, kind, layout, to)
     if fix is not None:
@@ -126,11 +126,12 @@ def _store(path):
         yield _problem(error)
 
 
-def _converted(path, layout):
+def _converted(path, kind, layout, to):
     """The problems that a conversion of annotations, array files or a table meets, and what it mends."""
+    options = {"by_names": True} if to is not None and kind == "clips" else {}
     with tempfile.TemporaryDirectory() as folder:
         try:
-            report = convert_recordings(path, Path(folder) / path.name, layout)
+            report = convert_recordings(path, Path(folder) / path.name, layout, **options)
         except DataError as error:
             yield _problem(error)
             return

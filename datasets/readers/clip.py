@@ -24,7 +24,8 @@ class Clip:
     image's width and height; None where only the values tell. layout: it or its name, None: the usual one. label: class
     as in the file, -1 unknown. image_size: (height, width). fps: frames per second, None unknown. notes: what is read
     otherwise than it is written. arranged: whether the ids are people from 0, the best first, and known to be the same
-    ones over time. facts: subject, camera, setup and split of the sample, where the file tells them.
+    ones over time. names: of the joints where
+    the file has them; they are then taken by name. facts: subject, camera, setup and split, where the file tells them.
     """
 
     points: np.ndarray
@@ -39,6 +40,7 @@ class Clip:
     fps: float | None = None
     notes: list[str] = field(default_factory=list)
     arranged: bool = False
+    names: tuple[str, ...] | None = None
     facts: dict = field(default_factory=dict)
 
     @property

@@ -16,6 +16,7 @@ from .inputs import find_recordings
 from .journal import Journal
 from .label_source import LabelSource
 from .labels import ClassTable
+from .named_joints import in_layout, layout_for
 from .people import MAX_PEOPLE, MAX_VALUES, Track, join_tracks
 from .report import Conversion, parse_channels, threshold_note, unscored, usual_layout
 from .tracking import frame_starts, link_people
@@ -39,6 +40,9 @@ def convert_clips(
     source_fps=None,
     classes=None,
     labels=None,
+    unit=None,
+    up=None,
+    by_names=False,
     force=False,
 ):
     """Convert files of pose estimators, or folders of them, into a store.
@@ -58,6 +62,8 @@ def convert_clips(
         fps: frames per second of the store: recordings whose rate is known and another are resampled.
         source_fps: frames per second of the recordings, where they do not tell it or wrongly.
         classes: class names in label order; by default those found, sorted. labels: as `LabelSource`.
+        unit, up: of motion capture that does not say them, as `motion_capture.clip_of_motion`.
+        by_names: take joints whose names are no built-in layout's in a layout made of the names, for `layout_map`.
         force: replace an output that is no store.
     Returns: as `Conversion.conclude`; and read {what recordings were taken for: how many}.
     Raises: DataError where nothing can be read, OSError where a path is absent.
@@ -67,10 +73,10 @@ def convert_clips(
     recordings, others = [], 0
     for path in paths:
         path.stat()
-        found, count = find_recordings(path, path.resolve().name if len(paths) > 1 else "")
+        found, count = find_recordings(path, path.resolve().name if len(paths) > 1 else "", {"unit": unit, "up": up})
         recordings, others = recordings + found, others + count
     source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
-    reader = _Reader(recordings, source, layout, channels, image_size, min_score, people)
+    reader = _Reader(recordings, source, layout, channels, image_size, min_score, people, by_names or to is not None)
     adaptation = Adaptation(None if to is None else layout_map(reader.layout, to), fps)
     source_fps = check_rate("source_fps", source_fps)
     label_source = LabelSource(labels, [recording.name for recording in recordings])
@@ -116,7 +122,8 @@ def convert_clips(
 class _Reader:
     """Reads recordings in one form. Attributes: layout, channels, names, notes; normalized, whether x, y are 0 to 1."""
 
-    def __init__(self, recordings, source, layout, channels, image_size, min_score, people):
+    def __init__(self, recordings, source, layout, channels, image_size, min_score, people, by_names):
+        self.by_names = by_names
         self.recordings, self.source, self.asked, self.people = recordings, source, channels, people
         self.image_size, self.min_score = _checked_size(image_size), min_score
         self.names, self.notes = [recording.name for recording in recordings], []
@@ -142,9 +149,15 @@ class _Reader:
         return recording.read(self.asked, self.given.num_joints if self.given else None)
 
     def _decide(self, clip):
-        joints, names = clip.points.shape[1], clip.channels
+        names = clip.channels
         dims = 3 if "z" in names else 2
-        chosen = self.given or (get_layout(clip.layout) if clip.layout else usual_layout(joints, self.notes, dims))
+        if clip.names is not None:
+            chosen = layout_for(clip, self.given, self.by_names, self.source, self.notes)
+        elif self.given or clip.layout:
+            chosen = self.given or get_layout(clip.layout)
+        else:
+            chosen = usual_layout(clip.points.shape[1], self.notes, dims)
+        joints = in_layout(clip, chosen).shape[1]
         if chosen.num_joints != joints:
             raise DataError(self.source, "joints", f"{chosen.num_joints} ({chosen.name})", joints)
         self.layout = chosen
@@ -195,6 +208,7 @@ class _Reader:
 
     def sample(self, name, clip, counts, label, facts):
         """The Sample of a Clip; what was done on the way is added to counts."""
+        clip.points = in_layout(clip, self.layout)
         size = self._size(clip)
         empty = np.zeros((1, max(1, clip.length), self.layout.num_joints, len(self.channels)), "float32")
         if not len(clip.points):

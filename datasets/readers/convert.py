@@ -25,7 +25,7 @@ _OWN = {  # what the converters of each kind take besides layout, people, strict
     "table": ("classes", "force"),
     "mocap": ("force",),
 }
-_OF_CLIPS = ("channels", "image_size", "min_score", "fps", "source_fps")
+_OF_CLIPS = ("channels", "image_size", "min_score", "fps", "source_fps", "unit", "up")
 
 
 def convert(inputs, output, layout=None, *, people=None, strict=False, progress=None, **options):
@@ -36,7 +36,8 @@ def convert(inputs, output, layout=None, *, people=None, strict=False, progress=
 
     Args:
         inputs: a path or a list of them. output, layout, people, strict, progress: as `convert_clips`.
-        options: to, channels, image_size, min_score, fps, source_fps, classes, labels, force as `convert_clips`.
+        options: to, channels, image_size, min_score, fps, source_fps, unit, up, classes, labels, force as
+            `convert_clips`.
     Returns: as `Conversion.conclude`; and read {what it was taken for: how many inputs or recordings}.
     Raises: DataError where an input is unsound or does not fit the others, OSError where it cannot be read.
     """

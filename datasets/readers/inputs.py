@@ -10,12 +10,14 @@ from pathlib import Path
 from ..errors import DataError
 from . import (
     alphapose,
+    animals,
     clip_arrays,
     coco,
     kinetics_skeleton,
     landmark_table,
     mediapipe,
     mmpose,
+    motion_capture,
     openpose,
     plain_json,
     yolo,
@@ -24,8 +26,9 @@ from .clip import People
 from .json_file import load_json, told
 from .restricted_pickle import restricted_load
 
-SUFFIXES = (".json", ".txt", ".csv", ".npy", ".npz")  # of clips and frames
+SUFFIXES = (".json", ".txt", ".csv", ".npy", ".npz", *motion_capture.SUFFIXES, ".slp")  # of clips and frames
 IN_FOLDERS = (*SUFFIXES, ".pkl", ".pickle")
+ANALYSIS = ".analysis.h5"  # SLEAP's, in folders
 _FRAME = re.compile(r"(?P<prefix>.*?)[_-]?(?P<number>\d{1,15})(_keypoints|_landmarks|_pose|_keypoint)?")
 _MAX_EMPTY = 1 << 12  # files of a folder that are looked into for somebody
 
@@ -72,21 +75,22 @@ class Recording:
     labelled: bool = False
 
 
-def find_recordings(path, inside=""):
+def find_recordings(path, inside="", motion=None):
     """([Recording] in the order of their names, number of other files) of a file or folder.
 
     Args:
         path: the file or folder. inside: begins the names of a folder's recordings.
+        motion: dict of unit and up, for motion capture that does not say them.
     Raises: DataError where a file is of no known form, OSError where one cannot be read.
     """
     path = Path(path)
     if not path.is_dir():
-        return [_file(path, _printable(path.stem))], 0
+        return [_file(path, _printable(path.stem), motion)], 0
     groups, others = {}, 0
     for folder, names in _walk(path):
         for name in names:
             stem, suffix = os.path.splitext(name)
-            if suffix.lower() not in IN_FOLDERS:
+            if suffix.lower() not in IN_FOLDERS and not name.lower().endswith(ANALYSIS):
                 others += 1
                 continue
             match = _FRAME.fullmatch(stem)
@@ -109,7 +113,7 @@ def find_recordings(path, inside=""):
                 if suffix == ".txt" and not yolo.is_text(file):
                     others += 1
                     continue
-                found.append(_file(file, _printable(f"{base}/{file.stem}".strip("/"))))
+                found.append(_file(file, _printable(f"{base}/{file.stem}".strip("/")), motion))
     if not found:
         raise DataError(path, "", f"recordings: {', '.join(IN_FOLDERS)}", f"{others} other files" if others else "none")
     return sorted(found, key=lambda recording: recording.name), others
@@ -130,7 +134,8 @@ def _walk(path):
 def has_recordings(path):
     """Whether a folder has a file that may be a clip or a frame."""
     return any(
-        Path(name).suffix.lower() in IN_FOLDERS and (not name.lower().endswith(".txt") or yolo.is_text(folder / name))
+        (Path(name).suffix.lower() in IN_FOLDERS or name.lower().endswith(ANALYSIS))
+        and (not name.lower().endswith(".txt") or yolo.is_text(folder / name))
         for folder, names in _walk(path)
         for name in names
     )
@@ -191,7 +196,7 @@ def _read_frames(files, numbers, form, channels=None, joints=None):
     return [("", form.finish(people))]
 
 
-def _file(path, name):
+def _file(path, name, motion=None):
     """The Recording of a file that is a clip."""
     suffix = path.suffix.lower()
     if suffix == ".json":
@@ -200,11 +205,33 @@ def _file(path, name):
         return recording
     if suffix == ".txt":
         return Recording(name, yolo.TEXT_NAME, functools.partial(_read_frames, [path], [0], _TEXT))
+    if suffix in motion_capture.SUFFIXES:
+        read = functools.partial(_read_motion, path, motion or {})
+        return Recording(name, motion_capture.NAMES[suffix], read)
+    if suffix == ".h5":
+        return Recording(name, animals.SLEAP_NAME, lambda channels, joints: [("", animals.analysis_clip(path))])
+    if suffix == ".slp":
+        return Recording(name, animals.SLP_NAME, lambda channels, joints: animals.labels_clips(path))
+    if suffix == ".csv" and animals.fits_table(path):
+        return Recording(name, animals.DLC_NAME, lambda channels, joints: [("", animals.table_clip(path))])
     if suffix == ".csv":
         return Recording(name, landmark_table.NAME, lambda channels, joints: landmark_table.clips(path, channels))
     if suffix in (".pkl", ".pickle"):
         return Recording(name, "pickle of one clip", functools.partial(_read_pickle, path))
-    return Recording(name, clip_arrays.NAME, lambda channels, joints: [("", clip_arrays.clip_of(path, channels))])
+    recording = Recording(name, clip_arrays.NAME, None)
+    recording.read = functools.partial(_read_array, recording, path, motion or {})
+    return recording
+
+
+def _read_motion(path, motion, channels=None, joints=None):
+    """As Recording.read."""
+    return [("", motion_capture.clip_of(path, **motion))]
+
+
+def _read_array(recording, path, motion, channels=None, joints=None):
+    """As Recording.read; the recording's form is known then."""
+    clip, recording.form = clip_arrays.clip_of(path, channels, **motion)
+    return [("", clip)]
 
 
 def _says_label(path):

@@ -11,7 +11,7 @@ from ..errors import DataError
 from ..layout_map import LayoutMap
 from ..layouts import SkeletonLayout, get_layout
 from ..store import Sample, SkeletonStore, describe_store
-from . import landmark_table, yolo
+from . import animals, landmark_table, yolo
 from .arrays import are_stacked, convert_arrays
 from .clips import convert_clips
 from .csv_table import convert_csv
@@ -31,6 +31,10 @@ _KINDS = {
     ".csv": "table",
     ".json": "clips",
     ".txt": "clips",
+    ".trc": "clips",
+    ".bvh": "clips",
+    ".c3d": "clips",
+    ".slp": "clips",
     ".toml": "layout",
 }
 _CONVERTERS = {
@@ -50,7 +54,7 @@ CALLED = {
     "mocap": "motion capture",
 }
 """What kinds are called, besides "clips", whose forms have names of their own."""
-_ESTIMATORS = (".jsonl", ".trc", ".bvh", ".c3d", ".xlsx", ".parquet")
+_ESTIMATORS = (".jsonl", ".xlsx", ".parquet")
 
 
 def kind_of(path):
@@ -70,7 +74,9 @@ def kind_of(path):
     if suffix == ".npz" and is_mocap(path):
         return "mocap"
     if path.is_file() and (
-        (kind == "arrays" and not are_stacked(path)) or (kind == "table" and landmark_table.fits(path))
+        (kind == "arrays" and not are_stacked(path))
+        or (kind == "table" and (animals.fits_table(path) or landmark_table.fits(path)))
+        or (kind == "store" and animals.fits_analysis(path))
     ):
         return "clips"
     if suffix == ".txt" and path.is_file() and not yolo.is_text(path):
@@ -140,6 +146,7 @@ def open_recordings(path, layout=None, *, to=None, people=None, joints="all", st
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="skelmae-"))
             output = Path(folder) / Path(os.path.abspath(path)).name  # of this name, as readers' errors tell it
             with _told_of(path, folder):
+                options |= {"by_names": True} if to is not None and kind_of(path) == "clips" else {}
                 report = convert_recordings(
                     path, output, layout, people=people, joints=joints, strict=strict, **options
                 )

@@ -195,7 +195,7 @@ def test_the_command(walkers, tmp_path, write_json):
     assert report["samples"] == 3 and report["read"] == {"array of one clip": 3}
     assert run("convert", folder, tmp_path / "o.h5", "--image-size", "1920").exit_code == 2
     bad = run("convert", write_json("b.json", "{}"), tmp_path / "b.h5")
-    assert bad.exit_code == 1 and "JSON of Kinetics-skeleton, COCO" in bad.output and "Traceback" not in bad.output
+    assert bad.exit_code == 1 and "JSON of skelmae, Kinetics-skeleton, COCO" in bad.output and "Traceback" not in bad.output
     assert run("validate", folder).exit_code == 0 and "samples" in run("info", folder).output
     shown = run("show", folder, "--sample", "wave/a", "--output", tmp_path / "a.png")
     assert shown.exit_code == 0 and "4 frames, 1 person" in shown.output and (tmp_path / "a.png").is_file()
