@@ -44,7 +44,9 @@ from .conversion import run_conversion
     help="Axis of motion capture that points up (default: as head and feet tell).",
 )
 @options.channels_option
+@click.option("--workers", type=click.IntRange(1), help="Processes that read many files (default: 1).")
 @options.strict_flag
+@click.option("--resume", is_flag=True, help="Continue a killed conversion of many files with the same options.")
 @options.force_flag
 @options.json_flag
 def command(inputs, output, as_json, **chosen):

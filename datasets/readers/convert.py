@@ -19,13 +19,13 @@ from .recordings import CALLED, convert_recordings, kind_of, open_recordings
 from .report import Conversion, threshold_note, unscored
 
 _OWN = {  # what the converters of each kind take besides layout, people, strict and progress
-    "skeletons": ("force",),
+    "skeletons": ("workers", "resume", "force"),
     "annotations": ("classes", "channels", "force"),
     "arrays": ("classes", "channels", "force"),
     "table": ("classes", "force"),
     "mocap": ("force",),
 }
-_OF_CLIPS = ("channels", "image_size", "min_score", "fps", "source_fps", "unit", "up")
+_OF_CLIPS = ("channels", "image_size", "min_score", "fps", "source_fps", "unit", "up", "workers")
 
 
 def convert(inputs, output, layout=None, *, people=None, strict=False, progress=None, **options):
@@ -36,8 +36,8 @@ def convert(inputs, output, layout=None, *, people=None, strict=False, progress=
 
     Args:
         inputs: a path or a list of them. output, layout, people, strict, progress: as `convert_clips`.
-        options: to, channels, image_size, min_score, fps, source_fps, unit, up, classes, labels, force as
-            `convert_clips`.
+        options: to, channels, image_size, min_score, fps, source_fps, unit, up, classes, labels, workers, resume,
+            force as `convert_clips`.
     Returns: as `Conversion.conclude`; and read {what it was taken for: how many inputs or recordings}.
     Raises: DataError where an input is unsound or does not fit the others, OSError where it cannot be read.
     """
@@ -55,6 +55,9 @@ def convert(inputs, output, layout=None, *, people=None, strict=False, progress=
     if len(inputs) == 1 and kinds[0] in _OWN and set(given) <= set(_OWN[kinds[0]]):
         report = convert_recordings(inputs[0], output, layout, **common, **given)
         return report | {"read": {CALLED[kinds[0]]: 1}}
+    if "resume" in given:
+        expected = "estimators' files or a folder of .skeleton files alone for --resume, without --to or --fps"
+        raise DataError(inputs[0], "", expected, CALLED.get(kinds[0], "others"))
     return _together(inputs, kinds, output, layout, common, given)
 
 

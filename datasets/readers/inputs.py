@@ -4,7 +4,7 @@ import functools
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DataError
@@ -66,13 +66,15 @@ class Recording:
     """A source of one clip, or of several in one file.
 
     name: of the sample. form: what it is taken for, of JSON known when it is read. read: function (channels, joints),
-    both None where not asked for, that gives [(part of the name, Clip)]. labelled: whether it may say its class.
+    both None where not asked for, that gives [(part of the name, Clip)]; it can be pickled. labelled: whether it may
+    say its class. paths: its files.
     """
 
     name: str
     form: str
     read: object
     labelled: bool = False
+    paths: list = field(default_factory=list)
 
 
 def find_recordings(path, inside="", motion=None):
@@ -107,7 +109,7 @@ def find_recordings(path, inside="", motion=None):
         elif form is not None:
             name = (base or path.resolve().name) if prefixes[folder, suffix] == 1 else f"{base}/{prefix}".strip("/")
             read = functools.partial(_read_frames, files, numbers, form)
-            found.append(Recording(_printable(name) or "clip", f"{form.name}, one file a frame", read))
+            found.append(Recording(_printable(name) or "clip", f"{form.name}, one file a frame", read, paths=files))
         else:
             for file in map(Path, files):
                 if suffix == ".txt" and not yolo.is_text(file):
@@ -181,7 +183,7 @@ def _read_frames(files, numbers, form, channels=None, joints=None):
     for file in files:
         people.source = os.path.basename(file)
         people.frame(people.source)
-        if form is _TEXT:
+        if form.name == yolo.TEXT_NAME:
             yolo.read_text(file, people)
             continue
         content = load_json(file)
@@ -191,41 +193,54 @@ def _read_frames(files, numbers, form, channels=None, joints=None):
             people.fail("", f"{form.name} as in the other files", content)
         form.add(people, content)
     people.source = source
-    if form is _TEXT:
+    if form.name == yolo.TEXT_NAME:
         return [("", yolo.finish_text(people, joints))]
     return [("", form.finish(people))]
 
 
 def _file(path, name, motion=None):
     """The Recording of a file that is a clip."""
-    suffix = path.suffix.lower()
+    suffix, motion = path.suffix.lower(), motion or {}
     if suffix == ".json":
         recording = Recording(name, "JSON", None, _says_label(path))
         recording.read = functools.partial(_read_json, recording, path)
-        return recording
-    if suffix == ".txt":
-        return Recording(name, yolo.TEXT_NAME, functools.partial(_read_frames, [path], [0], _TEXT))
-    if suffix in motion_capture.SUFFIXES:
-        read = functools.partial(_read_motion, path, motion or {})
-        return Recording(name, motion_capture.NAMES[suffix], read)
-    if suffix == ".h5":
-        return Recording(name, animals.SLEAP_NAME, lambda channels, joints: [("", animals.analysis_clip(path))])
-    if suffix == ".slp":
-        return Recording(name, animals.SLP_NAME, lambda channels, joints: animals.labels_clips(path))
-    if suffix == ".csv" and animals.fits_table(path):
-        return Recording(name, animals.DLC_NAME, lambda channels, joints: [("", animals.table_clip(path))])
-    if suffix == ".csv":
-        return Recording(name, landmark_table.NAME, lambda channels, joints: landmark_table.clips(path, channels))
-    if suffix in (".pkl", ".pickle"):
-        return Recording(name, "pickle of one clip", functools.partial(_read_pickle, path))
-    recording = Recording(name, clip_arrays.NAME, None)
-    recording.read = functools.partial(_read_array, recording, path, motion or {})
+    elif suffix == ".npy" or suffix == ".npz":
+        recording = Recording(name, clip_arrays.NAME, None)
+        recording.read = functools.partial(_read_array, recording, path, motion)
+    elif suffix == ".txt":
+        recording = Recording(name, yolo.TEXT_NAME, functools.partial(_read_frames, [path], [0], _TEXT))
+    elif suffix in motion_capture.SUFFIXES:
+        read = functools.partial(motion_capture.clip_of, path, **motion)
+        recording = Recording(name, motion_capture.NAMES[suffix], functools.partial(_one, read))
+    elif suffix == ".csv" and not animals.fits_table(path):
+        recording = Recording(name, landmark_table.NAME, functools.partial(_read_table, path))
+    elif suffix in (".pkl", ".pickle"):
+        recording = Recording(name, "pickle of one clip", functools.partial(_read_pickle, path))
+    elif suffix == ".slp":
+        recording = Recording(name, animals.SLP_NAME, functools.partial(_read_labels, path))
+    else:
+        form, read = {
+            ".h5": (animals.SLEAP_NAME, animals.analysis_clip),
+            ".csv": (animals.DLC_NAME, animals.table_clip),
+        }[suffix]
+        recording = Recording(name, form, functools.partial(_one, functools.partial(read, path)))
+    recording.paths = [path]
     return recording
 
 
-def _read_motion(path, motion, channels=None, joints=None):
+def _one(read, channels=None, joints=None):
+    """As Recording.read, of a file of one clip whose channels are known."""
+    return [("", read())]
+
+
+def _read_table(path, channels=None, joints=None):
     """As Recording.read."""
-    return [("", motion_capture.clip_of(path, **motion))]
+    return landmark_table.clips(path, channels)
+
+
+def _read_labels(path, channels=None, joints=None):
+    """As Recording.read."""
+    return animals.labels_clips(path)
 
 
 def _read_array(recording, path, motion, channels=None, joints=None):

@@ -91,7 +91,7 @@ SEEDS = "--train-split --test-split --output --seeds --resume --config --set --e
     ("name", "options"),
     {
         "convert": "--layout --to --people --fps --source-fps --classes --labels --min-score --image-size "
-        "--unit --up --channels --strict --force --json",
+        "--unit --up --workers --resume --channels --strict --force --json",
         "convert-ntu": "--joints --people --denoise --workers --strict --force --resume --json",
         "convert-pyskl": "--layout --classes --kpfiles --people --channels --strict --force --json",
         "convert-arrays": "--layout --classes --channels --strict --force --json",
