@@ -12,7 +12,7 @@ from ..store import Sample
 from ..transforms.presence import MIN_SCORE, seen_only
 from .named_joints import in_layout, layout_for
 from .people import MAX_PEOPLE, MAX_VALUES, Track, join_tracks
-from .report import threshold_note, unscored, usual_layout
+from .report import threshold_note, unscored, usual_layout, with_scores
 from .tracking import frame_starts, link_people
 
 MAX_IN_FRAME = 2 * MAX_PEOPLE  # people, those with the best scores
@@ -69,7 +69,8 @@ class ClipReader:
         self._decide(first)
 
     def _read(self, recording):
-        return recording.read(self.asked, self.given.num_joints if self.given else None)
+        asked = ("x", "y", "z") if self.asked and "z" in self.asked else self.asked  # scores come with them
+        return recording.read(asked, self.given.num_joints if self.given else None)
 
     def _decide(self, clip):
         names = clip.channels
@@ -90,10 +91,9 @@ class ClipReader:
         if scored and _are_flags(clip.points[..., -1]):
             scored = False
             self.notes.append("flags 0, 1, 2 of joints tell what was labelled, and are then left out")
-        if scored and dims == 3:
-            scored = False
-            self.notes.append("scores beside x, y, z tell only what was seen, and are then left out")
-        self.channels = (*("x", "y", "z")[:dims], "score") if scored else ("x", "y", "z")[:dims]
+        self.channels = ("x", "y", "z")[:dims]
+        if scored:
+            self.channels = with_scores(self.channels, self.asked, self.notes)
         if self.min_score is not None:
             self.notes.append(threshold_note(self.min_score, self._scores_count))
         if self.asked not in (None, self.channels, ("y", "x", "score")):

@@ -19,7 +19,7 @@ from .journal import Journal
 from .json_file import told
 from .kinetics import KeypointFiles
 from .labels import ClassTable, plain, plain_label
-from .report import Conversion, looks_scored, parse_channels, usual_layout
+from .report import Conversion, looks_scored, parse_channels, usual_layout, with_scores
 from .restricted_pickle import restricted_load
 
 _POINTS, _SCORES = "keypoint", "keypoint_score"
@@ -204,8 +204,10 @@ class AnnotationFile:
         if given is None and any(map(looks_scored, (a[_POINTS] for a in good[:8]))):
             expected = "a third value that is a depth, or convert-pyskl --channels x,y,score (or x,y,z)"
             raise DataError(self.source, _POINTS, expected, "values of 0 to 1 beside pixels")
-        if self._scored:
-            self.notes.append("scores beside x, y, z tell only what was seen, and are then left out")
+        if given and "z" in given and "score" in given and not self._scored:
+            raise DataError(self.source, _SCORES, "scores, for channels x,y,z,score", "none")
+        if self._scored and given != ("x", "y", "score"):
+            return with_scores(("x", "y", "z"), given, self.notes)
         return given or ("x", "y", "z")
 
     def _refuse(self, annotations):

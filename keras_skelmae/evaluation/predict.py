@@ -87,7 +87,9 @@ def open_inputs(stack, model, inputs, image_size=None, to=None):
         kind = kind_of(path)
         reading = {"joints": joints}
         if kind == "clips":
-            reading |= {"image_size": image_size} | ({"channels": ("x", "y", "z")} if dims == 3 else {})
+            reading |= {"image_size": image_size} | (
+                {"channels": tuple(model.preprocessor.channels)} if dims == 3 else {}
+            )
         if kind == "store" or to is not None:  # a store knows its own layout
             store = stack.enter_context(open_recordings(path, to=to, **reading))
         else:

@@ -29,7 +29,8 @@ class SkeletonPreprocessor:
 
     Args:
         layout: SkeletonLayout, its dict, a built-in name such as "coco17", or a TOML file.
-        channels: names of the channels, the coordinates first: ("x", "y"), ("x", "y", "score") or ("x", "y", "z").
+        channels: names of the channels, the coordinates first: ("x", "y") or ("x", "y", "z"), and
+            "score" after them or not.
         num_frames: int, frames of a clip, T'.
         num_people: int, people of a clip, M'; absent ones are zeros.
         units: "pixels" or "metres".
