@@ -1,5 +1,6 @@
 """People frame by frame, as files of estimators tell them, before anybody knows who is who."""
 
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,7 +44,7 @@ class Clip:
     names: tuple[str, ...] | None = None
     facts: dict = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def is_normalized(self):
         """Whether x, y are 0 to 1; None where nobody is there to tell."""
         if self.normalized is not None or not len(self.points):
@@ -164,6 +165,8 @@ class People:
 
     def _numbered(self):
         """Ids as numbers, -1 where there is none."""
+        if all(value is None or (type(value) is list and value == [-1]) for value in self._ids):
+            return np.full(len(self._ids), -1, "int64")
         known, found = {}, []
         for value in map(plain, self._ids):
             none = value is None or isinstance(value, bool | float | list | tuple | dict) or value in (-1, "", "-1")

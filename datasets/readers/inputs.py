@@ -181,7 +181,7 @@ def _read_frames(files, numbers, form, channels=None, joints=None):
     people = People(source, channels)
     people.numbers = numbers
     for file in files:
-        people.source = os.path.basename(file)
+        people.source = str(file).rpartition(os.sep)[2]
         people.frame(people.source)
         if form.name == yolo.TEXT_NAME:
             yolo.read_text(file, people)
