@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from ..errors import DataError
+from ..store.store import MAX_INFLATION
 from .clip import Clip
 from .csv_table import encoding_of
 from .motion_capture import library
@@ -19,7 +20,7 @@ from .people import MAX_PEOPLE, MAX_VALUES
 SLEAP_NAME, SLP_NAME, DLC_NAME = "SLEAP analysis", "SLEAP labels", "DeepLabCut table"
 _HEADERS = ("scorer", "individuals", "bodyparts", "coords")
 _COORDS = ("x", "y", "likelihood")
-_MAX_LINE, _MAX_COLUMNS = 1 << 16, 1 << 12
+_MAX_LINE, _MAX_COLUMNS, _MAX_NAME = 1 << 16, 1 << 12, 1 << 10
 
 
 def _clip(values, names, fps=None):
@@ -49,23 +50,37 @@ def analysis_clip(path):
     """The Clip of an analysis file."""
     try:
         with h5py.File(path, "r", locking=False) as file:
-            tracks, names = file["tracks"], file["node_names"]
-            whole = all(isinstance(item, h5py.Dataset) and not item.external for item in (tracks, names))
-            if not whole or tracks.ndim != 4 or tracks.shape[1] != 2 or names.shape != tracks.shape[2:3]:
-                raise DataError(path.name, "tracks", "(people, 2, joints, frames)", getattr(tracks, "shape", "a group"))
+            tracks, names = (_held(file, key, path) for key in ("tracks", "node_names"))
+            if tracks.ndim != 4 or tracks.shape[1] != 2 or names.shape != tracks.shape[2:3]:
+                raise DataError(path.name, "tracks", "(people, 2, joints, frames)", tracks.shape)
+            if names.dtype.kind != "S" or names.dtype.itemsize > _MAX_NAME:  # others make HDF5 read what a fault says
+                raise DataError(path.name, "node_names", f"texts of at most {_MAX_NAME} bytes", names.dtype)
             if tracks.size > MAX_VALUES or len(tracks) > MAX_PEOPLE or tracks.dtype.kind != "f":
                 found = f"{tracks.dtype} {tracks.shape}"
                 raise DataError(path.name, "tracks", f"at most {MAX_PEOPLE} people, {MAX_VALUES} numbers", found)
             points = tracks[()].transpose(0, 3, 2, 1)
-            scores = np.ones(points.shape[:3])
+            scores = np.ones(points.shape[:3], "float32")
             if "point_scores" in file:
-                scores = file["point_scores"][()].transpose(0, 2, 1)
-            names = [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in names[()]]
+                found, expected = _held(file, "point_scores", path), (len(tracks), *tracks.shape[2:])
+                if found.shape != expected or found.dtype.kind != "f":
+                    raise DataError(path.name, "point_scores", f"numbers {expected}", f"{found.dtype} {found.shape}")
+                scores = found[()].transpose(0, 2, 1)
+            names = [name.decode("utf-8") for name in names[()]]
             return _clip(np.concatenate([points, scores[..., None]], -1), names)
     except (KeyError, ValueError, TypeError, OSError, RuntimeError, AttributeError, MemoryError) as error:
         if isinstance(error, DataError) or (isinstance(error, OSError) and error.filename is not None):
             raise
         raise DataError(path.name, "", "an analysis file of SLEAP", error) from None
+
+
+def _held(file, key, path):
+    """A data set that lies in the file, with as much data behind it as it announces."""
+    item = file[key] if isinstance(file.get(key, getlink=True), h5py.HardLink) else None
+    if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
+        raise DataError(path.name, key, "a data set in this file", "another")
+    if item.nbytes > MAX_INFLATION * (item.id.get_storage_size() + 4096):
+        raise DataError(path.name, key, f"the announced {item.shape}", "no data behind them")
+    return item
 
 
 def labels_clips(path):

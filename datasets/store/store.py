@@ -24,7 +24,7 @@ SELECTORS = ("subject", "camera", "setup")
 _COUNTS = {"min": np.min, "median": np.median, "max": np.max, "total": np.sum}
 _BLOCK_ROWS = 1 << 14
 _INDEX_BYTES = 16 << 20  # HDF5 keeps 1 MiB of a file's index: too little for 100,000 sequences in any order
-_MAX_INFLATION = 4096  # gzip cannot exceed 1032:1, so a larger announced size is not backed by data
+MAX_INFLATION = 4096  # gzip cannot exceed 1032:1, so a larger announced size is not backed by data
 
 
 class SkeletonStore:
@@ -204,7 +204,7 @@ class SkeletonStore:
         self.dtype, shape = data.dtype, (self.layout.num_joints, len(self.channels))
         if data.ndim != 3 or data.shape[1:] != shape:
             raise DataError(self.path, "keypoints", f"shape (rows, {shape[0]}, {shape[1]})", data.shape)
-        if data.nbytes > _MAX_INFLATION * (data.id.get_storage_size() + 4096):
+        if data.nbytes > MAX_INFLATION * (data.id.get_storage_size() + 4096):
             raise DataError(self.path, "keypoints", "the announced rows", "no data behind them")
         self._group(file, "samples")
         known = (CRC32,) if CRC32 in file["samples"] else ()  # the first stores relied on HDF5's checksums
