@@ -53,8 +53,8 @@ def analysis_clip(path):
             tracks, names = (_held(file, key, path) for key in ("tracks", "node_names"))
             if tracks.ndim != 4 or tracks.shape[1] != 2 or names.shape != tracks.shape[2:3]:
                 raise DataError(path.name, "tracks", "(people, 2, joints, frames)", tracks.shape)
-            if names.dtype.kind != "S" or names.dtype.itemsize > _MAX_NAME:  # others make HDF5 read what a fault says
-                raise DataError(path.name, "node_names", f"texts of at most {_MAX_NAME} bytes", names.dtype)
+            if _longest(names, path) > _MAX_NAME:
+                raise DataError(path.name, "node_names", f"texts of at most {_MAX_NAME} bytes", "longer ones")
             if tracks.size > MAX_VALUES or len(tracks) > MAX_PEOPLE or tracks.dtype.kind != "f":
                 found = f"{tracks.dtype} {tracks.shape}"
                 raise DataError(path.name, "tracks", f"at most {MAX_PEOPLE} people, {MAX_VALUES} numbers", found)
@@ -81,6 +81,19 @@ def _held(file, key, path):
     if item.nbytes > MAX_INFLATION * (item.id.get_storage_size() + 4096):
         raise DataError(path.name, key, f"the announced {item.shape}", "no data behind them")
     return item
+
+
+def _longest(texts, path):
+    """Bytes of the longest text; of those of variable length as the file announces them, before HDF5 makes room."""
+    if texts.dtype.kind == "S":
+        return texts.dtype.itemsize
+    place, length = texts.id.get_offset(), 16 * texts.size  # each a length, an address and a number
+    if h5py.check_string_dtype(texts.dtype) is None or place is None:
+        raise DataError(path.name, "node_names", "texts in one piece", texts.dtype)
+    with open(path, "rb") as file:
+        file.seek(place)
+        found = np.frombuffer(file.read(length), "<u4")
+    return int(found[::4].max(initial=0))
 
 
 def labels_clips(path):
