@@ -124,12 +124,87 @@ def estimates():
     }
     lines = [f"{t}," + ",".join(f"{m['x']},{m['y']},0.1,0.9" for m in frame) for t, frame in enumerate(marks)]
     head = "frame," + ",".join(f"x{v},y{v},z{v},v{v}" for v in range(33))
+    whole["skelmae"] = {
+        "format": "skelmae-sequence",
+        "version": 1,
+        "layout": "coco17",
+        "channels": ["x", "y", "score"],
+        "units": "pixels",
+        "fps": 30,
+        "image_size": [640, 480],
+        "label": "wave",
+        "subject": 3,
+        "splits": ["train"],
+        "keypoints": [[[[x, y, 0.5] for x, y in frame] for frame in points]],
+    }
     return {f"{name}.json": json.dumps(value).encode() for name, value in whole.items()} | {
         "yolo.txt": "\n".join(
             "0 .5 .5 .2 .6 " + " ".join(f"{v / 999:.4f}" for v in row) + " 3" for row in flat[:2]
         ).encode(),
         "landmarks.csv": "\n".join([head, *lines]).encode(),
     }
+
+
+BVH = b"""HIERARCHY
+ROOT Hips
+{
+ OFFSET 0 0 0
+ CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+ JOINT LeftFoot
+ {
+  OFFSET 10 -80 0
+  CHANNELS 3 Zrotation Xrotation Yrotation
+  End Site
+  {
+   OFFSET 0 0 10
+  }
+ }
+ JOINT Head
+ {
+  OFFSET 0 70 0
+  CHANNELS 3 Zrotation Xrotation Yrotation
+  End Site
+  {
+   OFFSET 0 20 0
+  }
+ }
+}
+MOTION
+Frames: 2
+Frame Time: 0.0083333
+0 90 0 0 0 0 0 0 0 0 0 0
+5 90 0 0 0 90 0 0 0 0 0 0
+"""
+
+
+def captures(folder):
+    """[(name, bytes)] of short files of motion capture and of animals' tools."""
+    joints, rng = get_layout("smpl24").joints, np.random.default_rng(3)
+    points = rng.uniform(-0.4, 0.4, (4, 24, 3)) + [0, 1, 0]
+    points[:, joints.index("head")], points[:, [7, 8]] = [0, 1.7, 0], [0, 0.1, 0]
+    heads = "\t".join(f"{name}\t\t" for name in joints)
+    rows = [f"{t}\t{t / 100}\t" + "\t".join(f"{1000 * v:.2f}" for v in frame.ravel()) for t, frame in enumerate(points)]
+    keys = "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits"
+    trc = [
+        "PathFileType\t4\t(X/Y/Z)\ta.trc",
+        keys,
+        "100\t100\t4\t24\tmm",
+        f"Frame#\tTime\t{heads}",
+        "\t\tX1",
+        "",
+        *rows,
+    ]
+    names = get_layout("coco17").joints
+    dlc = [",".join([name, *columns]) for name, columns in (
+        ("scorer", ["net"] * 51), ("bodyparts", [n for name in names for n in [name] * 3]),
+        ("coords", ["x", "y", "likelihood"] * 17))]  # fmt: skip
+    dlc += [",".join(map(str, [t, *rng.uniform(9, 99, 51).round(2)])) for t in range(3)]
+    np.savez(folder / "smpl.npz", joints=points, mocap_framerate=np.array(120.0))
+    with h5py.File(folder / "a.analysis.h5", "w") as file:
+        file["tracks"], file["point_scores"] = rng.uniform(9, 99, (2, 2, 17, 4)), rng.random((2, 17, 4))
+        file["node_names"] = [name.encode() for name in names]
+    written = [(name, (folder / name).read_bytes()) for name in ("smpl.npz", "a.analysis.h5")]
+    return [("a.trc", "\n".join(trc).encode()), ("dlc.csv", "\n".join(dlc).encode()), ("a.bvh", BVH), *written]
 
 
 def originals(folder):
@@ -157,6 +232,7 @@ def originals(folder):
         "clip": list(estimates().items()),
         "value": [(name, json.loads(data)) for name, data in estimates().items() if name.endswith(".json")],
         "array": _saved(np.random.default_rng(2).uniform(1, 99, (2, 5, 17, 2)).astype("float32")),
+        "capture": captures(folder),
         "toml": [get_layout("coco17").to_toml().encode()],
     }
 
@@ -274,7 +350,7 @@ def run_one(kind, seeds, rng, folder):
     elif kind == "skeleton":
         source = folder / "S001C001P001R001A001.skeleton"
         source.write_bytes(mutate(seed, rng))
-    elif kind in ("clip", "value", "array"):
+    elif kind in ("clip", "value", "array", "capture"):
         name, content = seed
         source = folder / name
         source.write_bytes(_dumped(mutate_object(content, rng)) if kind == "value" else mutate(content, rng))
@@ -297,6 +373,8 @@ def run_one(kind, seeds, rng, folder):
                 store.verify()
         elif kind in ("clip", "value", "array"):
             convert(source, output, layout=("coco17" if kind == "array" else None))
+        elif kind == "capture":
+            convert(source, output, to=("coco17" if rng.random() < 0.5 else None))
         elif kind == "csv":
             convert_csv(source, output, layout="coco17")
         elif kind == "toml":
@@ -331,7 +409,7 @@ def main(arguments=None):
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="one number, to repeat a failure")
     parser.add_argument(
-        "--kinds", nargs="+", help="of skeleton pkl object h5 tree npz npy label csv clip value array toml"
+        "--kinds", nargs="+", help="of skeleton pkl object h5 tree npz npy label csv clip value array capture toml"
     )
     options = parser.parse_args(arguments)
 
@@ -357,6 +435,7 @@ def main(arguments=None):
             *["clip"] * 3,
             *["value"] * 3,
             "array",
+            *["capture"] * 3,
             "toml",
         ]
         folder, trace = Path(temporary) / "one", Path(tempfile.gettempdir()) / "fuzz_readers.last"

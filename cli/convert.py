@@ -11,7 +11,17 @@ from .conversion import run_conversion
 @options.store_output
 @options.layout_option("the form's own, or by joint count")
 @options.people_option("the best first")
-@click.option("--fps", type=click.FloatRange(0, min_open=True), help="Frames per second, stored with the data.")
+@options.to_option
+@click.option(
+    "--fps",
+    type=click.FloatRange(0, min_open=True),
+    help="Frames per second of OUT.h5: recordings whose own rate is known and another are resampled.",
+)
+@click.option(
+    "--source-fps",
+    type=click.FloatRange(0, min_open=True),
+    help="Frames per second of the recordings, where they do not tell it or wrongly.",
+)
 @options.classes_option
 @click.option(
     "--labels",
@@ -24,15 +34,28 @@ from .conversion import run_conversion
     "--min-score", type=click.FloatRange(0, 1), help="Joints scored lower count as not seen (default: 0.01 or lower)."
 )
 @options.image_size_option
+@click.option(
+    "--unit",
+    type=click.Choice(["m", "cm", "mm", "in"]),
+    help="Unit of motion capture (default: as the file says, or as the body's size tells).",
+)
+@click.option(
+    "--up",
+    type=click.Choice(["x", "y", "z", "-x", "-y", "-z"]),
+    help="Axis of motion capture that points up (default: as head and feet tell).",
+)
 @options.channels_option
+@click.option("--workers", type=click.IntRange(1), help="Processes that read many files (default: 1).")
 @options.strict_flag
+@click.option("--resume", is_flag=True, help="Continue a killed conversion of many files with the same options.")
 @options.force_flag
 @options.json_flag
 def command(inputs, output, as_json, **chosen):
     """Read files and folders of any kind into OUT.h5, and say what they were taken for.
 
     OpenPose, YOLO-pose, MediaPipe, AlphaPose, mmpose, COCO and Kinetics-skeleton files, arrays and tables of a clip,
-    and everything that the other convert commands read. People who are found frame by frame are joined over time.
+    TRC, BVH, C3D and joints of SMPL bodies, SLEAP and DeepLabCut, and all that the other convert commands read. People
+    who are found frame by frame are joined over time.
 
     \b
     Example:

@@ -14,6 +14,7 @@ COMMANDS = {
     "convert-pyskl": ("convert_pyskl", "A PYSKL annotation pickle to one store."),
     "convert-arrays": ("convert_arrays", "CTR-GCN .npz or st-gcn .npy arrays to one store."),
     "convert-csv": ("convert_csv", "A table of joints, one per line, to one store."),
+    "export-data": ("export_data", "A store as arrays, JSON or a table that other programs read."),
     "project": ("project", "3D recordings as virtual cameras see them, to one store."),
     "validate": ("validate", "Every problem of a recording, an annotation file, arrays or a store."),
     "show": ("show", "A sequence as a strip or an animation."),

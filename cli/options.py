@@ -175,6 +175,13 @@ def layout_option(default):
     return click.option("--layout", metavar="NAME|FILE.toml", help=text)
 
 
+to_option = click.option(
+    "--to",
+    metavar="NAME|FILE.toml",
+    help="Layout to read the joints in, by their names: what is derived or missing is told.",
+)
+
+
 def people_option(order, **settings):
     """--people; `order` says who is kept."""
     return click.option(

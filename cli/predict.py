@@ -13,7 +13,7 @@ SEGMENTS = 20  # of a recording that are printed
 STDIN = Path("-")
 
 
-def _windows(predictor, inputs, image_size):
+def _windows(predictor, inputs, image_size, to):
     """(input, sample, WindowLabel) of every window of the inputs."""
     from keras_skelmae.evaluation.predict import open_inputs
     from keras_skelmae.evaluation.streaming import stream_lines, stream_recording
@@ -23,18 +23,25 @@ def _windows(predictor, inputs, image_size):
             yield from ((path, "-", window) for window in stream_lines(predictor, click.get_text_stream("stdin")))
             continue
         with ExitStack() as stack:
-            for _, store in open_inputs(stack, predictor.model, [path], image_size):
+            for _, store in open_inputs(stack, predictor.model, [path], image_size, to):
+                _say(f"{path}: {store.mapping}" if store.mapping else None)
                 for index, sample in enumerate(store.ids):
                     yield from ((path, sample, window) for window in stream_recording(predictor, store.read(index)))
 
 
-def _stream(model, inputs, as_json, image_size, settings):
+def _say(line):
+    """A line beside the result."""
+    if line:
+        click.echo(line, err=True)
+
+
+def _stream(model, inputs, as_json, image_size, to, settings):
     """A line per window: sample, last frame, label, probability."""
     from keras_skelmae.evaluation import StreamingPredictor
     from keras_skelmae.evaluation.windows import MIN_PROBABILITY
 
     found, settings = [], {"min_probability": MIN_PROBABILITY} | settings
-    for path, sample, window in _windows(StreamingPredictor(model, **settings), inputs, image_size):
+    for path, sample, window in _windows(StreamingPredictor(model, **settings), inputs, image_size, to):
         if as_json:
             named = {key: getattr(window, key) for key in ("frame", "label", "probability")}
             found.append({"input": path, "sample": sample, **named})
@@ -158,8 +165,9 @@ def _write(output, results):
 )
 @options.output_file("Write the timelines to this .json, .csv, .vtt (subtitles), .eaf (ELAN) or .svg.")
 @options.image_size_option
+@options.to_option
 @options.json_flag
-def command(model, inputs, whole, stream, together, output, as_json, image_size, **settings):
+def command(model, inputs, whole, stream, together, output, as_json, image_size, to, **settings):
     """Name the action in each INPUT with MODEL, a run folder or .keras file.
 
     An INPUT is any file or folder that `skelmae convert` reads. One that is clearly longer than the clips MODEL was
@@ -168,6 +176,8 @@ def command(model, inputs, whole, stream, together, output, as_json, image_size,
 
     Beside a known.npz, as finetune writes it, MODEL also tells a clip that is like none it was trained on: "nothing
     known", with the nearest class (docs/trust.md).
+
+    With --to joints are taken by their names, so that data of one estimator can use a model of another.
 
     With --stream an INPUT may be -: frames from the standard input, a JSON object of track id to joints per line.
 
@@ -182,12 +192,12 @@ def command(model, inputs, whole, stream, together, output, as_json, image_size,
         _refuse(settings | {"stream": stream or None, "output": output, "together": together}, "--whole")
         from keras_skelmae.evaluation import predict_files
 
-        results = predict_files(model, inputs, image_size)
+        results = predict_files(model, inputs, image_size, to, _say)
         echo(results, as_json, lambda: _ranked(results))
         return
     if stream:
         _refuse({"output": output, "together": together}, "--stream")
-        _stream(model, inputs, as_json, image_size, settings)
+        _stream(model, inputs, as_json, image_size, to, settings)
         return
     if output is not None:
         options.FOLDER.check(output.absolute().parent)
@@ -195,7 +205,8 @@ def command(model, inputs, whole, stream, together, output, as_json, image_size,
     from keras_skelmae.evaluation import predict_recordings
 
     with progress("Predicting") as callback:
-        results = predict_recordings(model, inputs, image_size, progress=callback, together=together, **settings)
+        named = {"to": to, "told": _say, "progress": callback, "together": together}
+        results = predict_recordings(model, inputs, image_size, **named, **settings)
     if output is not None:
         _write(output, results)
     echo([r if isinstance(r, dict) else r.to_dict() for r in results], as_json, lambda: _told(results))

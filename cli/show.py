@@ -22,8 +22,9 @@ from . import options
 )
 @click.option("--names", is_flag=True, help="Write the joints' names.")
 @options.layout_option("the file's, or by joint count")
+@options.to_option
 @click.option("--rate", type=click.IntRange(1, 60), default=15, help="Animation: frames per second.")
-def command(source, sample, output, frames, names, layout, rate):
+def command(source, sample, output, frames, names, layout, to, rate):
     """Draw a sequence of INPUT, any file or folder that `skelmae convert` reads, bones coloured by body part.
 
     Joints of low confidence are faint, absent ones are left out, the second person is dashed. 3D sequences are seen
@@ -37,10 +38,12 @@ def command(source, sample, output, frames, names, layout, rate):
     from keras_skelmae.report.figures import show_sequence
     from skelmae_datasets import read_sequence
 
-    sequence = read_sequence(source, sample, layout)
+    sequence = read_sequence(source, sample, layout, to)
     if output is None:
         safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in sequence.sample.id)[:120]
         output = Path(f"{safe.lstrip('.') or 'sequence'}.png")
     show_sequence(sequence, output, frames, names, rate)
     people, total = sequence.sample.keypoints.shape[:2]
+    if sequence.mapping:
+        click.echo(f"{source}: {sequence.mapping}", err=True)
     click.echo(f"{output}: {sequence.sample.id}, {total} frames, {people} {'people' if people > 1 else 'person'}")

@@ -32,9 +32,10 @@ def _told(path, output, problems, errors, show_all):
     metavar="OUT.h5",
 )
 @options.layout_option("the file's, or by joint count")
+@options.to_option
 @click.option("--all", "show_all", is_flag=True, help="Print every problem, not the first few of a kind.")
 @options.json_flag
-def command(path, output, layout, show_all, as_json):
+def command(path, output, layout, to, show_all, as_json):
     """List every problem of FILE with the sample's name, key, expected and found.
 
     FILE is any file or folder that `skelmae convert` reads, a layout .toml or a store.
@@ -47,7 +48,7 @@ def command(path, output, layout, show_all, as_json):
     """
     from skelmae_datasets import validate
 
-    problems = validate(path, output, layout)
+    problems = validate(path, output, layout, to)
     errors = sum(problem.error for problem in problems)
     told = {"path": path, "errors": errors, "problems": [problem.to_dict() for problem in problems]}
     echo(told, as_json, lambda: "\n".join(_told(path, output, problems, errors, show_all)))

@@ -1,5 +1,6 @@
 """Files to arrays: skeleton layouts, readers of recordings, and the store they are converted to."""
 
+from .data_export import export_data
 from .errors import DataError
 from .layout_map import LayoutMap, layout_map
 from .layouts import SkeletonLayout, get_layout, layout_names
@@ -31,6 +32,7 @@ __all__ = [
     "convert_pyskl",
     "describe_recordings",
     "describe_store",
+    "export_data",
     "get_layout",
     "layout_map",
     "layout_names",

@@ -77,7 +77,7 @@ def _joints(path, own, layout):
 
 def _seen(store, number, joints, generator, settings, name):
     """The Sample of one view; its camera is the number at the end of its name."""
-    keypoints = joints.apply(store.read(number), store.channels)
+    keypoints = joints.apply(store.read(number), store.channels)[..., :3]
     found = view(keypoints, joints.target, generator, settings).keypoints
     size = settings.image_size if settings.dims == 2 else (0, 0)
     numbers = {"subject": int(store.subject[number]), "setup": int(store.setup[number])}

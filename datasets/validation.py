@@ -9,9 +9,11 @@ import numpy as np
 
 from .benchmarks import match_name
 from .errors import DataError
+from .layout_map import layout_map
 from .layouts import SkeletonLayout
+from .readers.convert import convert
 from .readers.ntu import read_people, skeleton_files
-from .readers.recordings import convert_recordings, kind_of
+from .readers.recordings import convert_recordings, kind_of, open_recordings
 from .readers.skeleton_text import parse_skeleton
 from .store import SkeletonStore, StoreWriter
 
@@ -38,12 +40,13 @@ class Problem:
         return asdict(self)
 
 
-def validate(path, fix=None, layout=None):
+def validate(path, fix=None, layout=None, to=None):
     """Every problem of a `.skeleton` file or a folder of them, an annotation `.pkl`, array files, a layout or a store.
 
     Args:
         path: the file or folder, never changed.
         layout: SkeletonLayout, name or TOML file of what has no layout of its own; by default the usual one.
+        to: a layout to take the joints for by name: what is derived and missing is told.
         fix: a store to write with what is sound; each problem says what was done about it, nothing else is changed.
     Returns: list of Problem, empty where all is well.
     Raises: OSError where the path cannot be read; DataError where nothing is left to write.
@@ -52,16 +55,18 @@ def validate(path, fix=None, layout=None):
     path.stat()  # an OSError where there is nothing
     kind = kind_of(path)
     checks = {"skeletons": _skeletons, "store": _store, "layout": _layout}
-    problems = list(checks[kind](path) if kind in checks else _converted(path, layout))
+    problems = list(checks[kind](path) if kind in checks else _converted(path, kind, layout, to))
+    if to is not None:
+        problems += _mapped(path, kind, layout, to)
     if fix is not None:
         if kind == "layout":
             raise DataError(path, "output", "a data file", "a layout")
         if Path(fix).resolve() == path.resolve():
             raise DataError(fix, "output", "another file than the one validated")
         if kind == "store":
-            _salvage(path, fix)
+            _salvage(path, fix, to)
         else:
-            convert_recordings(path, fix, layout)
+            convert(path, fix, layout, to=to)
     return problems
 
 
@@ -121,11 +126,12 @@ def _store(path):
         yield _problem(error)
 
 
-def _converted(path, layout):
+def _converted(path, kind, layout, to):
     """The problems that a conversion of annotations, array files or a table meets, and what it mends."""
+    options = {"by_names": True} if to is not None and kind == "clips" else {}
     with tempfile.TemporaryDirectory() as folder:
         try:
-            report = convert_recordings(path, Path(folder) / path.name, layout)
+            report = convert_recordings(path, Path(folder) / path.name, layout, **options)
         except DataError as error:
             yield _problem(error)
             return
@@ -136,6 +142,19 @@ def _converted(path, layout):
             yield Problem("", f"split[{name!r}]", "ids of usable samples", f"{missing} of others", "left out of it")
     for text in report["notes"]:
         yield Problem("", text, "", "", "", False)
+
+
+def _mapped(path, kind, layout, to):
+    """What `to` makes of the joints, as a note."""
+    try:
+        if kind == "layout":
+            mapping = layout_map(path, to)
+        else:
+            with open_recordings(path, layout, to=to, strict=False) as store:
+                mapping = store.mapping
+    except DataError as error:
+        return [_problem(error)]
+    return [Problem("", str(mapping), "", "", "", False)]
 
 
 def _layout(path):
@@ -149,9 +168,11 @@ def _layout(path):
         yield Problem("", "edges", "a connected skeleton", found, "", False)
 
 
-def _salvage(path, output):
+def _salvage(path, output, to):
     """The readable, finite samples of a store whose header is sound."""
     with SkeletonStore(path) as store:
+        if to is not None:
+            store.map_to(to)
         options = {name: getattr(store, name) for name in ("layout", "classes", "channels", "units", "dtype", "fps")}
         with StoreWriter(output, **options, provenance=store.provenance | {"salvaged": path.name}) as writer:
             for index in range(len(store)):

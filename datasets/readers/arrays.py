@@ -290,8 +290,8 @@ def _axes(rows, skeleton, channels):
             people_first = shape[1] < shape[2]
             name = "(N, M, T, V, C)" if people_first else "(N, T, M, V, C)"
             found.append((name, shape[3], shape[4], lambda row: row if people_first else row.swapaxes(0, 1)))
-    found = [entry for entry in found if entry[2] in (2, 3) and joints in (None, entry[1])]
-    found = [entry for entry in found if channels is None or len(channels) == entry[2]]
+    usual = (2, 3) if channels is None else (len(channels),)
+    found = [entry for entry in found if entry[2] in usual and joints in (None, entry[1])]
     if len(found) == 2 and (shape[1], shape[4]) == (3, 2):  # x, y, z of two people, as st-gcn has them
         del found[1]
     if len(found) != 1:

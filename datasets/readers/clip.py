@@ -1,10 +1,12 @@
 """People frame by frame, as files of estimators tell them, before anybody knows who is who."""
 
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..errors import DataError
+from ..layouts import SkeletonLayout
 from .clock import Clock
 from .json_file import told
 from .labels import plain
@@ -20,8 +22,11 @@ class Clip:
 
     points: (N, V, C), joints that were not seen as the file has them. channels: names of the C values. frames: (N,)
     int64 from 0. ids: (N,) int64, -1 unknown. length: number of frames. normalized: whether x and y are parts of the
-    image's width and height; None where only the values tell. layout: name, None: the usual one. label: class as in
-    the file, -1 unknown. image_size: (height, width). notes: what is read otherwise than it is written.
+    image's width and height; None where only the values tell. layout: it or its name, None: the usual one. label: class
+    as in the file, -1 unknown. image_size: (height, width). fps: frames per second, None unknown. notes: what is read
+    otherwise than it is written. arranged: whether the ids are people from 0, the best first, and known to be the same
+    ones over time. names: of the joints where
+    the file has them; they are then taken by name. facts: subject, camera, setup and split, where the file tells them.
     """
 
     points: np.ndarray
@@ -30,12 +35,16 @@ class Clip:
     ids: np.ndarray
     length: int
     normalized: bool | None = None
-    layout: str | None = None
+    layout: SkeletonLayout | str | None = None
     label: int | str = -1
     image_size: tuple[int, int] = (0, 0)
+    fps: float | None = None
     notes: list[str] = field(default_factory=list)
+    arranged: bool = False
+    names: tuple[str, ...] | None = None
+    facts: dict = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def is_normalized(self):
         """Whether x, y are 0 to 1; None where nobody is there to tell."""
         if self.normalized is not None or not len(self.points):
@@ -156,6 +165,8 @@ class People:
 
     def _numbered(self):
         """Ids as numbers, -1 where there is none."""
+        if all(value is None or (type(value) is list and value == [-1]) for value in self._ids):
+            return np.full(len(self._ids), -1, "int64")
         known, found = {}, []
         for value in map(plain, self._ids):
             none = value is None or isinstance(value, bool | float | list | tuple | dict) or value in (-1, "", "-1")

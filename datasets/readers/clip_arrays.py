@@ -14,6 +14,7 @@ from ..errors import DataError
 from .arrays import Rows, open_rows
 from .clip import Clip
 from .mediapipe import as_landmarks
+from .motion_capture import SMPL_KEYS, SMPL_NAME, SMPL_RATES, is_smpl, smpl_clip
 from .people import MAX_VALUES
 from .report import looks_scored
 
@@ -23,10 +24,33 @@ _SCORES = ("scores", "keypoint_scores", "keypoint_score", "confidence", "conf")
 _MULTI = (6, 56)  # people, values of each: 17 joints, box, score
 
 
-def clip_of(path, channels=None):
-    """The Clip of a `.npy` or `.npz`. channels: what the values are, where asked for or in doubt."""
+def clip_of(path, channels=None, unit=None, up=None):
+    """(Clip, what it is taken for) of a `.npy` or `.npz`.
+
+    channels: what the values are, where asked for or in doubt. unit, up: of SMPL joints, as `smpl_clip`.
+    """
+    if path.suffix.lower() == ".npz" and channels in (None, ("x", "y", "z")):
+        with _archive(path) as archive:
+            clip = _smpl_clip(archive, path.name, unit, up)
+            if clip is not None:
+                return clip, SMPL_NAME
     values, scores = _read(path)
-    return _clip(values, scores, path.name, channels)
+    return _clip(values, scores, path.name, channels), NAME
+
+
+def _smpl_clip(archive, source, unit, up):
+    """The Clip of an archive of SMPL joints; None for another."""
+    names = [name.removesuffix(".npy") for name in archive.namelist()]
+    key = next((name for name in names if name.lower() in SMPL_KEYS), None)
+    values = None if key is None else _member(archive, key, source)
+    if values is None or not is_smpl(values.shape):
+        return None
+    rate = next((name for name in names if name.lower() in SMPL_RATES), None)
+    try:
+        fps = None if rate is None else float(np.lib.format.read_array(archive.open(f"{rate}.npy"), allow_pickle=False))
+    except Exception as error:  # NumPy's, zlib's and zipfile's have no common base
+        raise DataError(source, rate, "one number", error) from None
+    return smpl_clip(values, fps, source, unit, up)
 
 
 def clip_of_arrays(values, scores, source, channels=None):
@@ -41,21 +65,27 @@ def _read(path):
     """(values, scores or None)."""
     if path.suffix.lower() == ".npy":
         return _whole(open_rows(path)), None
-    try:
-        archive = zipfile.ZipFile(path)
-    except OSError:
-        raise
-    except Exception as error:
-        raise DataError(path.name, "", "a .npz archive", error) from None
-    with archive:
+    with _archive(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
         if {"poses", "trans"} <= set(names):
-            raise DataError(path.name, "", "joints", "the parameters of a body model, poses and trans")
+            expected = (
+                "joints (F, 22, 3) or more, which the body model makes of poses and trans (smplx, human_body_prior)"
+            )
+            raise DataError(path.name, "", expected, "poses and trans alone")
         key = names[0] if len(names) == 1 else next((name for name in _POINTS if name in names), None)
         if key is None:
             raise DataError(path.name, "", f"an array called {', '.join(_POINTS[:3])}, ...", ", ".join(names)[:80])
         score = next((name for name in _SCORES if name in names), None)
         return tuple(_member(archive, name, path.name) if name else None for name in (key, score))
+
+
+def _archive(path):
+    try:
+        return zipfile.ZipFile(path)
+    except OSError:
+        raise
+    except Exception as error:
+        raise DataError(path.name, "", "a .npz archive", error) from None
 
 
 def _member(archive, key, source):

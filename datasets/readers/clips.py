@@ -1,23 +1,26 @@
-"""Clips of estimators' files to a store: coordinates, people and labels alike, whatever wrote them."""
+"""Estimators' files, or folders of them, to a store: what was found, read, labelled and joined, in order."""
 
+import math
+import os
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError
-from ..layouts import get_layout
+from ..layout_map import layout_map
 from ..store import Sample, StoreWriter
-from ..transforms.presence import MIN_SCORE, seen_only
+from ..store.writer import check_rate
+from .adaptation import Adaptation
+from .clip_reader import ClipReader, Part, Result
 from .inputs import find_recordings
 from .journal import Journal
 from .label_source import LabelSource
 from .labels import ClassTable
-from .people import MAX_PEOPLE, MAX_VALUES, Track, join_tracks
-from .report import Conversion, parse_channels, usual_layout
-from .tracking import frame_starts, link_people
+from .pool import read_in_order
+from .report import Conversion, parse_channels
 
-MAX_IN_FRAME = 2 * MAX_PEOPLE  # people, those with the best scores
+_AHEAD = 4  # recordings that a process is given at a time
 
 
 def convert_clips(
@@ -28,12 +31,19 @@ def convert_clips(
     strict=False,
     progress=None,
     *,
+    to=None,
     channels=None,
     image_size=None,
     min_score=None,
     fps=None,
+    source_fps=None,
     classes=None,
     labels=None,
+    unit=None,
+    up=None,
+    by_names=False,
+    workers=None,
+    resume=False,
     force=False,
 ):
     """Convert files of pose estimators, or folders of them, into a store.
@@ -44,14 +54,22 @@ def convert_clips(
     Args:
         paths: a file or folder, or a list of these. output: the store to write.
         layout: SkeletonLayout, name or TOML file; by default the form's own, or the usual one for V joints.
+        to: the layout to write, by the joints' names (`layout_map`); by default that of the recordings.
         people: the most persons kept, as `people.join_tracks`.
         strict: raise on the first bad recording instead of leaving it out. progress: called with (done, total).
         channels: what to read or, where in doubt, what the values are, such as ("x", "y", "z").
         image_size: (width, height) in pixels; coordinates of 0 to 1 become pixels by it.
-        min_score: joints scored lower count as not seen. fps: frames per second, stored.
+        min_score: joints scored lower count as not seen.
+        fps: frames per second of the store: recordings whose rate is known and another are resampled.
+        source_fps: frames per second of the recordings, where they do not tell it or wrongly.
         classes: class names in label order; by default those found, sorted. labels: as `LabelSource`.
+        unit, up: of motion capture that does not say them, as `motion_capture.clip_of_motion`.
+        by_names: take joints whose names are no built-in layout's in a layout made of the names, for `layout_map`.
+        workers: processes that read, a recording each at a time. resume: continue a killed conversion with the same
+            settings; files that changed are read again.
         force: replace an output that is no store.
-    Returns: as `Conversion.conclude`; and read {what recordings were taken for: how many}.
+    Returns: as `Conversion.conclude`; and read {what recordings were taken for: how many}; resumed, recordings taken
+        from the killed conversion.
     Raises: DataError where nothing can be read, OSError where a path is absent.
     """
     paths = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
@@ -59,202 +77,129 @@ def convert_clips(
     recordings, others = [], 0
     for path in paths:
         path.stat()
-        found, count = find_recordings(path, path.resolve().name if len(paths) > 1 else "")
+        found, count = find_recordings(path, path.resolve().name if len(paths) > 1 else "", {"unit": unit, "up": up})
         recordings, others = recordings + found, others + count
     source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
-    reader = _Reader(recordings, source, layout, channels, image_size, min_score, people)
-    label_source = LabelSource(labels, [recording.name for recording in recordings])
-    table = ClassTable(label_source.labels | (set() if labels is not None else reader.own_labels()), classes)
+    reader = ClipReader(recordings, source, layout, channels, image_size, min_score, people, by_names or to is not None)
+    adaptation = Adaptation(None if to is None else layout_map(reader.layout, to), fps)
+    named = LabelSource(labels, [recording.name for recording in recordings])
+    table = ClassTable(named.labels | (set() if labels is not None else reader.own_labels()), classes)
     notes = [*reader.notes, *table.notes, *([f"{others} other files are not read"] if others else [])]
     if labels is None and len({name.partition("/")[0] for name in reader.names if "/" in name}) > 1:
         notes.append("folders may name classes: --labels folders takes them")
-    provenance = {"reader": "clips", "source": source}
-    options = {"layout": reader.layout, "channels": reader.channels, "fps": fps, "provenance": provenance}
-    writer, splits, unknown = StoreWriter(output, classes=table.names, **options), {}, 0
-    with Journal(output, force=force), writer:
+    writer = StoreWriter(
+        output,
+        layout=adaptation.mapping.target if adaptation.mapping else reader.layout,
+        classes=table.names,
+        channels=reader.channels,
+        provenance={"reader": "clips", "source": source},
+    )
+    settings = {"source": [str(path.resolve()) for path in paths], "layout": reader.layout.name, "unit": unit, "up": up}
+    settings |= reader.settings
+    with Journal(output, settings if len(recordings) > 1 else None, resume, force) as journal, writer:
+        resumed = len(journal.done)
         conversion = Conversion(writer, source, strict, arranged=True, notes=notes)
-        for number, recording in enumerate(recordings):
-            for name, clip in reader.clips(recording, conversion):
-                facts = dict(label_source.facts(name) or label_source.facts(recording.name))
-                label, chosen = facts.pop("label", -1 if labels is not None else clip.label), facts.pop("split", ())
-                label = table.number(label)
-
-                def sample(name=name, clip=clip, label=label, facts=facts):
-                    if label is None:
-                        raise DataError("", name, f"one of {len(table.names)} classes", "another label")
-                    return reader.sample(name, clip, conversion.counts, label, facts)
-
-                if conversion.add(name, sample):
-                    unknown += label == -1
-                    for split in chosen:
-                        splits.setdefault(split, []).append(name)
+        taking = _Taking(conversion, adaptation, named, table, labels is not None, check_rate("source_fps", source_fps))
+        taken = Counter()
+        for number, result in enumerate(_read_all(reader, recordings, workers or 1, journal), 1):
+            taking.take(result)
+            taken[result.form] += 1
             if progress:
-                progress(number + 1, len(recordings))
-        notes += label_source.notes(unknown, len(writer.ids))
-        notes += [note for note in reader.notes if note not in notes]
-        taken = dict(Counter(recording.form for recording in recordings))
-        writer.provenance |= {"forms": taken}
-        return conversion.conclude(splits) | {"read": taken}
+                progress(number, len(recordings))
+        notes += named.notes(taking.unknown, len(writer.ids))
+        notes += [note for note in dict.fromkeys(taking.notes) if note not in notes]
+        notes += adaptation.notes()
+        writer.fps = adaptation.rate
+        writer.provenance |= {"forms": dict(taken)}
+        return conversion.conclude(taking.splits) | {"read": dict(taken), "resumed": resumed}
 
 
-class _Reader:
-    """Reads recordings in one form. Attributes: layout, channels, names, notes; normalized, whether x, y are 0 to 1."""
+class _Taking:
+    """Results on their way into a Conversion. Attributes: splits {name: ids}; unknown, how many have no label; notes"""
 
-    def __init__(self, recordings, source, layout, channels, image_size, min_score, people):
-        self.recordings, self.source, self.asked, self.people = recordings, source, channels, people
-        self.image_size, self.min_score = _checked_size(image_size), min_score
-        self.names, self.notes = [recording.name for recording in recordings], []
-        self.given = None if layout is None else get_layout(layout)
-        if min_score is not None:
-            if not 0 <= min_score <= 1:
-                raise DataError("min_score", "", "0 to 1", min_score)
-            self.notes.append(f"joints scored below {min_score:g} count as not seen")
-        self._held, first, problem = None, None, None
-        for recording in recordings:
-            try:
-                found = self._read(recording)
-                first = next((clip for _, clip in found if len(clip.points)), None)
-            except (DataError, OSError) as error:
-                problem = problem or error
-                continue
-            if first is not None:
-                self._held = recording, found
-                break
-        if first is None:
-            raise problem or DataError(source, "", "somebody in one frame or more", "nobody")
-        self._decide(first)
+    def __init__(self, conversion, adaptation, named, table, labelled, source_fps):
+        self.conversion, self.adaptation, self.named, self.table = conversion, adaptation, named, table
+        self.labelled, self.source_fps = labelled, source_fps
+        self.splits, self.unknown, self.notes = {}, 0, []
 
-    def _read(self, recording):
-        return recording.read(self.asked, self.given.num_joints if self.given else None)
+    def take(self, result):
+        """Add the samples of a Result, or leave them out."""
+        if result.error is not None:
+            self.conversion.leave_out(result.name, result.error)
+        for part in result.parts:
+            facts = part.facts | (self.named.facts(part.name) or self.named.facts(result.name))
+            label = self.table.number(facts.pop("label", -1 if self.labelled else part.label))
+            chosen = facts.pop("split", ())
+            if self.conversion.add(part.name, lambda p=part, k=label, f=facts: self._sample(p, k, f)):
+                self.unknown += label == -1
+                for split in chosen:
+                    self.splits.setdefault(split, []).append(part.name)
+        self.conversion.counts.update(result.counts)
+        self.notes += result.notes
 
-    def _decide(self, clip):
-        joints, names = clip.points.shape[1], clip.channels
-        dims = 3 if "z" in names else 2
-        chosen = self.given or (get_layout(clip.layout) if clip.layout else usual_layout(joints, self.notes, dims))
-        if chosen.num_joints != joints:
-            raise DataError(self.source, "joints", f"{chosen.num_joints} ({chosen.name})", joints)
-        self.layout = chosen
-        self._scores_count = scored = "score" in names and bool((np.nan_to_num(clip.points[..., -1]) > MIN_SCORE).any())
-        if "score" in names and not scored:
-            self.notes.append(f"no score is above {MIN_SCORE}: they say nothing and are left out")
-        if scored and _are_flags(clip.points[..., -1]):
-            scored = False
-            self.notes.append("flags 0, 1, 2 of joints tell what was labelled, and are then left out")
-        if scored and dims == 3:
-            scored = False
-            self.notes.append("scores beside x, y, z tell only what was seen, and are then left out")
-        self.channels = (*("x", "y", "z")[:dims], "score") if scored else ("x", "y", "z")[:dims]
-        if self.asked not in (None, self.channels, ("y", "x", "score")):
-            raise DataError(self.source, "channels", ",".join(self.asked), ",".join(self.channels))
-        self.normalized = bool(clip.is_normalized) and dims == 2
-        if self.normalized and self.image_size is None:
-            self.notes.append(
-                "x and y are 0 to 1 and kept so, in an image of 1 x 1: --image-size W,H makes them pixels"
-            )
-
-    def own_labels(self):
-        """Labels that the files themselves have."""
-        found = set()
-        for recording in self.recordings:
-            if recording.labelled:
-                try:
-                    found |= {clip.label for _, clip in self._read(recording)}
-                except (DataError, OSError):
-                    continue  # told when it is converted
-        return found
-
-    def clips(self, recording, conversion):
-        """Yield (name, Clip) of a recording; one that cannot be read is left out of the conversion."""
-        held, self._held = self._held, None
-        try:
-            found = held[1] if held and held[0] is recording else self._read(recording)
-        except (DataError, OSError) as error:
-            conversion.leave_out(recording.name, error)
-            found = []
-        if held and held[0] is not recording:
-            self._held = held
-        for part, clip in found:
-            self.notes += [note for note in clip.notes if note not in self.notes]
-            yield (f"{recording.name}-{part}" if part else recording.name), clip
-
-    def sample(self, name, clip, counts, label, facts):
-        """The Sample of a Clip; what was done on the way is added to counts."""
-        size = self._size(clip)
-        empty = np.zeros((1, max(1, clip.length), self.layout.num_joints, len(self.channels)), "float32")
-        if not len(clip.points):
-            return Sample(name, empty, label, image_size=size, **facts)
-        if clip.points.shape[1] != self.layout.num_joints:
-            raise DataError("", name, f"{self.layout.num_joints} joints ({self.layout.name})", clip.points.shape[1])
-        if clip.length * clip.points[0].size > MAX_VALUES:
-            raise DataError("", name, f"frames within {MAX_VALUES} values", f"{clip.length} frames")
-        given, points = clip.points, self._points(clip, name)
-        counts["unseen"] += int((np.nan_to_num(given[..., :2]).any(-1) & ~points.any(-1)).sum())
-        normalized = clip.is_normalized
-        if normalized is not None and "z" not in self.channels and normalized != self.normalized:
-            kinds = ["pixels", "0 to 1"]
-            raise DataError("", name, f"x and y in {kinds[self.normalized]} as before", kinds[not self.normalized])
-        if self.normalized and self.image_size:
-            points[..., :2] *= np.float32(self.image_size)
-        rows = np.flatnonzero(points.any(axis=(1, 2)))
-        rows = rows[_best_of_frames(points[rows], clip.frames[rows], self.channels)]
-        points, frames = points[rows], clip.frames[rows]
-        if not len(rows):
-            return Sample(name, empty, label, image_size=size, **facts)
-        dims = 3 if "z" in self.channels else 2
-        numbers, followed = link_people(points[..., :dims], frames, clip.ids[rows])
-        if (clip.ids[rows] >= 0).any() and not followed:
-            note = "people would have to jump for their ids: joined by the nearest pose"
-            self.notes += [note] if note not in self.notes else []
-        order = np.argsort(numbers, kind="stable")
-        parts = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
-        tracks = [Track(frames[part], points[part]) for part in parts]
-        keypoints, joined, _ = join_tracks(tracks, clip.length, self.channels, self.people)
-        counts["joined"] += joined
-        return Sample(name, keypoints, label, image_size=size, **facts)
-
-    def _points(self, clip, name):
-        """(N, V, C) in the store's channels, joints that were not seen zero."""
-        names, points = clip.channels, clip.points
-        if ("z" in names) != ("z" in self.channels):
-            raise DataError("", name, f"{','.join(self.channels)} as before", ",".join(names))
-        if "score" in names:
-            score = points[..., -1]
-            use = "score" in self.channels or self._scores_count
-            if use and self.min_score is not None and not _are_flags(score):
-                points = np.where((score < self.min_score)[..., None], np.float32(0), points)
-            points = points if use else points[..., :-1]
-            names = names if use else names[:-1]
-        points = seen_only(points, names)
-        if "score" in self.channels and "score" not in names:
-            points = np.concatenate([points, points.any(-1, keepdims=True)], -1, dtype="float32")
-        return np.array(points[..., : len(self.channels)])
-
-    def _size(self, clip):
-        if self.image_size:
-            return self.image_size[::-1]
-        return (1, 1) if self.normalized else clip.image_size
+    def _sample(self, part, label, facts):
+        if isinstance(part.sample, Exception):
+            raise part.sample
+        if label is None:
+            raise DataError("", part.name, f"one of {len(self.table.names)} classes", "another label")
+        part.sample.label = label
+        for key, value in facts.items():
+            setattr(part.sample, key, value)
+        return self.adaptation.apply(part.sample, self.conversion.writer.channels, self.source_fps or part.fps)
 
 
-def _checked_size(size):
-    if size is None:
-        return None
-    width, height = size
-    if not all(isinstance(side, int) and 0 < side < 2**20 for side in (width, height)):
-        raise DataError("image_size", "", "width and height in pixels", size)
-    return width, height
+def _read_all(reader, recordings, workers, journal):
+    """Yield the Result of each recording, in order; what is new goes into the journal, where that is kept."""
+    kept = len(recordings) > 1
+    stamps = [_stamp(recording) if kept else "" for recording in recordings]
+    tasks = [recording for recording, stamp in zip(recordings, stamps, strict=True) if stamp not in journal.done]
+    read = reader.result if workers <= 1 else reader.alone().result
+    fresh = read_in_order(read, tasks, workers, _AHEAD)
+    for recording, stamp in zip(recordings, stamps, strict=True):
+        if stamp in journal.done:
+            yield _resumed(*journal.read(stamp), recording.name)
+            continue
+        result = next(fresh)
+        if kept and not isinstance(result.error, OSError):
+            journal.append(stamp, *_recorded(result))
+        yield result
 
 
-def _are_flags(scores):
-    """Whether scores are COCO's 0 (not labelled), 1 (hidden) and 2."""
-    return bool(len(scores) and np.isin(scores, (0, 1, 2)).all() and scores.max() == 2)
+def _stamp(recording):
+    """What a recording's files were when they were read."""
+    found = [os.stat(path) for path in recording.paths]
+    size, changed = sum(entry.st_size for entry in found), max(entry.st_mtime_ns for entry in found)
+    return f"{recording.name} {len(found)} {size} {changed}"
 
 
-def _best_of_frames(points, frames, channels):
-    """Rows of (N, V, C) with at most `MAX_IN_FRAME` of a frame, of the best scores or most joints; in their order."""
-    if not len(frames) or np.diff(frame_starts(frames)).max() <= MAX_IN_FRAME:
-        return np.arange(len(frames))
-    worth = points[..., -1].sum(-1) if "score" in channels else points.any(-1).sum(-1)
-    order = np.lexsort((-worth, frames))
-    starts = frame_starts(frames)
-    rank = np.arange(len(order)) - np.repeat(starts[:-1], np.diff(starts))
-    return np.sort(order[rank < MAX_IN_FRAME])
+def _recorded(result):
+    """(meta, numbers) of a Result, for the journal."""
+    parts, rows = [], []
+    for part in result.parts:
+        failed = isinstance(part.sample, Exception)
+        if failed:
+            sample = {"error": part.sample.args}
+        else:
+            sample = {"shape": part.sample.keypoints.shape, "image_size": part.sample.image_size}
+            rows.append(part.sample.keypoints.ravel())
+        parts.append({"name": part.name, "sample": sample, "label": part.label, "facts": part.facts, "fps": part.fps})
+    meta = {"form": result.form, "parts": parts, "notes": result.notes, "counts": dict(result.counts)}
+    meta["error"] = None if result.error is None else result.error.args
+    return meta, np.concatenate(rows) if rows else None
+
+
+def _resumed(meta, rows, name):
+    """The Result that `_recorded` gave."""
+    parts, start = [], 0
+    for part in meta["parts"]:
+        kept = part.pop("sample")
+        if "error" in kept:
+            sample = DataError(*kept["error"])
+        else:
+            shape = tuple(kept["shape"])
+            keypoints = rows[start : start + math.prod(shape)].reshape(shape)
+            sample = Sample(part["name"], keypoints, image_size=tuple(kept["image_size"]))
+            start += keypoints.size
+        parts.append(Part(sample=sample, **part))
+    error = None if meta["error"] is None else DataError(*meta["error"])
+    return Result(name, meta["form"], parts, error, meta["notes"], meta["counts"])

@@ -10,21 +10,24 @@ import numpy as np
 from ..errors import DataError
 from ..layouts import get_layout
 from ..store import SkeletonStore, StoreWriter
+from ..store.writer import check_rate
+from .adaptation import Adaptation
 from .clips import convert_clips
 from .intervals import IntervalTable, cut_intervals, has_intervals
 from .journal import Journal
 from .label_source import LabelSource
 from .labels import ClassTable
 from .recordings import CALLED, convert_recordings, kind_of, open_recordings
-from .report import Conversion
+from .report import Conversion, threshold_note, unscored
 
 _OWN = {  # what the converters of each kind take besides layout, people, strict and progress
-    "skeletons": ("force",),
+    "skeletons": ("workers", "resume", "force"),
     "annotations": ("classes", "channels", "force"),
     "arrays": ("classes", "channels", "force"),
     "table": ("classes", "force"),
     "mocap": ("force",),
 }
+_OF_CLIPS = ("channels", "image_size", "min_score", "fps", "source_fps", "unit", "up", "workers")
 
 
 def convert(inputs, output, layout=None, *, people=None, strict=False, progress=None, **options):
@@ -35,8 +38,8 @@ def convert(inputs, output, layout=None, *, people=None, strict=False, progress=
 
     Args:
         inputs: a path or a list of them. output, layout, people, strict, progress: as `convert_clips`.
-        options: channels, image_size, min_score, fps, classes, labels, force as `convert_clips`; labels may also be an
-            `IntervalTable` file: its intervals become the samples.
+        options: to, channels, image_size, min_score, fps, source_fps, unit, up, classes, labels, workers, resume,
+            force as `convert_clips`; labels may also be an `IntervalTable` file: its intervals become the samples.
     Returns: as `Conversion.conclude`; and read {what it was taken for: how many inputs or recordings}.
     Raises: DataError where an input is unsound or does not fit the others, OSError where it cannot be read.
     """
@@ -56,6 +59,9 @@ def convert(inputs, output, layout=None, *, people=None, strict=False, progress=
     if len(inputs) == 1 and kinds[0] in _OWN and set(given) <= set(_OWN[kinds[0]]):
         report = convert_recordings(inputs[0], output, layout, **common, **given)
         return report | {"read": {CALLED[kinds[0]]: 1}}
+    if "resume" in given:
+        expected = "estimators' files or a folder of .skeleton files alone for --resume, without --to or --fps"
+        raise DataError(inputs[0], "", expected, CALLED.get(kinds[0], "others"))
     return _together(inputs, kinds, output, layout, common, given)
 
 
@@ -74,36 +80,15 @@ def _cut(inputs, output, layout, people, common, options):
 
 def _together(inputs, kinds, output, layout, common, given):
     """The samples of all inputs, each opened as a store."""
-    joints = "coco17" if layout is not None and get_layout(layout).num_joints == 17 else "all"
-    own = {name: given[name] for name in ("channels", "image_size", "min_score") if name in given}
+    rate, adaptation = check_rate("source_fps", given.get("source_fps")), Adaptation(None, given.get("fps"))
     with contextlib.ExitStack() as stack:
-        stores, notes = [], []
-        for path, kind in zip(inputs, kinds, strict=True):
-            options = own if kind == "clips" else {name: own[name] for name in own if name in _OWN.get(kind, ())}
-            opened = open_recordings(
-                path, layout, people=common["people"], joints=joints, strict=common["strict"], **options
-            )
-            stores.append(stack.enter_context(opened))
-        first = stores[0]
-        for path, store in zip(inputs, stores, strict=True):
-            for key in ("layout", "channels", "units"):
-                expected, found = getattr(first, key), getattr(store, key)
-                if expected != found:
-                    expected, found = (getattr(value, "name", value) for value in (expected, found))
-                    raise DataError(path, key, f"{expected} as in {inputs[0].name}", found)
-            notes += [note for note in store.provenance.get("notes", ()) if note not in notes]
+        stores = [
+            stack.enter_context(_opened(path, kind, layout, common, given))
+            for path, kind in zip(inputs, kinds, strict=True)
+        ]
+        first, notes = stores[0], _common_notes(inputs, stores, given)
         source = LabelSource(given.get("labels"), [name for store in stores for name in store.ids])
-        named = source.labels if "labels" in given else {n for s in stores for n in _in_order(s)}
-        classes = given.get("classes")
-        if classes is None and "labels" not in given and len({tuple(s.classes) for s in stores}) == 1:
-            classes = first.classes
-        table = ClassTable(named, classes)
-        rates = {store.fps for store in stores}
-        fps = given.get("fps", rates.pop() if len(rates) == 1 else None)
-        threshold = given.get("min_score") if first.has_score else None
-        if "min_score" in given:
-            told = f"joints scored below {given['min_score']:g} count as not seen"
-            notes += [told if first.has_score else "there are no scores: --min-score has no effect"]
+        table = _classes(stores, source, given)
         writer = StoreWriter(
             output,
             layout=first.layout,
@@ -112,30 +97,79 @@ def _together(inputs, kinds, output, layout, common, given):
             units=first.units,
             dtype=np.result_type(*(store.dtype for store in stores)),
             provenance={"reader": "convert", "sources": [path.name for path in inputs]},
-            fps=fps,
         )
         splits, done, unknown, total = {}, 0, 0, sum(map(len, stores))
         with Journal(output, force=given.get("force", False)), writer:
             conversion = Conversion(writer, first.path.name, common["strict"], arranged=True, notes=notes)
-            for store in stores:
+            for kind, store in zip(kinds, stores, strict=True):
+                clips = kind == "clips"  # adapted while they were read, besides the joints
+                threshold = given.get("min_score") if first.has_score and not clips else None
+                fps = store.fps if clips else rate or store.fps
+                conversion.skipped += store.left_out
                 for split, members in store.splits.items():
                     splits.setdefault(split, []).extend(store.ids[index] for index in members)
                 for index, name in enumerate(store.ids):
                     facts = dict(source.facts(name))
                     for split in facts.pop("split", ()):
                         splits.setdefault(split, []).append(name)
-                    label = store.classes[store.labels[index]] if store.labels[index] >= 0 else -1
-                    label = table.number(facts.pop("label", -1 if "labels" in given else label))
+                    label = _label(store, index, table, facts, given)
                     unknown += label == -1
-                    conversion.add(name, lambda s=store, i=index, k=label, f=facts: _sample(s, i, k, f, threshold))
+
+                    def sample(store=store, index=index, label=label, facts=facts, threshold=threshold, fps=fps):
+                        made = _sample(store, index, label, facts, threshold)
+                        return adaptation.apply(made, store.channels, fps)
+
+                    conversion.add(name, sample)
                     done += 1
                     if common["progress"]:
                         common["progress"](done, total)
-            notes += [*table.notes, *source.notes(unknown, total)]
+            writer.fps = adaptation.rate
+            notes += [*table.notes, *source.notes(unknown, total), *adaptation.notes()]
             taken = Counter()
             for kind, store in zip(kinds, stores, strict=True):
                 taken.update(store.provenance.get("forms") or {CALLED[kind]: 1})
             return conversion.conclude(splits) | {"read": dict(taken)}
+
+
+def _opened(path, kind, layout, common, given):
+    """An input as a store, opened with what its reader takes of the options."""
+    taken = _OF_CLIPS if kind == "clips" else set(_OWN.get(kind, ())) & {"channels", "image_size"}
+    joints = "coco17" if layout is not None and get_layout(layout).num_joints == 17 else "all"
+    own = {name: given[name] for name in taken if name in given}
+    shared = {"people": common["people"], "strict": common["strict"]}
+    return open_recordings(path, layout, to=given.get("to"), joints=joints, **shared, **own)
+
+
+def _common_notes(inputs, stores, given):
+    """The notes of all stores, each once. Raises DataError where one is of another kind than the first."""
+    first, notes = stores[0], []
+    for path, store in zip(inputs, stores, strict=True):
+        for key in ("layout", "channels", "units"):
+            expected, found = getattr(first, key), getattr(store, key)
+            if expected != found:
+                expected, found = (getattr(value, "name", value) for value in (expected, found))
+                way = " (--to NAME reads all in one)" if key == "layout" else ""
+                raise DataError(path, key, f"{expected} as in {inputs[0].name}{way}", found)
+        notes += store.provenance.get("notes", ())
+        notes += [str(store.mapping)] if store.mapping else []
+    if "min_score" in given:
+        notes.append(threshold_note(given["min_score"], first.has_score))
+    return list(dict.fromkeys(notes))
+
+
+def _classes(stores, source, given):
+    """The ClassTable of all stores' labels, or of those given."""
+    named = source.labels if "labels" in given else {name for store in stores for name in _in_order(store)}
+    classes = given.get("classes")
+    if classes is None and "labels" not in given and len({tuple(store.classes) for store in stores}) == 1:
+        classes = stores[0].classes
+    return ClassTable(named, classes)
+
+
+def _label(store, index, table, facts, given):
+    """The number of a sample's class, -1 unknown, None where it is none; takes the label out of the facts."""
+    own = store.classes[store.labels[index]] if store.labels[index] >= 0 and "labels" not in given else -1
+    return table.number(facts.pop("label", own))
 
 
 def _in_order(store):
@@ -150,6 +184,6 @@ def _sample(store, index, label, facts, threshold):
     for key, value in facts.items():
         setattr(sample, key, value)
     if threshold is not None:
-        gone = sample.keypoints[..., store.channels.index("score")] < threshold
-        sample.keypoints = np.where(gone[..., None], sample.keypoints.dtype.type(0), sample.keypoints)
+        scores = sample.keypoints[..., store.channels.index("score")]
+        sample.keypoints = unscored(sample.keypoints, scores, threshold)
     return sample

@@ -230,9 +230,6 @@ class _Form:
             self.read.remove("score")
             self.notes.append(f"no score is above {MIN_SCORE}: they say nothing and are left out")
         self.channels = tuple(self.read)
-        if {"z", "score"} <= set(self.read):
-            self.channels = ("x", "y", "z")
-            self.notes.append("scores beside z tell only what was seen, and are then left out")
         self.notes += self.classes.notes + [self.clock.note] * bool(self.clock.note)
 
     def joint(self, text, number):

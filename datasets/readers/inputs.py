@@ -4,17 +4,31 @@ import functools
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DataError
-from . import alphapose, clip_arrays, coco, kinetics_skeleton, landmark_table, mediapipe, mmpose, openpose, yolo
+from . import (
+    alphapose,
+    animals,
+    clip_arrays,
+    coco,
+    kinetics_skeleton,
+    landmark_table,
+    mediapipe,
+    mmpose,
+    motion_capture,
+    openpose,
+    plain_json,
+    yolo,
+)
 from .clip import People
 from .json_file import load_json, told
 from .restricted_pickle import restricted_load
 
-SUFFIXES = (".json", ".txt", ".csv", ".npy", ".npz")  # of clips and frames
+SUFFIXES = (".json", ".txt", ".csv", ".npy", ".npz", *motion_capture.SUFFIXES, ".slp")  # of clips and frames
 IN_FOLDERS = (*SUFFIXES, ".pkl", ".pickle")
+ANALYSIS = ".analysis.h5"  # SLEAP's, in folders
 _FRAME = re.compile(r"(?P<prefix>.*?)[_-]?(?P<number>\d{1,15})(_keypoints|_landmarks|_pose|_keypoint)?")
 _MAX_EMPTY = 1 << 12  # files of a folder that are looked into for somebody
 
@@ -32,6 +46,7 @@ class Form:
 
 
 FORMS = (
+    Form(plain_json.NAME, plain_json.fits, plain_json.clips),
     Form(kinetics_skeleton.NAME, kinetics_skeleton.fits, kinetics_skeleton.clips),
     Form(coco.NAME, coco.fits, coco.clips),
     Form(mmpose.NAME, mmpose.fits, mmpose.clips),
@@ -51,30 +66,33 @@ class Recording:
     """A source of one clip, or of several in one file.
 
     name: of the sample. form: what it is taken for, of JSON known when it is read. read: function (channels, joints),
-    both None where not asked for, that gives [(part of the name, Clip)]. labelled: whether it may say its class.
+    both None where not asked for, that gives [(part of the name, Clip)]; it can be pickled. labelled: whether it may
+    say its class. paths: its files.
     """
 
     name: str
     form: str
     read: object
     labelled: bool = False
+    paths: list = field(default_factory=list)
 
 
-def find_recordings(path, inside=""):
+def find_recordings(path, inside="", motion=None):
     """([Recording] in the order of their names, number of other files) of a file or folder.
 
     Args:
         path: the file or folder. inside: begins the names of a folder's recordings.
+        motion: dict of unit and up, for motion capture that does not say them.
     Raises: DataError where a file is of no known form, OSError where one cannot be read.
     """
     path = Path(path)
     if not path.is_dir():
-        return [_file(path, _printable(path.stem))], 0
+        return [_file(path, _printable(path.stem), motion)], 0
     groups, others = {}, 0
     for folder, names in _walk(path):
         for name in names:
             stem, suffix = os.path.splitext(name)
-            if suffix.lower() not in IN_FOLDERS:
+            if suffix.lower() not in IN_FOLDERS and not name.lower().endswith(ANALYSIS):
                 others += 1
                 continue
             match = _FRAME.fullmatch(stem)
@@ -91,13 +109,13 @@ def find_recordings(path, inside=""):
         elif form is not None:
             name = (base or path.resolve().name) if prefixes[folder, suffix] == 1 else f"{base}/{prefix}".strip("/")
             read = functools.partial(_read_frames, files, numbers, form)
-            found.append(Recording(_printable(name) or "clip", f"{form.name}, one file a frame", read))
+            found.append(Recording(_printable(name) or "clip", f"{form.name}, one file a frame", read, paths=files))
         else:
             for file in map(Path, files):
                 if suffix == ".txt" and not yolo.is_text(file):
                     others += 1
                     continue
-                found.append(_file(file, _printable(f"{base}/{file.stem}".strip("/"))))
+                found.append(_file(file, _printable(f"{base}/{file.stem}".strip("/")), motion))
     if not found:
         raise DataError(path, "", f"recordings: {', '.join(IN_FOLDERS)}", f"{others} other files" if others else "none")
     return sorted(found, key=lambda recording: recording.name), others
@@ -118,7 +136,8 @@ def _walk(path):
 def has_recordings(path):
     """Whether a folder has a file that may be a clip or a frame."""
     return any(
-        Path(name).suffix.lower() in IN_FOLDERS and (not name.lower().endswith(".txt") or yolo.is_text(folder / name))
+        (Path(name).suffix.lower() in IN_FOLDERS or name.lower().endswith(ANALYSIS))
+        and (not name.lower().endswith(".txt") or yolo.is_text(folder / name))
         for folder, names in _walk(path)
         for name in names
     )
@@ -162,9 +181,9 @@ def _read_frames(files, numbers, form, channels=None, joints=None):
     people = People(source, channels)
     people.numbers = numbers
     for file in files:
-        people.source = os.path.basename(file)
+        people.source = str(file).rpartition(os.sep)[2]
         people.frame(people.source)
-        if form is _TEXT:
+        if form.name == yolo.TEXT_NAME:
             yolo.read_text(file, people)
             continue
         content = load_json(file)
@@ -174,25 +193,60 @@ def _read_frames(files, numbers, form, channels=None, joints=None):
             people.fail("", f"{form.name} as in the other files", content)
         form.add(people, content)
     people.source = source
-    if form is _TEXT:
+    if form.name == yolo.TEXT_NAME:
         return [("", yolo.finish_text(people, joints))]
     return [("", form.finish(people))]
 
 
-def _file(path, name):
+def _file(path, name, motion=None):
     """The Recording of a file that is a clip."""
-    suffix = path.suffix.lower()
+    suffix, motion = path.suffix.lower(), motion or {}
     if suffix == ".json":
         recording = Recording(name, "JSON", None, _says_label(path))
         recording.read = functools.partial(_read_json, recording, path)
-        return recording
-    if suffix == ".txt":
-        return Recording(name, yolo.TEXT_NAME, functools.partial(_read_frames, [path], [0], _TEXT))
-    if suffix == ".csv":
-        return Recording(name, landmark_table.NAME, lambda channels, joints: landmark_table.clips(path, channels))
-    if suffix in (".pkl", ".pickle"):
-        return Recording(name, "pickle of one clip", functools.partial(_read_pickle, path))
-    return Recording(name, clip_arrays.NAME, lambda channels, joints: [("", clip_arrays.clip_of(path, channels))])
+    elif suffix == ".npy" or suffix == ".npz":
+        recording = Recording(name, clip_arrays.NAME, None)
+        recording.read = functools.partial(_read_array, recording, path, motion)
+    elif suffix == ".txt":
+        recording = Recording(name, yolo.TEXT_NAME, functools.partial(_read_frames, [path], [0], _TEXT))
+    elif suffix in motion_capture.SUFFIXES:
+        read = functools.partial(motion_capture.clip_of, path, **motion)
+        recording = Recording(name, motion_capture.NAMES[suffix], functools.partial(_one, read))
+    elif suffix == ".csv" and not animals.fits_table(path):
+        recording = Recording(name, landmark_table.NAME, functools.partial(_read_table, path))
+    elif suffix in (".pkl", ".pickle"):
+        recording = Recording(name, "pickle of one clip", functools.partial(_read_pickle, path))
+    elif suffix == ".slp":
+        recording = Recording(name, animals.SLP_NAME, functools.partial(_read_labels, path))
+    else:
+        form, read = {
+            ".h5": (animals.SLEAP_NAME, animals.analysis_clip),
+            ".csv": (animals.DLC_NAME, animals.table_clip),
+        }[suffix]
+        recording = Recording(name, form, functools.partial(_one, functools.partial(read, path)))
+    recording.paths = [path]
+    return recording
+
+
+def _one(read, channels=None, joints=None):
+    """As Recording.read, of a file of one clip whose channels are known."""
+    return [("", read())]
+
+
+def _read_table(path, channels=None, joints=None):
+    """As Recording.read."""
+    return landmark_table.clips(path, channels)
+
+
+def _read_labels(path, channels=None, joints=None):
+    """As Recording.read."""
+    return animals.labels_clips(path)
+
+
+def _read_array(recording, path, motion, channels=None, joints=None):
+    """As Recording.read; the recording's form is known then."""
+    clip, recording.form = clip_arrays.clip_of(path, channels, **motion)
+    return [("", clip)]
 
 
 def _says_label(path):

@@ -45,9 +45,10 @@ def convert_mocap(path, output, layout=None, progress=None, strict=False, people
     skeleton, start, texts = _layout(path, arrays["joints"], layout), arrays["start"], _texts(path, arrays)
     subjects = {name: number for number, name in enumerate(sorted(set(texts["subject"])), 1)}
     classes = sorted(set(texts["action"]) - {""})
-    provenance = {"reader": "mocap", "source": path.name, "fps": float(arrays.get("fps", 0))}
+    provenance = {"reader": "mocap", "source": path.name}
     provenance |= {"licences": sorted(set(texts["licence"]) - {""}), "subjects": list(subjects)}
-    writer = StoreWriter(output, layout=skeleton, classes=classes or ["motion"], channels="xyz", provenance=provenance)
+    options = {"classes": classes or ["motion"], "provenance": provenance, "fps": arrays.get("fps")}
+    writer = StoreWriter(output, layout=skeleton, channels=("x", "y", "z"), **options)
     with Journal(output, force=force), writer:
         conversion, splits, count = Conversion(writer, path.name, strict, people), {}, len(start) - 1
         for number in range(count):

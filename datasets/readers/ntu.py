@@ -1,13 +1,6 @@
 """Raw `.skeleton` recordings of NTU RGB+D (and other Kinect v2 recordings in its format) to samples and stores."""
 
-import multiprocessing
-import os
-import threading
-from collections import deque
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +11,7 @@ from ..layouts import NTU25_TO_COCO17
 from ..store import Sample, StoreWriter
 from .journal import Journal
 from .people import POLICIES, assign_people
+from .pool import read_in_order
 from .report import Conversion
 from .skeleton_text import parse_skeleton
 
@@ -205,7 +199,8 @@ def skeleton_files(folder):
 def _read_all(paths, options, workers, journal):
     """(path, (Sample, dropped tracks) or the error) for each path, in order; what is new goes into the journal."""
     stamps = {path: f"{path.stem} {(stat := path.stat()).st_size} {stat.st_mtime_ns}" for path in paths}
-    fresh = _parse_all([path for path in paths if stamps[path] not in journal.done], options, workers)
+    tasks = [(path, *options) for path in paths if stamps[path] not in journal.done]
+    fresh = read_in_order(_read_one, tasks, workers, _AHEAD)
     for path in paths:
         if stamps[path] in journal.done:
             meta, keypoints = journal.read(stamps[path])
@@ -222,39 +217,6 @@ def _read_all(paths, options, workers, journal):
             meta = {k: v for k, v in vars(sample).items() if k not in ("id", "keypoints", "label")}
             journal.append(stamps[path], {"sample": meta, "dropped": dropped}, sample.keypoints)
         yield path, result
-
-
-def _parse_all(paths, options, workers):
-    """(Sample, dropped tracks) or the error for each path, in order; a bounded number are held at a time."""
-    tasks = ((path, *options) for path in paths)
-    if workers <= 1:
-        yield from map(_read_one, tasks)
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_the_parent) as pool:
-        waiting = deque()
-        try:
-            while True:
-                while len(waiting) < 3 * workers and (batch := list(islice(tasks, _AHEAD))):
-                    waiting.append(pool.submit(_read_batch, batch))
-                if not waiting:
-                    return
-                yield from waiting.popleft().result()
-        except BrokenProcessPool:
-            raise DataError("workers", "", "", "a process ended; try fewer workers") from None
-
-
-def _end_with_the_parent():
-    """In a worker: a killed parent cannot end it, and it would wait for work for ever."""
-
-    def wait():
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def _read_batch(tasks):
-    return [_read_one(task) for task in tasks]
 
 
 def _read_one(task):

@@ -17,14 +17,15 @@ def add(people, content):
     """Add the people of a frame to a People."""
     name = "people" if "people" in content else "bodies"
     for number, person in enumerate(content[name]):
-        where = f"{name}[{number}]"
         if not isinstance(person, dict):
-            people.fail(where, "an object", person)
-        key = next((key for key in _KEYS if key in person), None)
-        if key is None:
-            people.fail(f"{where}.{_KEYS[0]}", "the key", person)
+            people.fail(f"{name}[{number}]", "an object", person)
+        for key in _KEYS:
+            if key in person:
+                break
+        else:
+            people.fail(f"{name}[{number}].{_KEYS[0]}", "the key", person)
         if person[key]:  # empty where only a hand or a face was found
-            people.add(person[key], person=person.get("person_id"), where=f"{where}.{key}")
+            people.add(person[key], person=person.get("person_id"), where=f"{name}[{number}].{key}")
 
 
 def finish(people):

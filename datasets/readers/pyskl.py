@@ -16,9 +16,10 @@ from ..store import Sample, StoreWriter
 from ..store.writer import is_whole
 from ..transforms.presence import MIN_SCORE, seen_only
 from .journal import Journal
+from .json_file import told
 from .kinetics import KeypointFiles
 from .labels import ClassTable, plain, plain_label
-from .report import Conversion, looks_scored, parse_channels, usual_layout
+from .report import Conversion, looks_scored, parse_channels, usual_layout, with_scores
 from .restricted_pickle import restricted_load
 
 _POINTS, _SCORES = "keypoint", "keypoint_score"
@@ -110,13 +111,13 @@ class AnnotationFile:
         if self._files is not None:
             annotation = _arrays(self._files.fill(annotation, self.key))
         if not isinstance(annotation, dict):
-            raise DataError(self.source, where, "a dict", _told(annotation))
+            raise DataError(self.source, where, "a dict", told(annotation))
         for key in (self.key, _POINTS):
             if key not in annotation:
                 raise DataError(self.source, f"{where}.{key}", "the key", "none")
 
         def fail(key, expected, value):
-            raise DataError(self.source, f"{where}.{key}", expected, _told(value))
+            raise DataError(self.source, f"{where}.{key}", expected, told(value))
 
         if not _name(annotation[self.key]):
             fail(self.key, "a text", annotation[self.key])
@@ -136,7 +137,7 @@ class AnnotationFile:
         named = named.tolist() if isinstance(named, np.ndarray) else named
         if named is not None:
             if not isinstance(named, list | tuple) or not all(isinstance(name, str) for name in named):
-                raise DataError(self.source, "classes", "a list of names", _told(named))
+                raise DataError(self.source, "classes", "a list of names", told(named))
             return ClassTable(labels, named)
         return ClassTable(labels, self._benchmark_names(annotations, labels))
 
@@ -203,22 +204,22 @@ class AnnotationFile:
         if given is None and any(map(looks_scored, (a[_POINTS] for a in good[:8]))):
             expected = "a third value that is a depth, or convert-pyskl --channels x,y,score (or x,y,z)"
             raise DataError(self.source, _POINTS, expected, "values of 0 to 1 beside pixels")
-        if self._scored:
-            self.notes.append("scores beside x, y, z tell only what was seen, and are then left out")
+        if given and "z" in given and "score" in given and not self._scored:
+            raise DataError(self.source, _SCORES, "scores, for channels x,y,z,score", "none")
+        if self._scored and given != ("x", "y", "score"):
+            return with_scores(("x", "y", "z"), given, self.notes)
         return given or ("x", "y", "z")
 
     def _refuse(self, annotations):
         """The DataError of annotations without a single keypoint array."""
         number = next((i for i, a in enumerate(annotations) if isinstance(a, dict) and _POINTS in a), None)
         if number is not None:
-            found = _told(annotations[number][_POINTS])
+            found = told(annotations[number][_POINTS])
             raise DataError(self.source, f"annotations[{number}].{_POINTS}", "numbers (M, T, V, 2 or 3)", found)
         if "raw_file" in annotations[0]:
             found = "raw_file: the Kinetics form, whose keypoints are in kpfiles; name their folder (--kpfiles)"
             raise DataError(self.source, "annotations[0]", _POINTS, found)
-        raise DataError(
-            self.source, f"annotations[0].{_POINTS}", "the key", ", ".join(map(_told, annotations[0]))[:120]
-        )
+        raise DataError(self.source, f"annotations[0].{_POINTS}", "the key", ", ".join(map(told, annotations[0]))[:120])
 
     def _keypoint(self, annotation, fail):
         """(M, T, V, C) float16 or float32."""
@@ -271,18 +272,18 @@ def _parts(content, source):
     if isinstance(annotations, dict) and annotations and all(isinstance(a, dict) for a in annotations.values()):
         annotations = [{"frame_dir": name} | entry for name, entry in annotations.items()]
     if isinstance(content, dict) and annotations is content:
-        found = ", ".join(map(_told, list(content)[:5])) or "an empty dict"
+        found = ", ".join(map(told, list(content)[:5])) or "an empty dict"
         raise DataError(source, "annotations", "the key", found)
     if not isinstance(annotations, list | tuple) or not annotations:
-        raise DataError(source, "annotations", "a list of dicts", _told(annotations))
+        raise DataError(source, "annotations", "a list of dicts", told(annotations))
     if not isinstance(annotations[0], dict):
-        raise DataError(source, "annotations[0]", "a dict", _told(annotations[0]))
+        raise DataError(source, "annotations[0]", "a dict", told(annotations[0]))
     if not isinstance(splits, dict):
-        raise DataError(source, "split", "a dict of lists of ids", _told(splits))
+        raise DataError(source, "split", "a dict of lists of ids", told(splits))
     named = {}
     for name, ids in splits.items():
         if not isinstance(ids, list | tuple | set | frozenset | np.ndarray | dict):
-            raise DataError(source, f"split[{name!r}]", "a list of ids", _told(ids))
+            raise DataError(source, f"split[{name!r}]", "a list of ids", told(ids))
         if isinstance(ids, set | frozenset):
             ids = sorted(ids, key=str)
         elif isinstance(ids, np.ndarray):
@@ -326,12 +327,3 @@ def _name(value):
     """An identifier as text; "" for what cannot be one."""
     value = plain(value)
     return str(value) if isinstance(value, str) or (is_whole(value) and abs(value) < 2**63) else ""
-
-
-def _told(value):
-    """A value in few words."""
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} {value.shape}"
-    if isinstance(value, str | float | type(None)) or (is_whole(value) and abs(value) < 2**63):
-        return ascii(value)[:60]
-    return type(value).__name__

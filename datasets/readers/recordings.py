@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
+from ..layout_map import LayoutMap
 from ..layouts import SkeletonLayout, get_layout
 from ..store import Sample, SkeletonStore, describe_store
-from . import landmark_table, yolo
+from . import animals, landmark_table, yolo
 from .arrays import are_stacked, convert_arrays
 from .clips import convert_clips
 from .csv_table import convert_csv
@@ -30,6 +31,10 @@ _KINDS = {
     ".csv": "table",
     ".json": "clips",
     ".txt": "clips",
+    ".trc": "clips",
+    ".bvh": "clips",
+    ".c3d": "clips",
+    ".slp": "clips",
     ".toml": "layout",
 }
 _CONVERTERS = {
@@ -49,7 +54,7 @@ CALLED = {
     "mocap": "motion capture",
 }
 """What kinds are called, besides "clips", whose forms have names of their own."""
-_ESTIMATORS = (".jsonl", ".trc", ".bvh", ".c3d", ".xlsx", ".parquet")
+_ESTIMATORS = (".jsonl", ".xlsx", ".parquet")
 
 
 def kind_of(path):
@@ -69,7 +74,9 @@ def kind_of(path):
     if suffix == ".npz" and is_mocap(path):
         return "mocap"
     if path.is_file() and (
-        (kind == "arrays" and not are_stacked(path)) or (kind == "table" and landmark_table.fits(path))
+        (kind == "arrays" and not are_stacked(path))
+        or (kind == "table" and (animals.fits_table(path) or landmark_table.fits(path)))
+        or (kind == "store" and animals.fits_analysis(path))
     ):
         return "clips"
     if suffix == ".txt" and path.is_file() and not yolo.is_text(path):
@@ -114,7 +121,7 @@ def _wrong_kind(path, found=None):
 
 
 @contextlib.contextmanager
-def open_recordings(path, layout=None, *, people=None, joints="all", strict=True, **options):
+def open_recordings(path, layout=None, *, to=None, people=None, joints="all", strict=True, **options):
     """Open a file or folder of recordings as a SkeletonStore; a context manager.
 
     A store is opened itself. All else is first converted, by the reader of its kind, to a temporary store, so that
@@ -124,6 +131,7 @@ def open_recordings(path, layout=None, *, people=None, joints="all", strict=True
         path: a store, a `.skeleton` file or a folder of them, an annotation `.pkl`, `.npz` or `.npy` arrays or a folder
             of them, a `.csv` table of joints, or files of pose estimators (`convert_clips`) or a folder of them.
         layout: SkeletonLayout, name or TOML file; by default the file's own, or the usual one for V joints.
+        to: the layout to read them in, by the joints' names (`SkeletonStore.map_to`); by default as they are.
         people: the most persons kept of a converted sample; by default as many as its reader keeps.
         joints: of `.skeleton` files, as `read_skeleton`.
         strict: raise on the first bad sample instead of leaving it out.
@@ -138,13 +146,19 @@ def open_recordings(path, layout=None, *, people=None, joints="all", strict=True
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="skelmae-"))
             output = Path(folder) / Path(os.path.abspath(path)).name  # of this name, as readers' errors tell it
             with _told_of(path, folder):
-                convert_recordings(path, output, layout, people=people, joints=joints, strict=strict, **options)
+                options |= {"by_names": True} if to is not None and kind_of(path) == "clips" else {}
+                report = convert_recordings(
+                    path, output, layout, people=people, joints=joints, strict=strict, **options
+                )
             store = stack.enter_context(SkeletonStore(output, source=path))
+            store.left_out = report["skipped"]
         if layout is not None:
             skeleton = get_layout(layout)
             if skeleton.num_joints != store.layout.num_joints:
                 raise DataError(path, "layout", f"{store.layout.num_joints} joints", skeleton.num_joints)
             store.layout = skeleton
+        if to is not None:
+            store.map_to(to)
         yield store
 
 
@@ -167,12 +181,14 @@ def _told_of(path, folder):
 
 @dataclass
 class Sequence:
-    """A sample, the layout of its joints, what its channels are, and the name of its class ("": unknown)."""
+    """A sample, the layout of its joints, what its channels are, the name of its class ("": unknown), and the
+    LayoutMap it was read by or None."""
 
     sample: Sample
     layout: SkeletonLayout
     channels: tuple[str, ...]
     action: str = ""
+    mapping: LayoutMap | None = None
 
     @property
     def num_coordinates(self):
@@ -180,20 +196,21 @@ class Sequence:
         return 3 if "z" in self.channels else 2
 
 
-def read_sequence(path, sample=None, layout=None):
+def read_sequence(path, sample=None, layout=None, to=None):
     """One sequence of whatever `open_recordings` opens, with what is needed to look at it.
 
     Args:
-        path, layout: as `open_recordings`.
+        path, layout, to: as `open_recordings`.
         sample: its id; None for the first.
     Returns: Sequence.
     Raises: DataError where the file is unsound, of another kind or has no such sample; OSError where unreadable.
     """
-    with open_recordings(path, layout, strict=False) as store:
+    with open_recordings(path, layout, to=to, strict=False) as store:
         if sample is not None and sample not in store.ids:
             close = difflib.get_close_matches(sample, store.ids, 3, 0.4) or store.ids[:3]
             bad = store.provenance.get("skipped")
             note = f"; {bad} left out as bad, `skelmae validate` says why" if bad else ""
             raise DataError(path, "sample", f"an id such as {', '.join(close)}", f"{sample!r}{note}")
         found = store.sample(0 if sample is None else store.ids.index(sample))
-        return Sequence(found, store.layout, store.channels, store.classes[found.label] if found.label >= 0 else "")
+        action = store.classes[found.label] if found.label >= 0 else ""
+        return Sequence(found, store.layout, store.channels, action, store.mapping)

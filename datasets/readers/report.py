@@ -25,6 +25,26 @@ COUNTED = {
 """What a report counts, and how its notes tell it: `<number> <text>`."""
 
 
+def with_scores(xyz, asked, notes):
+    """The channels of x, y, z with scores beside, all unless x, y, z alone are asked for; a note where they go."""
+    if asked == ("x", "y", "z"):
+        notes.append("scores beside x, y, z tell what was seen, and are then left out (--channels x,y,z,score: kept)")
+        return xyz
+    return (*xyz, "score")
+
+
+def unscored(points, score, threshold):
+    """(..., V, C) points with joints at zero whose score (..., V) is below a threshold."""
+    return np.where((score < threshold)[..., None], points.dtype.type(0), points)
+
+
+def threshold_note(threshold, scored):
+    """What is told of a threshold of scores, where there are scores or not."""
+    if scored:
+        return f"joints scored below {threshold:g} count as not seen"
+    return "there are no scores: --min-score has no effect"
+
+
 class Reason(str):
     """Why a sample was left out, in one line; error is the DataError or OSError that says it."""
 
@@ -102,10 +122,11 @@ class Conversion:
         benchmark, counts = self._claimed(benchmark, sizes)
         if len(writer.classes) == 1:
             self.notes.append(f"one class only, {writer.classes[0]!r}: there is nothing to tell apart")
-        if writer.units == "metres" and max(self.largest) > MAX_METRES:
-            self.notes.append(f"values up to {max(self.largest):g} are stored as metres, which they hardly are")
-        if "score" in writer.channels and self.largest[2] > MAX_SCORE:
-            self.notes.append(f"scores up to {self.largest[2]:g} are left as they are, though 1 should be the most")
+        dims, scored = 3 if "z" in writer.channels else 2, "score" in writer.channels
+        if writer.units == "metres" and max(self.largest[:dims]) > MAX_METRES:
+            self.notes.append(f"values up to {max(self.largest[:dims]):g} are stored as metres, which they hardly are")
+        if scored and self.largest[-1] > MAX_SCORE:
+            self.notes.append(f"scores up to {self.largest[-1]:g} are left as they are, though 1 should be the most")
         self.notes += [f"{self.counts[key]} {text}" for key, text in COUNTED.items() if self.counts[key]]
         partial = any(entry["found"] != entry["expected"] for entry in counts.values())
         writer.provenance |= {"benchmark": benchmark, "skipped": len(skipped), "partial": partial}

@@ -13,6 +13,7 @@ MAX_UNSEEN = 30  # frames a track waits for its person
 _GATE, _GATE_GROWTH, _MAX_GATE = 0.5, 0.1, 1.5  # in body sizes: of the next frame, more for each one missed
 _SMOOTHING, _LEAD = 0.5, 10  # of the movement; frames that it is continued without a sight
 _MAX_TRACKS = 4 * MAX_PEOPLE  # that wait at a time
+_MAX_STEADY = 8  # people that are followed in all frames at once
 _JUMPS = 1.5  # ids that cost as many times the nearest poses are none
 
 
@@ -32,6 +33,8 @@ def link_people(points, frames, ids=None):
     followed = ids is not None and (ids >= 0).any() and poses.agree_with(ids)
     if not followed and poses.is_one():
         return np.zeros(len(points), "int64"), False
+    if not followed and (numbers := poses.steady()) is not None:
+        return numbers, False
     return _Tracks(poses, ids if followed else np.full(len(points), -1)).numbers, followed
 
 
@@ -84,6 +87,48 @@ class _Poses:
         mean = (apart * both).sum(1) / np.maximum(count, 1)
         gaps = np.diff(self.frames)
         return bool((count > 0).all() and (mean <= gate(gaps) * self.sizes[:-1]).all() and (gaps <= MAX_UNSEEN).all())
+
+    def steady(self):
+        """(N,) tracks where the same few people are in every frame and nobody comes near another; None elsewhere.
+
+        Found for all frames at once, and proven to be what `_Tracks` finds: that expects a person within `most` per
+        frame of the last sight, `most` being the longest way from one frame to the next. So if all are within the gate
+        by more than that, and every other is farther by more than twice that, each row of its costs has its least in
+        another column, and their sum is the least.
+        """
+        counts = np.diff(self.starts)
+        people, length = int(counts[0]), len(counts)
+        if not 1 < people <= _MAX_STEADY or (counts != people).any() or length < 2:
+            return None
+        points = self.points.reshape(length, people, *self.points.shape[1:])
+        seen = self.seen.reshape(length, people, -1)
+        cost = np.empty((length - 1, people, people))  # (T - 1, before, after)
+        for before in range(people):
+            for after in range(people):
+                both = seen[:-1, before] & seen[1:, after]  # (T - 1, V)
+                apart = points[1:, after] - points[:-1, before]
+                apart = np.sqrt(np.einsum("tvd,tvd->tv", apart, apart))
+                count = both.sum(1)
+                if not count.all():
+                    return None
+                cost[:, before, after] = (apart * both).sum(1) / count
+        nearest = cost.argmin(2)
+        own = np.take_along_axis(cost, nearest[..., None], 2)[..., 0]  # (T - 1, people)
+        np.put_along_axis(cost, nearest[..., None], np.inf, 2)
+        gaps = np.diff(self.frames[self.starts[:-1]])
+        most = own.max() * np.minimum(gaps, _LEAD)
+        near = own + most[:, None] <= gate(gaps)[:, None] * self.sizes.min()
+        clear = own + 2 * most[:, None] < cost.min(2)
+        if not (near & clear).all() or (np.sort(nearest, 1) != np.arange(people)).any() or gaps.max() > MAX_UNSEEN:
+            return None
+        numbers, at = [list(range(people))], list(range(people))
+        for to in nearest.tolist():
+            now = [0] * people
+            for before, after in enumerate(to):
+                now[after] = at[before]
+            numbers.append(now)
+            at = now
+        return np.array(numbers, "int64").ravel()
 
     def agree_with(self, ids):
         """Whether people move about as little by their ids as by the nearest poses, from each frame to the next."""

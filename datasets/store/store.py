@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from ..errors import DataError
+from ..layout_map import layout_map
 from ..layouts import SkeletonLayout
 from .writer import COLUMNS, CRC32, FORMAT, VERSION, Sample, check_header, check_rate, content_fingerprint
 
@@ -23,7 +24,7 @@ SELECTORS = ("subject", "camera", "setup")
 _COUNTS = {"min": np.min, "median": np.median, "max": np.max, "total": np.sum}
 _BLOCK_ROWS = 1 << 14
 _INDEX_BYTES = 16 << 20  # HDF5 keeps 1 MiB of a file's index: too little for 100,000 sequences in any order
-_MAX_INFLATION = 4096  # gzip cannot exceed 1032:1, so a larger announced size is not backed by data
+MAX_INFLATION = 4096  # gzip cannot exceed 1032:1, so a larger announced size is not backed by data
 
 
 class SkeletonStore:
@@ -32,13 +33,15 @@ class SkeletonStore:
     Args:
         path: the file. source: what errors name instead, where the file is a converted copy.
     Attributes: ids, labels, people, frames, splits, ... of the samples; layout, classes, channels, units; fps, frames
-        per second or None; dtype, provenance, fingerprint.
+        per second or None; dtype, provenance, fingerprint; mapping, the LayoutMap of `map_to` or None;
+        left_out, [(name, why)] where a conversion left out what it could not read.
     Raises: DataError where the file is not a sound store, OSError where it cannot be read.
     """
 
     def __init__(self, path, source=None):
         self.path, self._location = Path(path if source is None else source), Path(path)
         self._file, self._keypoints, self._process = None, None, None
+        self.mapping, self.left_out = None, []
         try:
             self._load(self._open())
         except DataError:
@@ -51,7 +54,7 @@ class SkeletonStore:
             raise DataError(self.path, "", "a sound store", error) from None
 
     def __reduce__(self):
-        return type(self), (self._location, self.path)
+        return type(self), (self._location, self.path), {"layout": self.layout, "mapping": self.mapping}
 
     def __enter__(self):
         return self
@@ -77,9 +80,15 @@ class SkeletonStore:
     def has_score(self):
         return "score" in self.channels
 
+    def map_to(self, layout):
+        """Read all samples as another layout's from now on. Returns the LayoutMap; raises DataError as `layout_map`."""
+        self.mapping = layout_map(self.layout, layout)
+        self.layout = self.mapping.target
+        return self.mapping
+
     def read(self, index):
         """Keypoints of one sample, (M, T, V, C) float32."""
-        return self._read(index).astype("float32", copy=False)
+        return self._mapped(index).astype("float32", copy=False)
 
     def read_frames(self, index, start, stop):
         """Frames start..stop - 1 of one sample, (M, stop - start, V, C) float32: a long one needs no memory for all.
@@ -90,7 +99,8 @@ class SkeletonStore:
         frames = int(self.frames[index])
         if not 0 <= start < stop <= frames:
             raise ValueError(f"frames: expected 0 <= start < stop <= {frames}, found {start} and {stop}")
-        return np.stack([rows.astype("float32", copy=False) for rows in self._rows(index, start, stop)])
+        found = np.stack([rows.astype("float32", copy=False) for rows in self._rows(index, start, stop)])
+        return found if self.mapping is None else self.mapping.apply(found, self.channels)
 
     def check(self, index):
         """Raise DataError where the keypoints of one sample are not those that were written; a part at a time."""
@@ -110,7 +120,7 @@ class SkeletonStore:
         """One Sample, keypoints in the precision stored."""
         values = {name: int(getattr(self, name)[index]) for name in SELECTORS}
         size = tuple(map(int, self.image_size[index]))
-        return Sample(self.ids[index], self._read(index), int(self.labels[index]), image_size=size, **values)
+        return Sample(self.ids[index], self._mapped(index), int(self.labels[index]), image_size=size, **values)
 
     def select(self, expression):
         """Indices, int64, of "all", a split, "subject=1,2", "camera=1", "setup=3" or "ids=FILE" (one per line).
@@ -193,6 +203,10 @@ class SkeletonStore:
         except OSError as error:
             raise DataError(self.path, f"sample {self.ids[index]!r}", "", error) from None
 
+    def _mapped(self, index):
+        keypoints = self._read(index)
+        return keypoints if self.mapping is None else self.mapping.apply(keypoints, self.channels)
+
     def _read(self, index):
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
@@ -229,7 +243,7 @@ class SkeletonStore:
         self.dtype, shape = data.dtype, (self.layout.num_joints, len(self.channels))
         if data.ndim != 3 or data.shape[1:] != shape:
             raise DataError(self.path, "keypoints", f"shape (rows, {shape[0]}, {shape[1]})", data.shape)
-        if data.nbytes > _MAX_INFLATION * (data.id.get_storage_size() + 4096):
+        if data.nbytes > MAX_INFLATION * (data.id.get_storage_size() + 4096):
             raise DataError(self.path, "keypoints", "the announced rows", "no data behind them")
         self._group(file, "samples")
         known = (CRC32,) if CRC32 in file["samples"] else ()  # the first stores relied on HDF5's checksums

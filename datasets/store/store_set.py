@@ -32,7 +32,7 @@ class StoreSet(SkeletonStore):
         self.paths = [Path(path) for path in paths]
         if not self.paths:
             raise ValueError("stores: expected at least one, found none")
-        self.stores = []
+        self.stores, self.mapping, self.left_out = [], None, []
         try:
             for path in self.paths:
                 self.stores.append(SkeletonStore(path))
@@ -42,7 +42,7 @@ class StoreSet(SkeletonStore):
             raise
 
     def __reduce__(self):
-        return type(self), (self.paths, self.labelled)
+        return type(self), (self.paths, self.labelled), {"layout": self.layout, "mapping": self.mapping}
 
     def _join(self):
         first = self.stores[0]

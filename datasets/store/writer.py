@@ -17,7 +17,7 @@ from ..layouts import get_layout
 from ..transforms.presence import seen_only
 
 FORMAT, VERSION = "skelmae-store", 1
-CHANNELS = (("x", "y", "score"), ("x", "y"), ("x", "y", "z"))
+CHANNELS = (("x", "y", "score"), ("x", "y"), ("x", "y", "z"), ("x", "y", "z", "score"))
 UNITS = ("pixels", "metres")
 COLUMNS = ("label", "offset", "frames", "people", "subject", "camera", "setup", "image_size")
 MAX_RATE = 10_000
@@ -45,7 +45,7 @@ class StoreWriter:
         path: the file to make or replace.
         layout: SkeletonLayout, name or TOML file.
         classes: class names in label order.
-        channels: ("x","y","score"), ("x","y") or ("x","y","z").
+        channels: ("x","y","score"), ("x","y"), ("x","y","z") or ("x","y","z","score").
         units: "pixels" or "metres"; by default metres where there is z.
         provenance: JSON-able dict; may be added to until the exit, not part of the fingerprint.
         dtype: "float16" or "float32", the precision kept.

@@ -108,6 +108,26 @@ def interpolate_frames(recording, places, channels):
     return np.where(both & (share > 0), between, np.where(share < 0.5, one, other))
 
 
+def resample_frames(recording, rate, fps, channels):
+    """A recording at another frame rate, between its first and its last frame.
+
+    Args:
+        recording, channels: as `interpolate_frames`.
+        rate, fps: frames per second that it has and that it gets.
+
+    Returns:
+        (M, T', V, C) float32, the first frame unchanged.
+
+    Raises:
+        ValueError: a rate that is not above 0.
+    """
+    if not min(rate, fps) > 0:
+        raise ValueError(f"rate, fps: expected more than 0, found {rate}, {fps}")
+    last = recording.shape[1] - 1
+    places = np.arange(int(last * fps / rate + 1e-6) + 1) * (rate / fps)
+    return interpolate_frames(recording, np.minimum(places, last)[None], channels)[:, 0]
+
+
 def uniform_sample_test_indices(num_frames, length, num_clips=1, seed=255):
     """Sample `num_clips` test clips, the same ones at every call and the same ones as PYSKL.
 

@@ -69,24 +69,45 @@ def predict_clip(model, recording):
     return np.asarray(model.predict_on_batch(model.preprocessor(recording)[None]))[0]
 
 
-def open_inputs(stack, model, inputs, image_size=None):
+def open_inputs(stack, model, inputs, image_size=None, to=None):
     """Yield (path, store) of files of any readable kind, checked against a model; closed with the ExitStack.
 
-    image_size: (width, height) in pixels of inputs whose coordinates are 0 to 1, or None.
+    Args:
+        image_size: (width, height) in pixels of inputs whose coordinates are 0 to 1, or None.
+        to: the layout, the model's, to read their joints in by name; None for inputs that have it.
+
+    Raises:
+        DataError: an input does not fit the model, or as `open_recordings`.
     """
-    layout = model.preprocessor.layout
-    joints = "coco17" if layout.num_joints == 17 else "all"
+    layout, dims = model.preprocessor.layout, model.preprocessor.num_coordinates
+    joints = "coco17" if layout.num_joints == 17 and dims == 2 else "all"
     for path in inputs:
         kind = kind_of(path)
-        own = None if kind == "store" else layout  # a store knows its own
-        reading = {}
+        reading = {"joints": joints}
         if kind == "clips":
-            reading = {"image_size": image_size} | (
-                {"channels": ("x", "y", "z")} if model.preprocessor.num_coordinates == 3 else {}
+            reading |= {"image_size": image_size} | (
+                {"channels": tuple(model.preprocessor.channels)} if dims == 3 else {}
             )
-        store = stack.enter_context(open_recordings(path, own, joints=joints, **reading))
+        if kind == "store" or to is not None:  # a store knows its own layout
+            store = stack.enter_context(open_recordings(path, to=to, **reading))
+        else:
+            store = _opened_as(stack, model, path, reading)
         model.preprocessor.check(store)
         yield path, store
+
+
+def _opened_as(stack, model, path, reading):
+    """A recording as a store of the model's layout; where it has another, the error says so."""
+    try:
+        return stack.enter_context(open_recordings(path, model.preprocessor.layout, **reading))
+    except DataError as error:
+        try:
+            with open_recordings(path, strict=False, **reading) as store:
+                found = store
+        except DataError:
+            raise error from None
+        model.preprocessor.check(found)  # what is wrong is told by its own layout
+        raise
 
 
 def result_of(path, sample, names, probability, known=None):

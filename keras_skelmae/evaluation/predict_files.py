@@ -9,11 +9,12 @@ from keras_skelmae.evaluation.known import load_known
 from keras_skelmae.evaluation.predict import load_classifier, open_inputs, predict_store, result_of
 
 
-def predict_files(model_path, inputs, image_size=None):
+def predict_files(model_path, inputs, image_size=None, to=None, told=None):
     """Class probabilities for every sequence of the given files.
 
     Args:
-        model_path: run folder or .keras file. inputs: paths. image_size: as `open_inputs`.
+        model_path: run folder or .keras file. inputs: paths. image_size, to: as `open_inputs`.
+        told: called with a line for every input that is read in another layout: what is derived and missing.
 
     Returns:
         list of dict as of ``result_of``: input, sample, label, probability and probabilities by class name; label None,
@@ -23,7 +24,9 @@ def predict_files(model_path, inputs, image_size=None):
     known = load_known(model_path, model)
     results = []
     with ExitStack() as stack:
-        for path, store in open_inputs(stack, model, inputs, image_size):
+        for path, store in open_inputs(stack, model, inputs, image_size, to):
+            if told and store.mapping:
+                told(f"{path}: {store.mapping}")
             results += answers_of(model, store, range(len(store)), path, known)
     return results
 

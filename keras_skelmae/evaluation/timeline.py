@@ -188,12 +188,13 @@ class Windows:
             self.features[rows, columns] = found
 
 
-def predict_recordings(model_path, inputs, image_size=None, progress=None, **settings):
+def predict_recordings(model_path, inputs, image_size=None, to=None, told=None, progress=None, **settings):
     """Timelines of long recordings, and the class probabilities of those that are no longer than a training clip.
 
     Args:
-        model_path: run folder or .keras file. inputs: paths. image_size: as `open_inputs`. progress: called with
-            (done, total) windows of each long recording. settings: as TimelinePredictor.
+        model_path: run folder or .keras file. inputs: paths. image_size, to: as `open_inputs`. told: as
+            `predict_files`. progress: called with (done, total) windows of each long recording. settings: as
+            TimelinePredictor.
 
     Returns:
         list in the order of the recordings: Timelines of the long ones, dicts as of ``predict_files`` of the others.
@@ -203,7 +204,9 @@ def predict_recordings(model_path, inputs, image_size=None, progress=None, **set
     predictor = TimelinePredictor(model, **{"known": known, **settings})
     results = []
     with ExitStack() as stack:
-        for path, store in open_inputs(stack, model, inputs, image_size):
+        for path, store in open_inputs(stack, model, inputs, image_size, to):
+            if told and store.mapping:
+                told(f"{path}: {store.mapping}")
             whole = [index for index in range(len(store)) if not predictor.wants(store, index)]
             answers = dict(zip(whole, answers_of(model, store, whole, path, known), strict=True))
             for index in range(len(store)):

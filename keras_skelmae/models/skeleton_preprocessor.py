@@ -30,7 +30,8 @@ class SkeletonPreprocessor:
 
     Args:
         layout: SkeletonLayout, its dict, a built-in name such as "coco17", or a TOML file.
-        channels: names of the channels, the coordinates first: ("x", "y"), ("x", "y", "score") or ("x", "y", "z").
+        channels: names of the channels, the coordinates first: ("x", "y") or ("x", "y", "z"), and
+            "score" after them or not.
         num_frames: int, frames of a clip, T'.
         num_people: int, people of a clip, M'; absent ones are zeros.
         units: "pixels" or "metres".
@@ -247,9 +248,10 @@ def _layout(layout):
 
 def _told(expected, found, model):
     """Two layouts in words: their names and sizes, or where the sizes agree the first joint that differs."""
+    way = f"; --to {expected.name} of convert and predict reads joints by their names"
     if expected.num_joints != found.num_joints:
         texts = [f"{layout.name}, {layout.num_joints} joints" for layout in (expected, found)]
     else:
         number = next(i for i, pair in enumerate(zip(expected.joints, found.joints, strict=True)) if len(set(pair)) > 1)
         texts = [f"{layout.name} with joint {number} {layout.joints[number]!r}" for layout in (expected, found)]
-    return f"{texts[0]}, as {model} takes", texts[1]
+    return f"{texts[0]}, as {model} takes", texts[1] + way

@@ -90,17 +90,18 @@ SEEDS = "--train-split --test-split --output --seeds --resume --config --set --e
 @pytest.mark.parametrize(
     ("name", "options"),
     {
-        "convert": "--layout --people --fps --classes --labels --min-score --image-size --channels --strict --force "
-        "--json",
+        "convert": "--layout --to --people --fps --source-fps --classes --labels --min-score --image-size "
+        "--unit --up --workers --resume --channels --strict --force --json",
         "convert-ntu": "--joints --people --denoise --workers --strict --force --resume --json",
         "convert-pyskl": "--layout --classes --kpfiles --people --channels --strict --force --json",
         "convert-arrays": "--layout --classes --channels --strict --force --json",
         "convert-csv": "--layout --classes --columns --people --step --strict --force --json",
+        "export-data": "--to --train-split --test-split --json",
         "project": "--views --seed --dims --layout --clean --strict --force --json",
-        "show": "--sample --output --frames --names --layout --rate",
+        "show": "--sample --output --frames --names --layout --to --rate",
         "reconstruct": "--parts --sample --output --frames --fit-split --readout --json",
         "report": "--output",
-        "validate": "--output --layout --all --json",
+        "validate": "--output --layout --to --all --json",
         "settings": "--json",
         "pretrain": TRAINING,
         "finetune": f"{TRAINING} --val-split --pretrained --select --allow-overlap",
@@ -111,7 +112,7 @@ SEEDS = "--train-split --test-split --output --seeds --resume --config --set --e
         "protocol": "",
         "study": f"{SEEDS} --fraction --source --source-split --pretrain-set --finetune-set",
         "predict": "--whole --stream --window --stride --smoothing --min-probability --together --fps --output "
-        "--image-size --json",
+        "--image-size --to --json",
         "export": "--format --output --json",
         "demo": "--output --json",
         "info": "--json",
@@ -125,11 +126,11 @@ def test_promised_options_exist(name, options):
 
 
 def test_what_is_written_is_output_everywhere():
-    """Inputs are arguments; only a conversion, which has nothing else to say, takes its output as one."""
+    """Inputs are arguments; only what converts, to a store or from one, takes its output as one."""
     for name, (module, _) in COMMANDS.items():
         parameters = importlib.import_module(f"skelmae_cli.{module}").command.params
         kinds = {parameter.param_type_name for parameter in parameters if parameter.name == "output"}
-        conversion = name.startswith("convert") or name == "project"
+        conversion = name.startswith("convert") or name in ("project", "export-data")
         assert kinds <= {"argument" if conversion else "option"}
 
 

@@ -169,7 +169,7 @@ def test_gzip_by_suffix_and_bombs(tmp_path):
     ("change", "notes", "channels"),
     [
         ({"keypoint_score": SCORES * 0}, "no score is above 0.01", "x,y"),
-        ({"keypoint": np.concatenate([POINTS, POINTS[..., :1] / 100], -1)}, "scores beside x, y, z tell only", "x,y,z"),
+        ({"keypoint": np.concatenate([POINTS, POINTS[..., :1] / 100], -1)}, "scores beside x, y, z tell what", "x,y,z"),
     ],
 )
 def test_scores_that_say_nothing_else(tmp_path, change, notes, channels):
@@ -197,7 +197,7 @@ def test_a_third_value_in_doubt_needs_a_word(tmp_path):
         convert(tmp_path, [third])
     assert convert(tmp_path, [third], channels="x,y,score")[1].channels == ("x", "y", "score")
     assert convert(tmp_path, [third], channels=("x", "y", "z"))[1].units == "metres"
-    with pytest.raises(DataError, match="channels: expected x,y,score or x,y or x,y,z, found x,y,w"):
+    with pytest.raises(DataError, match="channels: expected x,y,score or x,y or x,y,z or x,y,z,score, found x,y,w"):
         convert(tmp_path, [third], channels="x,y,w")
     x = third["keypoint"].reshape(1, 4, -1)
     np.savez(tmp_path / "a.npz", x_train=x, y_train=[0])

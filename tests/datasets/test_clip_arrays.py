@@ -83,9 +83,3 @@ def test_movenet_multipose(read, tmp_path, walkers):
 def test_faults(tmp_path, values, match):
     with pytest.raises(DataError, match=match):
         convert(save(tmp_path, values), tmp_path / "o.h5")
-
-
-def test_body_models_have_no_joints(tmp_path):
-    np.savez(tmp_path / "amass.npz", poses=np.zeros((5, 156)), trans=np.zeros((5, 3)))
-    with pytest.raises(DataError, match="the parameters of a body model"):
-        convert(tmp_path / "amass.npz", tmp_path / "o.h5")

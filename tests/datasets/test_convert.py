@@ -195,7 +195,11 @@ def test_the_command(walkers, tmp_path, write_json):
     assert report["samples"] == 3 and report["read"] == {"array of one clip": 3}
     assert run("convert", folder, tmp_path / "o.h5", "--image-size", "1920").exit_code == 2
     bad = run("convert", write_json("b.json", "{}"), tmp_path / "b.h5")
-    assert bad.exit_code == 1 and "JSON of Kinetics-skeleton, COCO" in bad.output and "Traceback" not in bad.output
+    assert (
+        bad.exit_code == 1
+        and "JSON of skelmae, Kinetics-skeleton, COCO" in bad.output
+        and "Traceback" not in bad.output
+    )
     assert run("validate", folder).exit_code == 0 and "samples" in run("info", folder).output
     shown = run("show", folder, "--sample", "wave/a", "--output", tmp_path / "a.png")
     assert shown.exit_code == 0 and "4 frames, 1 person" in shown.output and (tmp_path / "a.png").is_file()
@@ -213,3 +217,50 @@ def test_the_command_layouts(tmp_path):
     (tmp_path / "own.toml").write_text(get_layout("coco17").to_toml().replace('"coco17"', '"mine"'))
     assert run("layouts", tmp_path / "own.toml").output.startswith("mine: 17 joints")
     assert run("layouts", "none").exit_code == 1 and run("layouts", "--output", tmp_path / "b.png").exit_code == 2
+
+
+class Stop(BaseException):
+    """As a kill would, nothing of Exception's."""
+
+
+def many(folder, walkers):
+    """Clips of every kind of reading: arrays, frames, one that is broken, one of two people."""
+    clips(folder, walkers, [f"wave/a{n}" for n in range(5)])
+    for t, frame in enumerate(walkers(2, 4)[0]):
+        path = folder / "kick" / "frames" / f"{t}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps([{"keypoints": frame.tolist(), "keypoint_scores": [0.9] * 17}]))
+    (folder / "kick" / "bad.json").write_text("{")
+    np.save(folder / "kick" / "two.npy", walkers(2, 5))
+    return folder
+
+
+def test_workers_and_resume_give_the_same_store(walkers, tmp_path):
+    folder = many(tmp_path / "set", walkers)
+    options = {"labels": "folders", "fps": 15, "source_fps": 30}
+    whole = convert(folder, tmp_path / "whole.h5", **options)
+    assert whole["samples"] == 7 and whole["resumed"] == 0 and len(whole["skipped"]) == 1
+    other = convert(folder, tmp_path / "two.h5", workers=2, **options)
+
+    def stop(done, total):
+        if done == 4:
+            raise Stop
+
+    with pytest.raises(Stop):
+        convert(folder, tmp_path / "out.h5", progress=stop, **options)
+    assert (tmp_path / ".out.h5.resume").is_file() and not (tmp_path / "out.h5").exists()
+    with pytest.raises(DataError, match="settings: expected those of the killed conversion, found other people"):
+        convert(folder, tmp_path / "out.h5", people=1, resume=True, **options)
+    resumed = convert(folder, tmp_path / "out.h5", resume=True, **options)
+    assert resumed["resumed"] == 4
+    for report in (other, resumed):
+        assert {k: str(v) for k, v in report.items()} | {"resumed": "0"} == {k: str(v) for k, v in whole.items()}
+    fingerprints = {SkeletonStore(tmp_path / f"{name}.h5").fingerprint for name in ("whole", "two", "out")}
+    assert len(fingerprints) == 1 and not (tmp_path / ".out.h5.resume").exists()
+
+
+def test_resume_is_of_many_files(known, tmp_path):
+    with pytest.raises(DataError, match="files alone for --resume"):
+        convert(known["pickle"][0], tmp_path / "o.h5", resume=True)
+    report = convert(known["raw"][0], tmp_path / "o.h5", resume=True, workers=2)
+    assert report["resumed"] == 0 and report["samples"] == 4

@@ -191,12 +191,9 @@ def test_scores_beside_z_and_columns_that_are_not_read(tmp_path):
     lines = [f"{r},{v},9" for v, r in enumerate(rows("a", frames=[0]))]
     lines[4] = lines[4].replace(",0.5,", ",0.0,")
     report, store = convert(write(tmp_path, lines, HEADER + ",z,visibility"), layout="coco17")
-    assert store.channels == ("x", "y", "z") and not store.read(0)[0, 0, 4].any()
-    assert store.read(0)[0, 0, 6].tolist() == [106, 56, 6]
-    assert report["notes"][:2] == [
-        "columns that are not read: visibility",
-        "scores beside z tell only what was seen, and are then left out",
-    ]
+    assert store.channels == ("x", "y", "z", "score") and not store.read(0)[0, 0, 4].any()
+    assert store.read(0)[0, 0, 6].tolist() == [106, 56, 6, 0.5]
+    assert report["notes"][0] == "columns that are not read: visibility"
     assert "values up to 116 are stored as metres, which they hardly are" in report["notes"]
     report, store = convert(write(tmp_path, [r.replace("0.5", "0.0") for r in rows(names=True)], name="u.csv"))
     assert store.channels == ("x", "y") and "no score is above 0.01" in report["notes"][0]

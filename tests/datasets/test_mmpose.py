@@ -50,8 +50,9 @@ def test_images_of_a_folder(read, write_json, walkers):
 def test_a_lifter_gives_three_values(read, write_json, walkers):
     points = np.concatenate([walkers(1, 4), np.ones((1, 4, 17, 1))], -1) / 1000
     found, store, report = read(write_json("v.json", video(points)))
-    np.testing.assert_allclose(found, points, rtol=1e-6)
-    assert store.layout.name == "h36m17" and store.channels == ("x", "y", "z") and store.units == "metres"
+    np.testing.assert_allclose(found[..., :3], points, rtol=1e-6)
+    assert (found[..., 3] == 0.5).all() and store.channels == ("x", "y", "z", "score")
+    assert store.layout.name == "h36m17" and store.units == "metres"
     assert any("h36m17" in note for note in report["notes"])
 
 

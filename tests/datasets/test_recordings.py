@@ -162,7 +162,7 @@ def test_kinds_are_told_by_suffix_and_content(tmp_path):
         assert error.value.filename == str(tmp_path / name)
 
 
-OTHERS = ["a.jsonl", "a.bvh", "a.c3d", "a.trc", "a.txt", "mocap/a.bvh"]
+OTHERS = ["a.jsonl", "a.parquet", "a.txt", "mocap/a.xlsx"]
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skelmae_datasets import get_layout
+from skelmae_datasets.readers import tracking
 from skelmae_datasets.readers.tracking import MAX_UNSEEN, distances, frame_starts, link_people
 
 COCO = get_layout("coco17")
@@ -137,3 +138,25 @@ def test_tracks_do_not_depend_on_the_unit():
 
 def test_layout_of_the_figure():
     assert len(FIGURE) == COCO.num_joints
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_people_who_keep_apart_are_followed_at_once_as_one_by_one(seed):
+    """Whatever `steady` answers is what the frames one by one give; and it answers where people keep apart."""
+    rng = np.random.default_rng(seed)
+    people, frames = int(rng.integers(2, 5)), 30
+    pace = rng.uniform(0.2, 14, (people, 1))
+    start = np.arange(people)[:, None] * rng.uniform(20, 300)
+    centre = start + np.cumsum(rng.normal(0, 1, (people, frames)) * pace, 1)  # (M, T)
+    body = rng.uniform(0, 100, (people, 1, 17, 2))
+    scene = body + np.stack([centre, np.zeros_like(centre)], -1)[:, :, None]
+    scene[rng.random(scene.shape[:3]) < 0.1] = 0
+    order = np.array([rng.permutation(people) for _ in range(frames)])  # who is told first differs from frame to frame
+    points = scene[order, np.arange(frames)[:, None]].reshape(-1, 17, 2)
+    numbers = np.repeat(np.cumsum(rng.integers(1, 4, frames)), people)
+    poses = tracking._Poses(points, numbers)
+    found = poses.steady()
+    if found is not None:
+        np.testing.assert_array_equal(found, tracking._Tracks(poses, np.full(len(points), -1)).numbers)
+    if start[-1, 0] / (people - 1) > 150 and pace.max() < 2:
+        assert found is not None

@@ -8,7 +8,7 @@ import pytest
 
 from keras_skelmae.data import labelled
 from keras_skelmae.models import SkeletonPreprocessor
-from skelmae_datasets import DataError, SkeletonLayout, get_layout
+from skelmae_datasets import DataError, Sample, SkeletonLayout, SkeletonStore, StoreWriter, get_layout
 
 
 @pytest.mark.parametrize("kind", ["2d", "3d", "score", "small_images"])
@@ -142,3 +142,36 @@ def test_check_refuses_other_joints_their_order_and_other_channels(tiny_stores):
 def test_bad_settings_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         SkeletonPreprocessor("coco17", **options)
+
+
+def test_a_score_beside_three_coordinates(tiny, tmp_path):
+    """A store keeps it; a model sees it where `use_score` says so, and augmentation turns the coordinates alone."""
+    rng = np.random.default_rng(0)
+    with StoreWriter(
+        tmp_path / "s.h5", layout="ntu25", classes=["a", "b"], channels=("x", "y", "z", "score")
+    ) as writer:
+        for number in range(4):
+            x = rng.normal(3, 0.5, (1, 12, 25, 4)).astype("float32")
+            x[..., 3] = rng.uniform(0.2, 1, x.shape[:3])
+            x[0, 3, 4, 3] = 0.005  # as good as not seen
+            writer.append(Sample(f"s{number}", x, number % 2))
+    with SkeletonStore(tmp_path / "s.h5") as store:
+        assert store.units == "metres" and not store.read(0)[0, 3, 4].any()
+        plain, scored = (SkeletonPreprocessor.for_data(store, 8, use_score=use) for use in (False, True))
+        assert plain.channels == ["x", "y", "z"] and scored.channels == ["x", "y", "z", "score"]
+        for preprocessor in (plain, scored):
+            preprocessor.check(store)
+            recording = store.read(0)
+            clip = preprocessor(recording)
+            width = len(preprocessor.channels)
+            assert clip.shape == (1, 8, 25, width)
+            np.testing.assert_array_equal(plain(recording), clip[..., :3])
+            given = labelled(store, "all", preprocessor, batch_size=2, augment={"rotate": 0.5, "scale": 0.2})
+            scores = given[0][0][..., 3:]
+            assert scores.shape[-1] == width - 3 and (scores <= 1).all() and (scores >= 0).all()
+        model = tiny.classifier("ntu25", 2, channels=scored.channels, num_frames=8, num_people=1)
+        one = model.predict_on_batch(scored(store.read(0))[None])
+        changed = store.read(0)
+        changed[..., 3] = np.where(changed[..., 3] > 0, 1, 0)
+        other = model.predict_on_batch(scored(changed)[None])
+        assert np.isfinite(one).all() and np.abs(one - other).max() > 0  # the model sees the scores

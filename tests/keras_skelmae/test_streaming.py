@@ -180,3 +180,32 @@ def test_files_of_estimators_are_predicted_as_their_conversions(model, tmp_path)
     arguments = ["predict", str(tmp_path / "model.keras"), str(tmp_path / "frames"), "--stream", "--window", "10"]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 0 and result.output.startswith("frames "), result.output
+
+
+def test_another_layout_is_refused_with_the_way_out_and_read_with_to(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    path, clip = tmp_path / "model.keras", np.random.default_rng(3).uniform(50, 400, (25, 2))
+    for number in range(8):
+        points = np.concatenate([clip + 3 * number, np.full((25, 1), 0.9)], -1)
+        people = {"people": [{"pose_keypoints_2d": points.ravel().tolist()}]}
+        (tmp_path / "frames").mkdir(exist_ok=True)
+        (tmp_path / "frames" / f"{number}_keypoints.json").write_text(json.dumps(people))
+    convert(tmp_path / "frames", tmp_path / "o.h5")
+    refused = (
+        "layout: expected coco17, 17 joints, as the model takes, found openpose25, 25 joints; --to coco17 of convert"
+    )
+    for given in (tmp_path / "frames", tmp_path / "o.h5"):
+        with pytest.raises(DataError, match=refused):
+            predict_files(path, [given])
+    convert(tmp_path / "frames", tmp_path / "c.h5", to="coco17")
+    expected = predict_files(path, [tmp_path / "c.h5"])[0]["probabilities"]
+    lines = []
+    for given in (tmp_path / "frames", tmp_path / "o.h5", tmp_path / "c.h5"):
+        assert predict_files(path, [given], to="coco17", told=lines.append)[0]["probabilities"] == expected
+    assert lines[0] == f"{tmp_path / 'frames'}: openpose25 to coco17: 17 of 17 joints"
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(DataError, match="bad.json: expected JSON"):
+        predict_files(path, [tmp_path / "bad.json"])
+    for stream in ([], ["--stream", "--window", "4"]):
+        result = CliRunner().invoke(cli, ["predict", str(path), str(tmp_path / "o.h5"), "--to", "coco17", *stream])
+        assert result.exit_code == 0 and "17 of 17 joints" in result.output, result.output
