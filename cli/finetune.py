@@ -15,7 +15,7 @@ from .training import run_training
 @options.output_folder("Run folder to write.")
 @click.option(
     "--pretrained",
-    type=options.PATH,
+    type=options.MODEL,
     metavar="RUN|FILE",
     help="Pre-training run, or a .keras file (default: random initialisation).",
 )

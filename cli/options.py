@@ -27,7 +27,17 @@ class Existing(click.Path):
             raise IsADirectoryError(21, "expected a file, found a folder", str(path))
 
 
-FILE, FOLDER, PATH = Existing("file"), Existing("folder"), Existing("path")
+class Model(Existing):
+    """A run folder or a .keras file."""
+
+    def check(self, path):
+        super().check(path)
+        from skelmae_datasets.runs.run_folder import model_file
+
+        model_file(path)
+
+
+FILE, FOLDER, PATH, MODEL = Existing("file"), Existing("folder"), Existing("path"), Model("path")
 
 
 class Command(click.Command):

@@ -55,7 +55,7 @@ def _ranked(results):
 
 
 @options.command("predict")
-@click.argument("model", type=options.PATH)
+@click.argument("model", type=options.MODEL)
 @click.argument("inputs", type=options.Existing("path", stdin=True), nargs=-1, required=True, metavar="INPUT...")
 @click.option("--stream", is_flag=True, help="A label for every window that slides over a recording.")
 @click.option("--window", type=click.IntRange(1), metavar="FRAMES", help="With --stream (default: the model's).")
@@ -85,6 +85,11 @@ def command(model, inputs, stream, as_json, image_size, **settings):
     settings = {key: value for key, value in settings.items() if value is not None}
     if settings and not stream:
         raise click.UsageError(f"--{next(iter(settings))} belongs to --stream")
+    from skelmae_datasets.readers.recordings import kind_of
+
+    for path in inputs:
+        if path != STDIN:
+            kind_of(path)  # a DataError where it is none that is read
     if stream:
         _stream(model, inputs, as_json, image_size, **settings)
         return

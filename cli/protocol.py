@@ -40,8 +40,9 @@ def command(protocol, data, train_split, test_split, output, pretrained, random,
     """
     if pretrained is None and not random:
         raise click.UsageError("nothing to measure: give --pretrained, or leave out --no-random")
-    from keras_skelmae.experiments import markdown_table, run_protocol
     from skelmae_datasets import SkeletonStore
+    from skelmae_datasets.runs.run_folder import model_file
+    from skelmae_datasets.runs.splits import check_apart
 
     starts = {"pretrained": {"pretrained": pretrained}} if pretrained else {}
     if random:
@@ -49,8 +50,16 @@ def command(protocol, data, train_split, test_split, output, pretrained, random,
     named = {key: chosen[key] for key in ("seeds", "fractions", "neighbours", "resume", "allow_overlap")}
     results = []
     with SkeletonStore(data) as store:
-        recipe = options.recipe_of(chosen, len(store.select(train_split)), _first(pretrained, chosen))
+        train, test = store.select(train_split), store.select(test_split)
+        recipe = options.recipe_of(chosen, len(train), _first(pretrained, chosen))
         settings = options.settings_of("finetune", recipe, chosen)
+        if not chosen["allow_overlap"] and protocol != "retrieval":
+            check_apart(store, train_split, train, test_split, test)
+        for seed in chosen["seeds"] if pretrained else ():
+            model_file(pretrained.format(seed=seed))
+
+        from keras_skelmae.experiments import markdown_table, run_protocol
+
         for name, start in starts.items():
             with progress(f"{protocol}, {name}") as named["progress"]:
                 splits, place = (train_split, test_split), output / name

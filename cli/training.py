@@ -12,16 +12,18 @@ def run_training(stage, data, output, splits, chosen, **named):
     Args:
         stage: "pretrain" or "finetune". splits: of the stage's function; `named`: its further arguments.
     """
-    from keras_skelmae import training
-    from keras_skelmae.fast.networks.devices import is_writer, use_devices
-
-    use_devices(chosen["devices"])
-    writes = is_writer()
     named |= {key: chosen[key] for key in ("resume", "force", "minutes")}
     with options.open_data(data, labelled=stage == "finetune") as store:
         count = len(store.select(splits[0]))
         recipe = options.recipe_of(chosen, count, named.get("pretrained"))
         settings = options.settings_of(stage, recipe, _resumed(output, chosen))
+        _check(stage, store, output, splits, settings, named)
+
+        from keras_skelmae import training
+        from keras_skelmae.fast.networks.devices import is_writer, use_devices
+
+        use_devices(chosen["devices"])
+        writes = is_writer()
         if writes and not chosen["as_json"]:
             click.echo(f"recipe {recipe}, {count} sequences")
         named |= {"verbose": writes and not chosen["as_json"], "callbacks": _callbacks(output, chosen)}
@@ -31,6 +33,17 @@ def run_training(stage, data, output, splits, chosen, **named):
     if writes:
         told = {"run": str(output), **metrics}
         echo(told, chosen["as_json"], lambda: _summary(stage, output, metrics))
+
+
+def _check(stage, store, output, splits, settings, named):
+    """What the training itself refuses, before Keras is imported: that takes seconds."""
+    from skelmae_datasets.runs.run_folder import check_new
+    from skelmae_datasets.runs.splits import training_splits
+
+    if not named["resume"]:
+        check_new(output)
+    if stage == "finetune":
+        training_splits(store, *splits, settings, named["allow_overlap"])
 
 
 def _summary(stage, output, metrics):

@@ -8,11 +8,11 @@ from keras_skelmae.data import class_labels
 from keras_skelmae.evaluation import embed, load_classifier, measure
 from keras_skelmae.models import SkeletonMAE, load_model
 from keras_skelmae.report.reconstruction import Reconstruction, reconstruct, spread
-from keras_skelmae.training.finetune import training_splits
 from skelmae_datasets import DataError, SkeletonLayout
 from skelmae_datasets.files import read_json, write_json
 from skelmae_datasets.runs.run_folder import EMBEDDING, EVALUATION, METRICS, RECONSTRUCTION, SETTINGS, read_metrics
 from skelmae_datasets.runs.settings import read_settings
+from skelmae_datasets.runs.splits import training_splits
 from skelmae_datasets.transforms.masking import part_mask
 
 MOST_EMBEDDED = 600

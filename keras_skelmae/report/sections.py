@@ -3,10 +3,10 @@
 from itertools import permutations
 
 from keras_skelmae.report.charts import bar_chart, class_legend, confusion_chart, legend, line_chart, scatter_chart
-from keras_skelmae.report.figures import svg_text
 from keras_skelmae.report.markup import card, details, duration, element, escape, number, percent, soft, table
 from keras_skelmae.report.reconstruction_figure import caption, reconstruction_figure, short_unit
 from keras_skelmae.report.run_folder import repeat_command
+from skelmae_datasets.pictures.figures import svg_text
 
 CONFUSED = 8
 STAGES = {"pretrain": "pre-training", "finetune": "fine-tuning"}

@@ -14,7 +14,7 @@ from keras_skelmae.evaluation.evaluate import versions
 from keras_skelmae.fast.networks.devices import is_writer
 from skelmae_datasets import DataError
 from skelmae_datasets.files import TEMPORARY, read_json, write_atomically, write_json, write_text
-from skelmae_datasets.runs.run_folder import IDENTITY, METRICS, MODEL, SETTINGS, write_ids
+from skelmae_datasets.runs.run_folder import IDENTITY, METRICS, SETTINGS, check_new, write_ids
 from skelmae_datasets.runs.settings import FIELDS, read_settings
 
 LOCK = ".lock"
@@ -99,13 +99,8 @@ class Run:
         return self
 
     def _look(self):
-        if (self.path / MODEL).exists() and not self.resume:
-            raise DataError(self.path, MODEL, "a new run folder", "a finished run")
         if not self.resume:
-            if any(self.path.glob("checkpoints/checkpoint-*.npz")):
-                raise DataError(
-                    self.path, "checkpoints", "a new run folder", "an unfinished run; --resume goes on with it"
-                )
+            check_new(self.path)
             return
         self._compare()
         if (self.path / METRICS).exists():  # written last

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_skelmae.report.drawing import draw_frame, frame_window, part_legend, pose_of, set_window
-from skelmae_datasets import DataError
-from skelmae_datasets.files import write_atomically, write_text
-from skelmae_datasets.transforms.sampling import uniform_grid_indices
+from ..errors import DataError
+from ..files import write_atomically, write_text
+from ..transforms.sampling import uniform_grid_indices
+from .drawing import draw_frame, frame_window, part_legend, pose_of, set_window
 
 STILL, MOVING = (".png", ".svg"), (".gif", ".mp4")
 TEXT, SOFT = "#374151", "#6b7280"
