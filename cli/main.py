@@ -1,10 +1,14 @@
 """The `skelmae` command: a group that imports a command's module only when that command is asked for."""
 
+import contextlib
 import difflib
+import faulthandler
 import importlib
 import importlib.util
 import logging
 import os
+import sys
+import warnings
 
 import click
 
@@ -36,6 +40,26 @@ COMMANDS = {
 """Command name -> (module in this package, help line): `skelmae --help` imports none of the modules."""
 
 
+def be_quiet():
+    """Drop what other libraries say of themselves, so that every line is ours; ``--debug`` leaves it.
+
+    C++ libraries write to file descriptor 2 whatever their log level: it leads nowhere from here on, and sys.stderr
+    gets a descriptor of its own. A crash is still told, by faulthandler. Python libraries warn and log.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with contextlib.suppress(AttributeError, OSError):  # without a standard error, or with a file in memory
+        if sys.stderr.fileno() != 2:
+            return  # somebody else, such as a notebook, has taken it already
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        sys.stderr.flush()
+        kept = {"encoding": sys.stderr.encoding, "errors": sys.stderr.errors, "buffering": 1}
+        sys.stderr = os.fdopen(os.dup(2), "w", **kept)
+        faulthandler.enable(sys.stderr)
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+
+
 class LazyGroup(click.Group):
     """A click.Group whose commands come from COMMANDS; each module holds one command named `command`."""
 
@@ -64,7 +88,7 @@ class LazyGroup(click.Group):
     type=click.Choice(["tensorflow", "jax", "torch"]),
     help="What Keras computes with (default: KERAS_BACKEND, ~/.keras/keras.json, then tensorflow).",
 )
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error, and what other libraries say.")
 @click.version_option(package_name="keras-skelmae", prog_name="skelmae", message="%(prog)s %(version)s")
 def cli(backend, debug):
     """SkeletonMAE for Keras: pre-train on skeleton sequences by masking body parts, then recognise actions.
@@ -82,5 +106,4 @@ def cli(backend, debug):
     # TensorFlow's data pipeline makes malloc return memory after every step; its own allocator keeps it: 2x on a CPU.
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
     if not debug:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of every new model that it compiles
+        be_quiet()
