@@ -38,6 +38,7 @@ COMMANDS = {
     "demo": ("demo", "All of the above on built-in synthetic data."),
 }
 """Command name -> (module in this package, help line): `skelmae --help` imports none of the modules."""
+ANYWHERE = {"--backend": True, "--debug": False}  # options before or behind the command; whether they take a value
 
 
 def be_quiet():
@@ -60,8 +61,25 @@ def be_quiet():
             os.dup2(nowhere.fileno(), 2)
 
 
+def moved_forward(args):
+    """The words of a command line with those of ANYWHERE that stand behind the command before it."""
+    front, rest, words = [], [], iter(args)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word.partition("=")[0] in ANYWHERE:
+            value = next(words, None) if ANYWHERE[word.partition("=")[0]] and "=" not in word else None
+            front += [word] if value is None else [word, value]
+        else:
+            rest.append(word)
+    return front + rest
+
+
 class LazyGroup(click.Group):
     """A click.Group whose commands come from COMMANDS; each module holds one command named `command`."""
+
+    def parse_args(self, ctx, args):
+        return super().parse_args(ctx, moved_forward(args))
 
     def list_commands(self, ctx):
         return list(COMMANDS)
@@ -97,7 +115,9 @@ def cli(backend, debug):
     Example:
       skelmae demo
       skelmae convert-ntu nturgb+d_skeletons ntu60.h5
-      skelmae --backend jax pretrain ntu60.h5 --train-split xsub_train --output runs/pre
+      skelmae pretrain ntu60.h5 --train-split xsub_train --output runs/pre --backend jax
+
+    --backend and --debug may stand behind the command too.
     """
     if backend:
         if importlib.util.find_spec(backend) is None:

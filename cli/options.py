@@ -201,7 +201,12 @@ settings_options = options(
 training_options = options(
     settings_options,
     click.option("--seed", type=click.IntRange(0), help="Seed of the weights, order, masks and noise."),
-    click.option("--resume", is_flag=True, help="Continue the run in RUN from its last checkpoint, with its settings."),
+    click.option(
+        "--resume",
+        is_flag=True,
+        help="Continue the run in RUN from its last checkpoint, with its settings; with "
+        "--epochs longer than it was begun with, unless its rate falls by a cosine.",
+    ),
     click.option("--force", is_flag=True, help="With --resume: although the data are other ones now."),
     click.option(
         "--checkpoint-minutes",

@@ -1,9 +1,13 @@
 """What pretrain and finetune have in common."""
 
+import shlex
+
 import click
 
 from . import options
 from .printing import echo
+
+REPORT = "report.html"
 
 
 def run_training(stage, data, output, splits, chosen, **named):
@@ -29,10 +33,10 @@ def run_training(stage, data, output, splits, chosen, **named):
         named |= {"verbose": writes and not chosen["as_json"], "callbacks": _callbacks(output, chosen)}
         metrics = getattr(training, stage)(store, *splits, output, settings, **named)
         if writes and chosen["report"]:
-            _report(stage, output, store)
+            _report(stage, output, store, told=not chosen["as_json"])
     if writes:
         told = {"run": str(output), **metrics}
-        echo(told, chosen["as_json"], lambda: _summary(stage, output, metrics))
+        echo(told, chosen["as_json"], lambda: "\n".join(_summary(stage, output, data, splits, metrics)))
 
 
 def _check(stage, store, output, splits, settings, named):
@@ -46,16 +50,28 @@ def _check(stage, store, output, splits, settings, named):
         training_splits(store, *splits, settings, named["allow_overlap"])
 
 
-def _summary(stage, output, metrics):
-    """What was written, and the accuracy of the model that was saved."""
-    lines = [f"{output}: {', '.join(sorted(path.name for path in output.iterdir()))}"]
+def _summary(stage, output, data, splits, metrics):
+    """What was written, the accuracy of the model that was saved, where the report is, and what may come next."""
+    yield f"{output}: {', '.join(sorted(path.name for path in output.iterdir()))}"
     if stage == "finetune":
         counts = {"accuracy": ("num_sequences", "training"), "val_accuracy": ("num_validation", "validation")}
         found = [f"{100 * metrics[key]:.1f} % of {metrics[n]} {word} clips" for key, (n, word) in counts.items()]
         told = f" (weights of epoch {metrics['epoch']})" if metrics["select"] == "best" else ""
         told += "; it averages a clip and its mirror image (mirror = auto)" if metrics["mirror"] else ""
-        lines.append(f"the saved model knows {' and '.join(found)}{told}")
-    return "\n".join(lines)
+        yield f"the saved model knows {' and '.join(found)}{told}"
+    if (output / REPORT).is_file():
+        yield f"report: {output / REPORT}"
+    yield f"next: {shlex.join(_next(stage, str(output), list(map(str, data)), *splits))}"
+
+
+def _next(stage, output, data, train_split, val_split=None):
+    """The words of the command that most people want after a training."""
+    if stage == "pretrain":
+        named = ("--train-split", train_split, "--output", f"{output}-fine", "--pretrained", output)
+        return ["skelmae", "finetune", *data, *named]
+    if val_split is None:
+        return ["skelmae", "predict", output, *data]
+    return ["skelmae", "evaluate", output, *data, "--test-split", val_split]
 
 
 def _resumed(output, chosen):
@@ -77,11 +93,13 @@ def _callbacks(output, chosen):
     return (tensorboard(output / "tensorboard"),)
 
 
-def _report(stage, output, store):
+def _report(stage, output, store, told):
     """Write RUN/report.html after a training.
 
     What the model itself has to be asked for is left out on several devices: other processes would not take part.
     """
+    if told:
+        click.echo(f"writing {output / REPORT}")
     from keras_skelmae.fast.networks.devices import device_count
     from keras_skelmae.report import evidence
     from keras_skelmae.report.page import write_report

@@ -133,8 +133,12 @@ class Run:
             return
         before, now = read_settings(file, self.settings.stage).flat(), self.settings.flat()
         for key in FIELDS:
-            if before[key] != now[key] and not self.settings.without_effect(key):
-                raise DataError(file, key, f"{before[key]!r} as the run to go on with has", repr(now[key]))
+            if before[key] == now[key] or self.settings.without_effect(key):
+                continue
+            longer = key == "epochs" and now[key] > before[key]
+            why = self._not_longer(before) if longer else ""
+            if not longer or why:
+                raise DataError(file, key, f"{before[key]!r} as the run to go on with has{why}", repr(now[key]))
         identity = self.path / IDENTITY
         if self.force or not identity.exists():
             return
@@ -143,6 +147,14 @@ class Run:
             if before.get(key) != value:
                 hint = "; --force goes on with other data" if key == "fingerprint" else ""
                 raise DataError(identity, key, f"{before.get(key)} as the run to go on with has", f"{value}{hint}")
+
+    def _not_longer(self, before):
+        """Why a run cannot have more epochs than it was begun with; "" where it ends like one begun with so many."""
+        if (self.path / METRICS).exists():
+            return "; a finished one keeps no checkpoint to go on from"
+        if before["schedule"] == "cosine":
+            return "; with schedule = cosine the rate of every epoch depends on how many there are"
+        return ""
 
     def finish(self, models, metrics):
         """Save the models by file name and metrics.json, which comes last; of several processes the first one does."""
