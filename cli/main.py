@@ -34,6 +34,7 @@ COMMANDS = {
     "reconstruct": ("reconstruct", "Masked body parts beside their reconstruction, with the errors."),
     "report": ("report", "One HTML page of a run, or of several beside each other."),
     "predict": ("predict", "Name the action in recordings."),
+    "serve": ("serve", "A page on this machine to try a classifier on: drop a recording, see it move."),
     "export": ("export", "Write a classifier as a SavedModel, ONNX, LiteRT or .keras file."),
     "demo": ("demo", "All of the above on built-in synthetic data."),
 }

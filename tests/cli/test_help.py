@@ -130,6 +130,7 @@ SEEDS = "--train-split --test-split --output --seeds --resume --config --set --e
         "protocol": f"{SEEDS} --pretrained --random --fraction --neighbours --allow-overlap",
         "study": f"{SEEDS} --fraction --source --source-split --pretrain-set --finetune-set",
         "predict": "--stream --window --stride --smoothing --image-size --json",
+        "serve": "--port",
         "export": "--format --output --json",
         "demo": "--output --json",
         "info": "--json",
