@@ -2,7 +2,7 @@
 
 import math
 
-NEAR_CHANCE = 1.5  # times what guessing gets
+NEAR_CHANCE = 1.3  # times what guessing gets
 FAR_ABOVE = 0.25  # of the accuracy on training clips over that on others
 LOW = 0.6  # accuracy on the clips that were trained on
 NAMED = 5
@@ -38,7 +38,7 @@ def _finetuned(run):
         if missing:
             named = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")
             yield f"No clip of {named} was measured: choose a split that has all classes."
-        if found["top1"] < NEAR_CHANCE / max(1, sum(map(bool, totals.values()))):
+        if found["top1"] < NEAR_CHANCE / len(totals):
             yield (
                 "Top-1 is near what guessing gets: look at a few clips with skelmae show (upright, left and right in "
                 "place?), at the labels in skelmae info, then train longer (--epochs)."
