@@ -123,7 +123,7 @@ def plot_growth(path, rows):
     """Time and memory relative to the smallest value, an SVG; the dashed line is proportional."""
     from matplotlib.ticker import FixedLocator
 
-    from keras_skelmae.report.figures import new_figure, save_figure
+    from skelmae_datasets.pictures.figures import new_figure, save_figure
 
     figure = new_figure(9, 3.6)
     figure.set_layout_engine("constrained")

@@ -47,6 +47,7 @@ def convert(folder, say):
 def train(folder, store, say):
     """Pre-train once, fine-tune twice; returns the figures of each start by its name."""
     from keras_skelmae.evaluation import evaluate_model
+    from keras_skelmae.report.evidence import measure_evaluated, measure_pretrained
     from keras_skelmae.training import finetune, pretrain
     from skelmae_datasets.runs.settings import resolve_settings
 
@@ -54,12 +55,15 @@ def train(folder, store, say):
     after = resolve_settings("finetune", overrides=FINETUNE_SETTINGS, seed=SEED)
     say(f"3/6  pre-training on {len(store.select(TRAIN_SPLIT))} sequences, without their labels")
     seconds = pretrain(store, TRAIN_SPLIT, folder / "pretrain", before, verbose=False)["seconds"]
+    measure_pretrained(folder / "pretrain", store)
     say("4/6  fine-tuning twice: from the pre-trained encoder, from random initialisation")
     results = {}
     for name in STARTS:
         run, source = folder / f"finetune_{name}", folder / "pretrain" if name == "pretrained" else None
         made = finetune(store, TRAIN_SPLIT, HELD_OUT_SPLIT, run, after, pretrained=source, verbose=False)
-        measured = evaluate_model(run, store, HELD_OUT_SPLIT).result
+        found = evaluate_model(run, store, HELD_OUT_SPLIT)
+        measure_evaluated(run, store, found)
+        measured = found.result
         spent = made["seconds"] + (seconds if source else 0)
         results[name] = {"top1": measured["top1"], "mean_class": measured["mean_class"], "seconds": spent}
     return results
@@ -73,6 +77,7 @@ def run_demo(folder, say=click.echo):
 
     from keras_skelmae.evaluation import predict_files
     from keras_skelmae.export import export_model
+    from keras_skelmae.report.page import write_report
     from skelmae_datasets import SkeletonStore
 
     with SkeletonStore(folder / "demo.h5") as store:
@@ -84,12 +89,16 @@ def run_demo(folder, say=click.echo):
     exported = export_model(model, output=folder / "saved_model")
     difference = f"greatest difference from the Keras model {exported['max_abs_difference']:.2g}"
     say(f"6/6  exported {exported['path']}, {difference}")
+    report = write_report(
+        [folder / f"finetune_{name}" for name in STARTS] + [folder / "pretrain"], folder / "report.html"
+    )
     return {
         "sequences": count,
         "held_out": len(held_out),
         "starts": starts,
         "prediction": {key: prediction[key] for key in ("sample", "label", "probability")},
         "export": exported["path"],
+        "report": str(report),
         "seconds": time.perf_counter() - started,
     }
 
@@ -100,7 +109,8 @@ def _summary(figures, output):
         top1, mean_class, seconds = figures["starts"][name].values()
         rows.append((text, f"{100 * top1:.1f}", f"{100 * mean_class:.1f}", f"{seconds:.0f}"))
     title = f"\nHeld-out subjects ({HELD_OUT_SPLIT}, {figures['held_out']} sequences), synthetic data:"
-    return "\n".join([title, table(rows), f"Everything is in {output}; {figures['seconds']:.0f} s in all."])
+    end = f"Everything is in {output}; {figures['seconds']:.0f} s in all."
+    return "\n".join([title, table(rows), end, f"report: {figures['report']}, open it in a browser"])
 
 
 @options.command("demo")

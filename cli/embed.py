@@ -7,7 +7,7 @@ from .printing import progress
 
 
 @options.command("embed")
-@click.argument("model", type=options.PATH)
+@click.argument("model", type=options.MODEL)
 @options.data_argument
 @click.option("--split", default="all", metavar="NAME", help="Sequences to embed.")
 @options.output_file("File to write.", required=True, metavar="OUT.npz")
@@ -21,16 +21,17 @@ def command(model, data, split, output):
     Example:
       skelmae embed runs/pre jhmdb.h5 --split test1 --output features.npz
     """
-
     import numpy as np
 
-    from keras_skelmae.evaluation import embed
-    from keras_skelmae.models import load_model
     from skelmae_datasets import SkeletonStore
     from skelmae_datasets.files import write_atomically
 
     with SkeletonStore(data) as store, progress("Embedding") as callback:
         indices = store.select(split)
+
+        from keras_skelmae.evaluation import embed
+        from keras_skelmae.models import load_model
+
         features = embed(load_model(model), store, indices, progress=callback)
         labels, ids = store.labels[indices], np.array([store.ids[index] for index in indices])
     output = output.with_suffix(".npz")

@@ -43,7 +43,7 @@ def _summary(result):
 
 
 @options.command("evaluate")
-@click.argument("model", type=options.PATH)
+@click.argument("model", type=options.MODEL)
 @options.stores_argument
 @options.split_option("test", 'A split of the store, all, or made on the spot: "subject=217", "camera=1", "ids=FILE".')
 @click.option(
@@ -66,11 +66,17 @@ def command(model, data, test_split, clips, batch_size, allow_overlap, output, r
     if output is not None:
         options.FOLDER.check(output.absolute().parent)
 
-    from keras_skelmae.evaluation import evaluate_model
     from skelmae_datasets.files import write_text
     from skelmae_datasets.runs.run_folder import METRICS
+    from skelmae_datasets.runs.splits import check_unseen
 
     with options.open_data(data) as store, progress("Evaluating") as callback:
+        indices = store.select(test_split)
+        if not allow_overlap:
+            check_unseen(model, store, test_split, indices)
+
+        from keras_skelmae.evaluation import evaluate_model
+
         measured = evaluate_model(
             model, store, test_split, clips, batch_size, progress=callback, allow_overlap=allow_overlap
         )

@@ -11,7 +11,7 @@ FORMATS = ("saved-model", "onnx", "litert", "keras")
 
 
 @options.command("export")
-@click.argument("model", type=options.PATH)
+@click.argument("model", type=options.MODEL)
 @click.option("--format", type=click.Choice(FORMATS), default=FORMATS[0], help="What to write.")
 @click.option(
     "--output",

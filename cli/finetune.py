@@ -31,7 +31,14 @@ from .training import run_training
 def command(data, train_split, val_split, output, pretrained, select, allow_overlap, **chosen):
     """Train a classifier on labelled sequences of DATA.h5, end to end, from a pre-trained encoder or not.
 
-    `skelmae settings` lists what --set and --config can change.
+    `skelmae settings` lists what --set and --config can change, with the default of each recipe; so does
+    docs/settings.md.
+
+    \b
+    Recipes:
+      small    60 epochs, batches of 32, adam at 0.001, cosine
+      strong   80 epochs, batches of 128, sgd at 0.1, cosine, at least 2000 steps
+      paper    110 epochs, batches of 128, sgd at 0.1, step, at least 2000 steps
 
     \b
     Example:

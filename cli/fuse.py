@@ -7,7 +7,7 @@ from .printing import echo
 
 
 @options.command("fuse")
-@click.argument("models", type=options.PATH, nargs=-1, required=True, metavar="RUN|FILE...")
+@click.argument("models", type=options.MODEL, nargs=-1, required=True, metavar="RUN|FILE...")
 @options.output_folder("Folder to write.")
 @click.option(
     "--weights",
@@ -30,6 +30,8 @@ def command(models, output, weights, as_json):
         raise click.UsageError("fuse takes two or more models")
     if weights is not None and len(weights) != len(models):
         raise click.UsageError(f"--weights: expected {len(models)} numbers, found {len(weights)}")
+    if output.exists():
+        raise FileExistsError(17, "already there; remove it or choose another output", str(output))
 
     from keras_skelmae.training import fuse
 

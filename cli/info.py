@@ -33,10 +33,9 @@ def _lines(description, indent=""):
 def _describe(path):
     """The description; only a .keras file takes Keras."""
     from skelmae_datasets import describe_recordings, describe_store
-    from skelmae_datasets.readers.inputs import has_recordings
     from skelmae_datasets.runs.run_folder import describe_run, is_run
 
-    if path.is_dir() and (is_run(path) or not has_recordings(path)):
+    if path.is_dir() and is_run(path):
         return describe_run(path)
     if path.suffix.lower() == ".h5":
         return describe_store(path)

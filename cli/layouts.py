@@ -46,7 +46,7 @@ def command(name, output, as_json):
         return
     layout = get_layout(name)
     if output is not None:
-        from keras_skelmae.report.layout_figure import show_layout
+        from skelmae_datasets.pictures.layout_figure import show_layout
 
         show_layout(layout, output)
     echo(layout.to_dict(), as_json, lambda: "\n".join(_lines(layout)))

@@ -1,10 +1,14 @@
 """The `skelmae` command: a group that imports a command's module only when that command is asked for."""
 
+import contextlib
 import difflib
+import faulthandler
 import importlib
 import importlib.util
 import logging
 import os
+import sys
+import warnings
 
 import click
 
@@ -33,10 +37,46 @@ COMMANDS = {
     "reconstruct": ("reconstruct", "Masked body parts beside their reconstruction, with the errors."),
     "report": ("report", "One HTML page of a run, or of several beside each other."),
     "predict": ("predict", "Name the action in recordings."),
+    "serve": ("serve", "A page on this machine to try a classifier on: drop a recording, see it move."),
     "export": ("export", "Write a classifier as a SavedModel, ONNX, LiteRT or .keras file."),
     "demo": ("demo", "All of the above on built-in synthetic data."),
 }
 """Command name -> (module in this package, help line): `skelmae --help` imports none of the modules."""
+ANYWHERE = {"--backend": True, "--debug": False}  # options before or behind the command; whether they take a value
+
+
+def be_quiet():
+    """Drop what other libraries say of themselves, so that every line is ours; ``--debug`` leaves it.
+
+    C++ libraries write to file descriptor 2 whatever their log level: it leads nowhere from here on, and sys.stderr
+    gets a descriptor of its own. A crash is still told, by faulthandler. Python libraries warn and log.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with contextlib.suppress(AttributeError, OSError):  # without a standard error, or with a file in memory
+        if sys.stderr.fileno() != 2:
+            return  # somebody else, such as a notebook, has taken it already
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        sys.stderr.flush()
+        kept = {"encoding": sys.stderr.encoding, "errors": sys.stderr.errors, "buffering": 1}
+        sys.stderr = os.fdopen(os.dup(2), "w", **kept)
+        faulthandler.enable(sys.stderr)
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+
+
+def moved_forward(args):
+    """The words of a command line with those of ANYWHERE that stand behind the command before it."""
+    front, rest, words = [], [], iter(args)
+    for word in words:
+        if word == "--":
+            rest += [word, *words]
+        elif word.partition("=")[0] in ANYWHERE:
+            value = next(words, None) if ANYWHERE[word.partition("=")[0]] and "=" not in word else None
+            front += [word] if value is None else [word, value]
+        else:
+            rest.append(word)
+    return front + rest
 
 
 class LazyGroup(click.Group):
@@ -49,6 +89,9 @@ class LazyGroup(click.Group):
     def __init__(self, *arguments, lazy, **settings):
         super().__init__(*arguments, **settings)
         self.lazy = lazy
+
+    def parse_args(self, ctx, args):
+        return super().parse_args(ctx, moved_forward(args))
 
     def list_commands(self, ctx):
         return [*self.commands, *self.lazy]
@@ -79,7 +122,7 @@ class LazyGroup(click.Group):
     type=click.Choice(["tensorflow", "jax", "torch"]),
     help="What Keras computes with (default: KERAS_BACKEND, ~/.keras/keras.json, then tensorflow).",
 )
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error, and what other libraries say.")
 @click.version_option(package_name="keras-skelmae", prog_name="skelmae", message="%(prog)s %(version)s")
 def cli(backend, debug):
     """SkeletonMAE for Keras: pre-train on skeleton sequences by masking body parts, then recognise actions.
@@ -88,7 +131,9 @@ def cli(backend, debug):
     Example:
       skelmae demo
       skelmae convert-ntu nturgb+d_skeletons ntu60.h5
-      skelmae --backend jax pretrain ntu60.h5 --train-split xsub_train --output runs/pre
+      skelmae pretrain ntu60.h5 --train-split xsub_train --output runs/pre --backend jax
+
+    --backend and --debug may stand behind the command too.
     """
     if backend:
         if importlib.util.find_spec(backend) is None:
@@ -97,5 +142,4 @@ def cli(backend, debug):
     # TensorFlow's data pipeline makes malloc return memory after every step; its own allocator keeps it: 2x on a CPU.
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
     if not debug:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of every new model that it compiles
+        be_quiet()

@@ -27,7 +27,17 @@ class Existing(click.Path):
             raise IsADirectoryError(21, "expected a file, found a folder", str(path))
 
 
-class Pretrained(Existing):
+class Model(Existing):
+    """A run folder or a .keras file."""
+
+    def check(self, path):
+        super().check(path)
+        from skelmae_datasets.runs.run_folder import model_file
+
+        model_file(path)
+
+
+class Pretrained(Model):
     """A run folder, a .keras file, or the name of a published backbone."""
 
     def check(self, path):
@@ -39,8 +49,8 @@ class Pretrained(Existing):
             super().check(path)
 
 
+FILE, FOLDER, PATH, MODEL = Existing("file"), Existing("folder"), Existing("path"), Model("path")
 PRETRAINED = Pretrained("path")
-FILE, FOLDER, PATH = Existing("file"), Existing("folder"), Existing("path")
 
 
 class Command(click.Command):
@@ -211,7 +221,12 @@ settings_options = options(
 training_options = options(
     settings_options,
     click.option("--seed", type=click.IntRange(0), help="Seed of the weights, order, masks and noise."),
-    click.option("--resume", is_flag=True, help="Continue the run in RUN from its last checkpoint, with its settings."),
+    click.option(
+        "--resume",
+        is_flag=True,
+        help="Continue the run in RUN from its last checkpoint, with its settings; with "
+        "--epochs longer than it was begun with, unless its rate falls by a cosine.",
+    ),
     click.option("--force", is_flag=True, help="With --resume: although the data are other ones now."),
     click.option(
         "--checkpoint-minutes",

@@ -131,7 +131,7 @@ def _write(output, results):
 
 
 @options.command("predict")
-@click.argument("model", type=options.PATH)
+@click.argument("model", type=options.MODEL)
 @click.argument("inputs", type=options.Existing("path", stdin=True), nargs=-1, required=True, metavar="INPUT...")
 @click.option("--whole", is_flag=True, help="One label for each recording, however long it is.")
 @click.option("--stream", is_flag=True, help="A label for every window that slides over a recording, as it comes.")
@@ -188,6 +188,11 @@ def command(model, inputs, whole, stream, together, output, as_json, image_size,
       skelmae predict runs/fine S001C001P001R001A001.skeleton --stream --window 48 --stride 12
     """
     settings = {key: value for key, value in settings.items() if value is not None}
+    from skelmae_datasets.readers.recordings import kind_of
+
+    for path in inputs:
+        if path != STDIN:
+            kind_of(path)  # a DataError where it is none that is read
     if whole:
         _refuse(settings | {"stream": stream or None, "output": output, "together": together}, "--whole")
         from keras_skelmae.evaluation import predict_files

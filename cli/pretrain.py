@@ -16,7 +16,14 @@ from .training import run_training
 def command(data, train_split, output, **chosen):
     """Train a SkeletonMAE to reconstruct masked body parts of the sequences in DATA.h5; labels are not used.
 
-    `skelmae settings` lists what --set and --config can change.
+    `skelmae settings` lists what --set and --config can change, with the default of each recipe; so does
+    docs/settings.md.
+
+    \b
+    Recipes:
+      small    20 epochs, batches of 32, adam at 0.001, cosine
+      strong   50 epochs, batches of 256, adam at 0.001, cosine, at least 2000 steps
+      paper    50 epochs, batches of 1024, adam at 0.00015, constant, at least 2000 steps
 
     \b
     Example:

@@ -1,5 +1,7 @@
 """`skelmae protocol`: the evaluation protocols of the field, and those that tell how far a result can be trusted."""
 
+from pathlib import Path
+
 import click
 
 from . import options
@@ -47,8 +49,8 @@ def measuring(protocol, text):
 def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen):
     if pretrained is None and not random:
         raise click.UsageError("nothing to measure: give --pretrained, or leave out --no-random")
-    from keras_skelmae.experiments import markdown_table, run_protocol
     from skelmae_datasets import SkeletonStore
+    from skelmae_datasets.runs.splits import check_apart
 
     starts = {"pretrained": {"pretrained": pretrained}} if pretrained else {}
     if random:
@@ -56,8 +58,16 @@ def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen
     named = {key: chosen[key] for key in ("seeds", "fractions", "neighbours", "resume", "allow_overlap")}
     results = []
     with SkeletonStore(data) as store:
-        recipe = options.recipe_of(chosen, len(store.select(splits[0])), _first(pretrained, chosen))
+        train, test = store.select(splits[0]), store.select(splits[1])
+        recipe = options.recipe_of(chosen, len(train), _first(pretrained, chosen))
         settings = options.settings_of("finetune", recipe, chosen)
+        if not chosen["allow_overlap"] and protocol != "retrieval":
+            check_apart(store, splits[0], train, splits[1], test)
+        for seed in chosen["seeds"] if pretrained else ():
+            options.PRETRAINED.check(Path(pretrained.format(seed=seed)))
+
+        from keras_skelmae.experiments import markdown_table, run_protocol
+
         for name, start in starts.items():
             with progress(f"{protocol}, {name}") as named["progress"]:
                 place = output / name

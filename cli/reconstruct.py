@@ -22,7 +22,7 @@ def _summary(found, output):
 
 
 @options.command("reconstruct")
-@click.argument("encoder", type=options.PATH, metavar="RUN")
+@click.argument("encoder", type=options.MODEL, metavar="RUN")
 @options.data_argument
 @click.option("--parts", metavar="PART,PART", help="Body parts to mask (default: right_arm,right_leg, or the last).")
 @click.option("--sample", metavar="ID", help="Which sequence (default: the first that was not trained on).")
@@ -55,13 +55,17 @@ def command(encoder, data, parts, sample, output, frames, fit_split, readout, as
     if output.suffix.lower() not in (".png", ".svg"):
         raise ValueError(f"{output}: suffix: expected .png or .svg, found {output.suffix or 'none'}")
 
-    from keras_skelmae.report.evidence import default_parts, training_split
-    from keras_skelmae.report.figures import save_figure
-    from keras_skelmae.report.reconstruction import reconstruct
-    from keras_skelmae.report.reconstruction_figure import reconstruction_figure
     from skelmae_datasets import SkeletonStore
+    from skelmae_datasets.pictures.figures import save_figure
 
     with SkeletonStore(data) as store:
+        if fit_split is not None:
+            store.select(fit_split)
+
+        from keras_skelmae.report.evidence import default_parts, training_split
+        from keras_skelmae.report.reconstruction import reconstruct
+        from keras_skelmae.report.reconstruction_figure import reconstruction_figure
+
         names = tuple(name.strip() for name in parts.split(",")) if parts else default_parts(store.layout)
         split = fit_split or training_split(encoder, store)
         found = reconstruct(encoder, store, names, sample, split, readout)

@@ -38,11 +38,11 @@ def command(runs, data, test_split, kinds, seed, allow_overlap, output, report, 
       skelmae protocol robustness runs/fine runs/random jhmdb.h5 --test-split test1 --output runs/robustness
     """
     from keras_skelmae.experiments import robustness, robustness_table
-    from keras_skelmae.report.figures import save_figure
     from keras_skelmae.report.page import write_report
     from keras_skelmae.report.robustness_figure import robustness_figure
     from skelmae_datasets import SkeletonStore
     from skelmae_datasets.files import write_json
+    from skelmae_datasets.pictures.figures import save_figure
     from skelmae_datasets.runs.run_folder import METRICS, ROBUSTNESS
 
     named = {"seed": seed, "allow_overlap": allow_overlap} | ({"kinds": kinds} if kinds else {})

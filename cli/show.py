@@ -35,8 +35,8 @@ def command(source, sample, output, frames, names, layout, to, rate):
       skelmae show jhmdb.h5 --output strip.png
       skelmae show S001C001P001R001A050.skeleton --output handshake.gif --names
     """
-    from keras_skelmae.report.figures import show_sequence
     from skelmae_datasets import read_sequence
+    from skelmae_datasets.pictures.figures import show_sequence
 
     sequence = read_sequence(source, sample, layout, to)
     if output is None:

@@ -40,7 +40,6 @@ def command(name, data, train_split, test_split, output, source, pretrain_set, f
     """
     if (name == "transfer") != (source is not None):
         raise click.UsageError("transfer, and no other study, takes --source")
-    from keras_skelmae.experiments import run_study, study_table
     from skelmae_datasets import SkeletonStore
 
     named = {key: chosen[key] for key in ("seeds", "fraction", "source_split", "resume")}
@@ -48,7 +47,11 @@ def command(name, data, train_split, test_split, output, source, pretrain_set, f
         store, named["source"] = (path and stack.enter_context(SkeletonStore(path)) for path in (data, source))
         named["progress"] = stack.enter_context(progress(name))
         recipe = options.recipe_of(chosen, len(store.select(train_split)))
+        store.select(test_split)
         before = options.settings_of("pretrain", recipe, chosen, pretrain_set, check=False)
         after = options.settings_of("finetune", recipe, chosen, finetune_set, check=False)
+
+        from keras_skelmae.experiments import run_study, study_table
+
         result = run_study(name, store, train_split, test_split, output, before, after, **named)
     echo(result, as_json, lambda: study_table(result))

@@ -1,5 +1,7 @@
 """What pretrain and finetune have in common."""
 
+import shlex
+
 import click
 
 from . import options
@@ -7,6 +9,7 @@ from .printing import echo
 
 CROSS_VALIDATE = "a part is set aside to validate on; with few clips `skelmae protocol cross-validate` tells more"
 CALIBRATION = {"nll": "negative log-likelihood", "ece": "calibration error"}
+REPORT = "report.html"
 
 
 def run_training(stage, data, output, splits, chosen, **named):
@@ -15,16 +18,18 @@ def run_training(stage, data, output, splits, chosen, **named):
     Args:
         stage: "pretrain" or "finetune". splits: of the stage's function; `named`: its further arguments.
     """
-    from keras_skelmae import training
-    from keras_skelmae.fast.networks.devices import is_writer, use_devices
-
-    use_devices(chosen["devices"])
-    writes = is_writer()
     named |= {key: chosen[key] for key in ("resume", "force", "minutes")}
     with options.open_data(data, labelled=stage == "finetune") as store:
         count = len(store.select(splits[0]))
         recipe = options.recipe_of(chosen, count, named.get("pretrained"))
         settings = options.settings_of(stage, recipe, _resumed(output, chosen))
+        _check(stage, store, output, splits, settings, named)
+
+        from keras_skelmae import training
+        from keras_skelmae.fast.networks.devices import is_writer, use_devices
+
+        use_devices(chosen["devices"])
+        writes = is_writer()
         if writes and not chosen["as_json"]:
             click.echo(f"recipe {recipe}, {count} sequences")
             if stage == "finetune" and splits[1] is None:
@@ -32,15 +37,26 @@ def run_training(stage, data, output, splits, chosen, **named):
         named |= {"verbose": writes and not chosen["as_json"], "callbacks": _callbacks(output, chosen)}
         metrics = getattr(training, stage)(store, *splits, output, settings, **named)
         if writes and chosen["report"]:
-            _report(stage, output, store)
+            _report(stage, output, store, told=not chosen["as_json"])
     if writes:
         told = {"run": str(output), **metrics}
-        echo(told, chosen["as_json"], lambda: _summary(stage, output, metrics))
+        echo(told, chosen["as_json"], lambda: "\n".join(_summary(stage, output, data, splits, metrics)))
 
 
-def _summary(stage, output, metrics):
-    """What was written, and the accuracy of the model that was saved."""
-    lines = [f"{output}: {', '.join(sorted(path.name for path in output.iterdir()))}"]
+def _check(stage, store, output, splits, settings, named):
+    """What the training itself refuses, before Keras is imported: that takes seconds."""
+    from skelmae_datasets.runs.run_folder import check_new
+    from skelmae_datasets.runs.splits import training_splits
+
+    if not named["resume"]:
+        check_new(output)
+    if stage == "finetune":
+        training_splits(store, *splits, settings, named["allow_overlap"])
+
+
+def _summary(stage, output, data, splits, metrics):
+    """What was written, the accuracy of the model that was saved, where the report is, and what may come next."""
+    yield f"{output}: {', '.join(sorted(path.name for path in output.iterdir()))}"
     if stage == "finetune":
         counts = {"accuracy": ("num_sequences", "training"), "val_accuracy": ("num_validation", "validation")}
         found = [
@@ -50,12 +66,24 @@ def _summary(stage, output, metrics):
         ]
         told = f" (weights of epoch {metrics['epoch']})" if metrics["select"] == "best" else ""
         told += "; it averages a clip and its mirror image (mirror = auto)" if metrics["mirror"] else ""
-        lines.append(f"the saved model knows {' and '.join(found)}{told}")
+        yield f"the saved model knows {' and '.join(found)}{told}"
         if metrics["rare_classes"]:
             rare = ", ".join(f"{name} ({count})" for name, count in metrics["rare_classes"].items())
-            lines.append(f"fewer than five training clips: {rare}")
-        lines += _calibration(metrics.get("calibration"))
-    return "\n".join(lines)
+            yield f"fewer than five training clips: {rare}"
+        yield from _calibration(metrics.get("calibration"))
+    if (output / REPORT).is_file():
+        yield f"report: {output / REPORT}"
+    yield f"next: {shlex.join(_next(stage, str(output), list(map(str, data)), *splits))}"
+
+
+def _next(stage, output, data, train_split, val_split=None):
+    """The words of the command that most people want after a training."""
+    if stage == "pretrain":
+        named = ("--train-split", train_split, "--output", f"{output}-fine", "--pretrained", output)
+        return ["skelmae", "finetune", *data, *named]
+    if val_split is None:
+        return ["skelmae", "predict", output, *data]
+    return ["skelmae", "evaluate", output, *data, "--test-split", val_split]
 
 
 def _calibration(found):
@@ -87,11 +115,13 @@ def _callbacks(output, chosen):
     return (tensorboard(output / "tensorboard"),)
 
 
-def _report(stage, output, store):
+def _report(stage, output, store, told):
     """Write RUN/report.html after a training.
 
     What the model itself has to be asked for is left out on several devices: other processes would not take part.
     """
+    if told:
+        click.echo(f"writing {output / REPORT}")
     from keras_skelmae.fast.networks.devices import device_count
     from keras_skelmae.report import evidence
     from keras_skelmae.report.page import write_report

@@ -11,7 +11,7 @@ import pytest
 
 from skelmae_cli.main import COMMANDS, cli
 from skelmae_datasets import get_layout
-from skelmae_datasets.runs.settings import parse_override
+from skelmae_datasets.runs.settings import FIELDS, parse_override
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -54,6 +54,12 @@ def test_every_setting_on_a_page_exists_with_its_value(page):
     for key, value in re.findall(r"--(?:pretrain-|finetune-)?set '?([a-z_]+)=([^\s`']+)", text):
         if (key, value) != ("key", "value") and value != "N":
             parse_override(f"{key}={value.rstrip('.,;:)')}")
+
+
+def test_the_table_of_settings_is_current():
+    made = load("make_settings")
+    assert made.PAGE.read_text("utf-8") == made.page(), "python docs/make_settings.py"
+    assert all(f"| `{key}` |" in made.page() for key in FIELDS)
 
 
 def test_every_command_is_documented():

@@ -17,6 +17,17 @@ BASELINE, ROBUSTNESS = "baseline.json", "robustness.json"
 REPORT = "report.html"
 
 
+def model_file(path, name=MODEL):
+    """The .keras file of a run folder or preset, or the path itself."""
+    path = Path(path)
+    file = path / name if path.is_dir() else path
+    if not file.is_file():
+        raise DataError(path, name, "a run folder or a .keras file", "nothing there")
+    if file.suffix != ".keras":
+        raise DataError(path, "suffix", "a run folder or a .keras file", file.suffix or "none")
+    return file
+
+
 def trained_ids(model_path, name=TRAIN_IDS):
     """Ids of the samples that a model was trained on (PRETRAIN_IDS: that it saw before), going by the file beside it.
 
@@ -43,6 +54,15 @@ def read_metrics(run):
     if not metrics or metrics.get("stage") not in ("pretrain", "finetune"):
         raise DataError(run, METRICS, "a finished run", "none")
     return metrics
+
+
+def check_new(path):
+    """DataError where a folder holds a finished run, or one that ``--resume`` goes on with."""
+    path = Path(path)
+    if (path / MODEL).exists():
+        raise DataError(path, MODEL, "a new run folder", "a finished run")
+    if any(path.glob("checkpoints/checkpoint-*.npz")):
+        raise DataError(path, "checkpoints", "a new run folder", "an unfinished run; --resume goes on with it")
 
 
 def is_run(path):

@@ -336,7 +336,7 @@ def convert(key, value, source):
     if key not in FIELDS:
         close = difflib.get_close_matches(key, FIELDS, 3, 0.5)
         hint = f" (did you mean {' or '.join(close)}?)" if close else ""
-        raise SettingsError(f"{source}: unknown setting {key!r}{hint}; skelmae settings lists them")
+        raise SettingsError(f"{source}: unknown setting {key!r}{hint}; `skelmae settings` lists all")
     field = FIELDS[key]
     kind, choices, least = type(field.default), field.metadata["choices"], field.metadata["least"]
     if kind is float and isinstance(value, int) and not isinstance(value, bool):

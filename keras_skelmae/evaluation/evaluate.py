@@ -15,10 +15,8 @@ from keras_skelmae.evaluation.metrics import scores
 from keras_skelmae.evaluation.predict import load_classifier, predict_store
 from keras_skelmae.models import load_model
 from keras_skelmae.version import __version__
-from skelmae_datasets import DataError
 from skelmae_datasets.runs.run_folder import HELD_IDS, PRETRAIN_IDS, trained_ids
-
-SHOWN_SEEN = 3
+from skelmae_datasets.runs.splits import check_labelled, check_unseen
 
 
 def versions():
@@ -45,37 +43,10 @@ class Measured:
     result: dict  # of `scores`, and where it came from
 
 
-def check_unseen(model_path, store, split, indices):
-    """DataError where a model was trained on one of these samples, going by the train_ids.txt beside it."""
-    _refuse_overlap(store, split, indices, set(trained_ids(model_path)), "the model was not trained on", "it was")
-
-
 def count_seen(model_path, store, indices, name):
     """How many of these samples stand in a file of ids beside a model, such as PRETRAIN_IDS."""
     found = set(trained_ids(model_path, name))
     return sum(store.ids[index] in found for index in indices)
-
-
-def check_apart(store, train_split, train, split, indices):
-    """DataError where some sequences of a split are in the one that is trained on too."""
-    found = {store.ids[index] for index in train}
-    _refuse_overlap(store, split, indices, found, f"are not in the training split {train_split}", "are")
-
-
-def check_labelled(store, split, indices):
-    """DataError where some sequences of a split have no label."""
-    without = int((store.labels[indices] < 0).sum())
-    if without:
-        raise DataError(store.path, split, "a label on every sequence", f"{without} without")
-
-
-def _refuse_overlap(store, split, indices, trained, expected, contrary):
-    seen = [store.ids[index] for index in indices if store.ids[index] in trained]
-    if seen:
-        more = ", ..." if len(seen) > SHOWN_SEEN else ""
-        found = f"{len(seen)} of {len(indices)} that {contrary} ({', '.join(seen[:SHOWN_SEEN])}{more})"
-        told = f"{found}; --allow-overlap goes on all the same, and the accuracy flatters"
-        raise DataError(store.path, f"split {split}", f"sequences that {expected}", told)
 
 
 def measure(model, store, indices, split, num_clips=1, batch_size=64, progress=None):

@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 
-from keras_skelmae.evaluation.evaluate import check_apart, check_labelled
 from keras_skelmae.evaluation.metrics import scores
+from skelmae_datasets.runs.splits import check_apart, check_labelled
 from skelmae_datasets.transforms.sampling import grid_places, interpolate_frames
 
 FRAMES = 32

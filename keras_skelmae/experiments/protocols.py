@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_skelmae.evaluation.evaluate import check_apart, measure
+from keras_skelmae.evaluation.evaluate import measure
 from keras_skelmae.evaluation.features import embed
 from keras_skelmae.evaluation.metrics import linear_probe, nearest_neighbours, retrieval_precision, scores
 from keras_skelmae.models import SkeletonEncoder, STRLBackbone, load_model
@@ -20,6 +20,7 @@ from keras_skelmae.training.statistics import estimate_statistics
 from skelmae_datasets import DataError
 from skelmae_datasets.files import file_digest, read_json, write_json
 from skelmae_datasets.runs.run_folder import TRAIN_IDS, write_ids
+from skelmae_datasets.runs.splits import check_apart
 
 PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
 FROZEN = (

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_skelmae.evaluation import load_classifier, measure
-from keras_skelmae.evaluation.evaluate import check_unseen
+from skelmae_datasets.runs.splits import check_unseen
 from skelmae_datasets.transforms.degradation import DEGRADATIONS
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import keras
 
-from keras_skelmae.evaluation.evaluate import check_apart, check_labelled
 from keras_skelmae.experiments.protocols import run_protocol, stratified_fraction
 from keras_skelmae.training.pretrain import pretrain
 from skelmae_datasets import DataError
 from skelmae_datasets.files import write_json, write_text
 from skelmae_datasets.runs.run_folder import METRICS as FINISHED
 from skelmae_datasets.runs.settings import SettingsError
+from skelmae_datasets.runs.splits import check_apart, check_labelled
 
 STUDIES = ("depth", "layers", "graph-conv-by-part", "mask-ratio", "init", "transfer")
 COUNTS = (1, 2, 3, 4)  # of encoder or STRL layers

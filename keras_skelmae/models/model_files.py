@@ -4,12 +4,12 @@ import io
 import json
 import os
 import zipfile
-from pathlib import Path
 
 import h5py
 import keras
 
 from skelmae_datasets import DataError
+from skelmae_datasets.runs.run_folder import model_file
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 PACKAGE = "keras_skelmae>"
@@ -115,15 +115,6 @@ def _check_group(file, group, seen=()):
             raise DataError(file, place, "weights in this file", "an external or virtual dataset")
         elif item.nbytes > MAX_CHUNKED * (item.id.get_storage_size() + 4096):
             raise DataError(file, place, f"{item.nbytes} bytes", "no data behind them")
-
-
-def model_file(path, name="model.keras"):
-    """The .keras file of a run folder or preset, or the path itself."""
-    path = Path(path)
-    file = path / name if path.is_dir() else path
-    if not file.is_file():
-        raise DataError(path, name, "a run folder or a .keras file", "nothing there")
-    return file
 
 
 def load_model(path, name="model.keras"):

@@ -5,6 +5,7 @@ Colours are classes, so that report.css gives them for light and for dark.
 """
 
 import math
+import unicodedata
 
 from keras_skelmae.report.markup import element, escape, number, percent, shortened
 
@@ -153,11 +154,15 @@ def bar_chart(label, rows):
 def confusion_chart(label, classes, matrix):
     """A confusion matrix, rows true and columns predicted, each cell as dark as its share of the row."""
     count, named = len(classes), len(classes) <= MOST_NAMED
-    cell = 22 if count <= 12 else 17 if count <= 30 else 12 if count <= 70 else 8
-    left = 12 + int((min(18, max(map(len, classes), default=1)) if named else 3) * 6.2)
-    top = int(left * 0.74) + 14 if named else 16
+    # slanted names are 0.7 of a cell apart, and 11 pixels high
+    cell = 22 if count <= 12 else 17 if named else 12 if count <= 70 else 8
+    left = 12 + int(max((label_width(shortened(name, 18)) for name in classes), default=0) if named else 20)
+    top = int(left * 0.74) + 14 if named else 30
     side, extra = cell * count, int(left * 0.72) if named else 4  # the last slanted name leans over the edge
-    parts = [words("predicted", left + side / 2, 10, "middle", class_="axis"), words("true", 4, top - 6, class_="axis")]
+    parts = [
+        words("predicted", left + side / 2, 10, "middle", class_="axis"),
+        words("true", 4, top - 6 if named else 10, class_="axis"),
+    ]
     for index, name in enumerate(classes):
         middle = (index + 0.5) * cell
         if named or index % 10 == 0:
@@ -176,6 +181,11 @@ def confusion_chart(label, classes, matrix):
     )  # not smaller than this, so that counts stay readable; its card scrolls where it must
     style = f"min-width:{wide}px;max-width:{wide * 1.35:.0f}px"
     return svg(wide, top + side + 6, label, parts, "chart matrix", style=style)
+
+
+def label_width(text):
+    """About how wide a label is in pixels; signs of East Asia are twice as wide as letters."""
+    return sum(11.0 if unicodedata.east_asian_width(sign) in "WF" else 6.2 for sign in text)
 
 
 def _confusion_cell(true, predicted, value, total, place):

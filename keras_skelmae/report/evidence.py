@@ -9,7 +9,6 @@ from keras_skelmae.evaluation import embed, load_classifier, measure
 from keras_skelmae.evaluation.evaluate import count_seen
 from keras_skelmae.models import SkeletonMAE, load_model
 from keras_skelmae.report.reconstruction import Reconstruction, reconstruct, spread
-from keras_skelmae.training.finetune import training_splits
 from skelmae_datasets import DataError, SkeletonLayout
 from skelmae_datasets.files import read_json, write_json
 from skelmae_datasets.runs.run_folder import (
@@ -22,6 +21,7 @@ from skelmae_datasets.runs.run_folder import (
     read_metrics,
 )
 from skelmae_datasets.runs.settings import read_settings
+from skelmae_datasets.runs.splits import training_splits
 from skelmae_datasets.transforms.masking import part_mask
 
 MOST_EMBEDDED = 600

@@ -29,7 +29,7 @@ def write_report(paths, output=None):
 def render_report(runs):
     """HTML text of the report of RunFolders."""
     title = " · ".join(run.name for run in runs)
-    body = [sections.overview(runs), sections.curves(runs)]
+    body = [sections.overview(runs), sections.next_steps(runs), sections.curves(runs)]
     for number, run in enumerate(runs):
         parts = (sections.accuracy(run), trust.section(run), sections.embedding(run), sections.reconstruction(run))
         if any(parts):

@@ -4,9 +4,9 @@ import textwrap
 
 import numpy as np
 
-from keras_skelmae.report.drawing import Pose, draw_frame, frame_window, part_legend, pose_of, set_window
-from keras_skelmae.report.figures import TEXT, joined, new_figure
-from keras_skelmae.report.views import project
+from skelmae_datasets.pictures.drawing import Pose, draw_frame, frame_window, part_legend, pose_of, set_window
+from skelmae_datasets.pictures.figures import TEXT, joined, new_figure
+from skelmae_datasets.pictures.views import project
 from skelmae_datasets.transforms.sampling import uniform_grid_indices
 
 ROWS = ("input", "masked", "reconstructed")

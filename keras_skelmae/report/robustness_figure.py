@@ -1,6 +1,6 @@
 """Curves of accuracy against faults: small multiples, one a kind of fault, several runs in each."""
 
-from keras_skelmae.report.figures import SOFT, TEXT, joined, new_figure
+from skelmae_datasets.pictures.figures import SOFT, TEXT, joined, new_figure
 
 COLOURS = ("#0b6bcb", "#d9480f", "#0f8a7e", "#8a4fc7", "#c2255c", "#8a6d00", "#4a5565", "#3d8b14")
 COLUMNS = 4

@@ -2,11 +2,12 @@
 
 from itertools import permutations
 
+from keras_skelmae.report.advice import advice
 from keras_skelmae.report.charts import bar_chart, class_legend, confusion_chart, legend, line_chart, scatter_chart
-from keras_skelmae.report.figures import embedded_svg
 from keras_skelmae.report.markup import card, details, duration, element, escape, number, percent, soft, table
 from keras_skelmae.report.reconstruction_figure import caption, reconstruction_figure, short_unit
 from keras_skelmae.report.run_folder import repeat_command
+from skelmae_datasets.pictures.figures import embedded_svg
 
 CONFUSED = 8
 STAGES = {"pretrain": "pre-training", "finetune": "fine-tuning"}
@@ -34,6 +35,14 @@ def overview(runs):
     keys = dict.fromkeys(key for entry in facts for key in entry)
     rows = [[key, *(entry.get(key, "–") for entry in facts)] for key in keys]
     return element("h2", "Overview") + element("div", table(["", *(run.name for run in runs)], rows), class_="card")
+
+
+def next_steps(runs):
+    """What to do where something is off; nothing where all is well."""
+    told = [(run.name, text) for run in runs for text in advice(run)]
+    items = (element("li", escape(f"{name}: {text}" if len(runs) > 1 else text)) for name, text in told)
+    content = element("div", element("ul", *items), class_="card")
+    return element("section", element("h2", "What to do next"), content) if told else ""
 
 
 def _facts(run):

@@ -1,9 +1,9 @@
 """How far a run's answers can be trusted, as a part of the report page."""
 
 from keras_skelmae.report.charts import reliability_chart
-from keras_skelmae.report.figures import embedded_svg
 from keras_skelmae.report.markup import card, details, element, number, percent, soft, table
 from keras_skelmae.report.robustness_figure import robustness_figure
+from skelmae_datasets.pictures.figures import embedded_svg
 
 WITHOUT = {"ridge": "ridge on poses and velocities", "dtw": "nearest clip by time warping"}
 SAME = {"fingerprint": "fingerprint", "split": "test_split"}  # of an evaluation and of a baseline

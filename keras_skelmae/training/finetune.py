@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_skelmae.data import LabelledBatches, SequenceSource, class_labels
-from keras_skelmae.evaluation.evaluate import check_apart, check_labelled, measure
+from keras_skelmae.evaluation.evaluate import measure
 from keras_skelmae.fast.networks.batch_slices import suggest_slices, train_in_slices
 from keras_skelmae.fast.networks.devices import device_count
 from keras_skelmae.models import Ensemble, STRLClassifier
@@ -21,40 +21,11 @@ from keras_skelmae.training.runs import Run, ids_digest
 from keras_skelmae.training.selection import SELECTIONS, KeepBest, MeanClassAccuracy, validated_epochs
 from keras_skelmae.training.starting_point import pretrained_file, starting_point
 from keras_skelmae.training.statistics import estimate_statistics
-from skelmae_datasets import DataError
 from skelmae_datasets.files import file_digest
 from skelmae_datasets.runs.run_folder import HELD_IDS, MODEL, PRETRAIN_IDS, TRAIN_IDS, trained_ids
+from skelmae_datasets.runs.splits import training_splits
 
 FEW = 5  # training sequences of a class, below which it is told
-
-
-def hold_out(store, indices, fraction, seed):
-    """Split indices into (training, validation): whole subjects where at least four are known, else by class.
-
-    Args:
-        store: SkeletonStore.
-        indices: int array.
-        fraction: float, share to set aside, at least one sequence.
-        seed: int.
-    """
-    rng = np.random.default_rng(seed)
-    indices = np.asarray(indices)
-    subjects = np.unique(store.subject[indices])
-    chosen = np.zeros(len(indices), bool)
-    if len(subjects) >= 4 and subjects[0] >= 0:
-        for subject in rng.permutation(subjects)[:-1]:
-            if chosen.any() and chosen.mean() >= fraction:
-                break
-            chosen |= store.subject[indices] == subject
-    else:
-        labels = store.labels[indices]
-        for label in np.unique(labels):
-            rows = rng.permutation(np.flatnonzero(labels == label))
-            if len(rows) > 1:
-                chosen[rows[: max(1, round(fraction * len(rows)))]] = True
-    if chosen.all() or not chosen.any():
-        raise ValueError(f"{store.path}: expected enough sequences to set {fraction:.0%} aside, found {len(indices)}")
-    return indices[~chosen], indices[chosen]
 
 
 def rare_classes(store, indices):
@@ -79,32 +50,6 @@ def phases(settings, pretrained):
         rate = settings.optimizer.learning_rate * settings.finetune.pretrained_rate
         found.append((frozen, settings.replace(epochs=epochs - frozen, learning_rate=rate)))
     return found
-
-
-def training_splits(store, train_split, val_split, settings, allow_overlap=False):
-    """Indices to train and to validate on; without a validation split a part of the training split is set aside.
-
-    With ``validation_fraction = 0`` nothing is: the second is empty then.
-
-    Raises:
-        DataError: a sequence without a label, a single class, a sequence in both unless ``allow_overlap``.
-    """
-    train = store.select(train_split)
-    if val_split is None and not settings.finetune.validation_fraction:
-        validation = train[:0]
-    elif val_split is None:
-        train, validation = hold_out(store, train, settings.finetune.validation_fraction, settings.data.seed)
-    else:
-        validation = store.select(val_split)
-        if not allow_overlap:
-            check_apart(store, train_split, train, val_split, validation)
-    for split, indices in ((train_split, train), (val_split or train_split, validation)):
-        check_labelled(store, f"split {split}", indices)
-    classes = np.unique(store.labels[train])
-    if len(classes) < 2:
-        found = f"{store.classes[classes[0]]!r} alone"
-        raise DataError(store.path, f"split {train_split}", "sequences of two classes or more", found)
-    return train, validation
 
 
 @in_precision

@@ -14,7 +14,7 @@ from keras_skelmae.evaluation.evaluate import versions
 from keras_skelmae.fast.networks.devices import is_writer
 from skelmae_datasets import DataError
 from skelmae_datasets.files import TEMPORARY, read_json, write_atomically, write_json, write_text
-from skelmae_datasets.runs.run_folder import IDENTITY, METRICS, MODEL, SETTINGS, write_ids
+from skelmae_datasets.runs.run_folder import IDENTITY, METRICS, SETTINGS, check_new, write_ids
 from skelmae_datasets.runs.settings import FIELDS, read_settings
 
 LOCK = ".lock"
@@ -99,13 +99,8 @@ class Run:
         return self
 
     def _look(self):
-        if (self.path / MODEL).exists() and not self.resume:
-            raise DataError(self.path, MODEL, "a new run folder", "a finished run")
         if not self.resume:
-            if any(self.path.glob("checkpoints/checkpoint-*.npz")):
-                raise DataError(
-                    self.path, "checkpoints", "a new run folder", "an unfinished run; --resume goes on with it"
-                )
+            check_new(self.path)
             return
         self._compare()
         if (self.path / METRICS).exists():  # written last
@@ -138,8 +133,12 @@ class Run:
             return
         before, now = read_settings(file, self.settings.stage).flat(), self.settings.flat()
         for key in FIELDS:
-            if before[key] != now[key] and not self.settings.without_effect(key):
-                raise DataError(file, key, f"{before[key]!r} as the run to go on with has", repr(now[key]))
+            if before[key] == now[key] or self.settings.without_effect(key):
+                continue
+            longer = key == "epochs" and now[key] > before[key]
+            why = self._not_longer(before) if longer else ""
+            if not longer or why:
+                raise DataError(file, key, f"{before[key]!r} as the run to go on with has{why}", repr(now[key]))
         identity = self.path / IDENTITY
         if self.force or not identity.exists():
             return
@@ -148,6 +147,14 @@ class Run:
             if before.get(key) != value:
                 hint = "; --force goes on with other data" if key == "fingerprint" else ""
                 raise DataError(identity, key, f"{before.get(key)} as the run to go on with has", f"{value}{hint}")
+
+    def _not_longer(self, before):
+        """Why a run cannot have more epochs than it was begun with; "" where it ends like one begun with so many."""
+        if (self.path / METRICS).exists():
+            return "; a finished one keeps no checkpoint to go on from"
+        if before["schedule"] == "cosine":
+            return "; with schedule = cosine the rate of every epoch depends on how many there are"
+        return ""
 
     def finish(self, models, metrics):
         """Save the models by file name and metrics.json, which comes last; of several processes the first one does."""

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import skelmae_datasets
 from skelmae_cli.main import cli
-from skelmae_datasets.runs import settings
+from skelmae_datasets.runs import run_folder, settings, splits
 
 RESULT = {
     "top1": 0.75,
@@ -109,6 +109,9 @@ def calls(monkeypatch):
     converted = answers(convert_ntu=CONVERTED, convert_pyskl={"samples": 4}, describe_store=described)
     for name, function in {"SkeletonStore": Store, **converted}.items():
         monkeypatch.setattr(skelmae_datasets, name, function)
+    for name in ("training_splits", "check_unseen", "check_apart"):
+        monkeypatch.setattr(splits, name, lambda *_: None)
+    monkeypatch.setattr(run_folder, "model_file", lambda path: path)
     monkeypatch.setattr(settings, "resolve_settings", recorder("resolve_settings", "SETTINGS"))
     return made
 

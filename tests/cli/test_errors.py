@@ -77,7 +77,7 @@ def test_a_mistyped_command_is_put_right():
     ids=" ".join,
 )
 def test_a_missing_file_ends_with_1_and_one_line(arguments, tmp_path):
-    present, missing = tmp_path / "present.bin", tmp_path / "missing.bin"
+    present, missing = tmp_path / "present.keras", tmp_path / "missing.bin"
     present.write_bytes(b"")
     names = {"missing": missing, "present": present, "out": tmp_path / "out"}
     result = run(*(argument.format(**names) for argument in arguments))

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from skelmae_cli import protocol, study
 from skelmae_cli.export import FORMATS
-from skelmae_cli.main import COMMANDS, cli
+from skelmae_cli.main import COMMANDS, cli, moved_forward
+from skelmae_datasets.runs import settings
 
 PROBE = """
 import json, sys
@@ -70,7 +71,26 @@ def test_version():
 @pytest.mark.parametrize("name", ["pretrain", "finetune"])
 def test_training_commands_tell_where_settings_are_listed(name):
     output = " ".join(CliRunner().invoke(cli, [name, "--help"]).output.split())
-    assert "`skelmae settings` lists what --set and --config can change" in output
+    assert "`skelmae settings` lists what --set and --config can change, with the default of each recipe" in output
+    for recipe in settings.RECIPES:
+        found = settings.resolve_settings(name, recipe).optimizer
+        told = f"{recipe} {found.epochs} epochs, batches of {found.batch_size}, {found.optimizer} at "
+        told += f"{found.learning_rate:g}, {found.schedule}"
+        told += f", at least {found.least_steps} steps" if found.least_steps else ""
+        assert told.replace("1.5e-04", "0.00015") in output
+
+
+@pytest.mark.parametrize(
+    ("words", "moved"),
+    [
+        ("info x --backend jax", "--backend jax info x"),
+        ("info --backend=jax x --debug --json", "--backend=jax --debug info x --json"),
+        ("info x -- --debug", "info x -- --debug"),
+        ("info --backend", "--backend info"),  # which click then refuses
+    ],
+)
+def test_backend_and_debug_may_stand_behind_the_command(words, moved):
+    assert moved_forward(words.split()) == moved.split()
 
 
 def test_choices_are_those_of_the_packages():
@@ -113,6 +133,7 @@ SEEDS = "--train-split --test-split --output --seeds --resume --config --set --e
         "study": f"{SEEDS} --fraction --source --source-split --pretrain-set --finetune-set",
         "predict": "--whole --stream --window --stride --smoothing --min-probability --together --fps --output "
         "--image-size --to --json",
+        "serve": "--port",
         "export": "--format --output --json",
         "demo": "--output --json",
         "info": "--json",

@@ -1,4 +1,7 @@
-"""Every skelmae line of the README runs, in its order, on tiny stand-ins for the files it names; so does its Python."""
+"""Every skelmae line of the README, and of the pages that it leads to, runs on tiny stand-ins for the files it names.
+
+So does their Python; what the README shows of the output is what is printed, but for the figures.
+"""
 
 import importlib.util
 import json
@@ -20,6 +23,9 @@ from skelmae_cli.main import cli
 from skelmae_datasets.synthetic import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGES = [
+    ROOT / "docs" / f"{name}.md" for name in ("formats", "protocols", "training", "pictures-and-reports", "python")
+]
 SIZES = ("num_frames=8", "units=4", "encoder_layers=1", "batch_size=8", "warmup_epochs=0")
 BODY = ("num_layers=1", "temporal_units=8,8", "temporal_strides=2")
 
@@ -71,8 +77,8 @@ def folder(tmp_path_factory):
 
 
 def lines():
-    """The README's commands, as lists of words."""
-    for text in run_blocks.blocks(ROOT / "README.md", "sh"):
+    """The commands of the README and its pages, as lists of words."""
+    for text in [text for page in (*PAGES, ROOT / "README.md") for text in run_blocks.blocks(page, "sh")]:
         for line in text.replace("\\\n", " ").splitlines():
             if line.strip():
                 yield shlex.split(line.partition("  #")[0])
@@ -143,11 +149,39 @@ def test_every_command_runs_and_writes_what_it_says(ran):
 
 def test_python_runs(ran, monkeypatch):
     monkeypatch.chdir(ran)
-    first, *others = run_blocks.blocks(ROOT / "README.md", "python")
-    assert len(re.findall(r"epochs=\d+", first)) == 2
-    for text in (re.sub(r"epochs=\d+", "epochs=1", first), *others):
-        exec(compile(text, "README.md", "exec"), {})
-    assert (ran / "runs" / "mine" / "model.keras").is_file()
+    for page in (ROOT / "README.md", ROOT / "docs" / "python.md"):
+        first, *others = run_blocks.blocks(page, "python")
+        assert len(re.findall(r"epochs=\d+", first)) == 2
+        for text in (re.sub(r"epochs=\d+", "epochs=1", first), *others):
+            exec(compile(text, page.name, "exec"), {})
+        assert (ran / "runs" / "mine" / "model.keras").is_file()
+        shutil.rmtree(ran / "runs" / "mine")
+
+
+def without_figures(text):
+    """Lines of an output, numbers and what depends on them left out: labels, and whether a mirror image counts."""
+    text = re.sub(r"; it averages .*", "", text)
+    text = re.sub(r"\d+(\.\d+)?(e-\d+)?", "0", text)
+    return [line.split("  ")[0].rstrip() if "%  " in line else line.rstrip() for line in text.splitlines()]
+
+
+def test_the_quickstart_prints_what_the_readme_shows(tmp_path, monkeypatch, eager):
+    spec = importlib.util.spec_from_file_location("example_clips", ROOT / "docs" / "example_clips.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    monkeypatch.chdir(tmp_path)
+    example.main("clips")
+    (text,) = run_blocks.blocks(ROOT / "README.md", "console")
+    commands = re.findall(r"^\$ skelmae (.*)\n((?:[^$].*\n)*)", text, re.MULTILINE)
+    assert [line.split()[0] for line, _ in commands] == ["convert", "show", "finetune", "predict", "export"]
+    for line, shown in commands:
+        result = CliRunner().invoke(cli, tiny(line.split()))
+        assert result.exit_code == 0, result.output
+        assert without_figures(result.output) == without_figures(shown), line
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 140
 
 
 def test_scripts_call_commands_that_exist(folder, tmp_path):

@@ -154,8 +154,8 @@ def test_overrides_are_toml_or_plain_text(override, key, value):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("epoch=3", r"--set: unknown setting 'epoch' \(did you mean epochs or .*\); skelmae settings lists them"),
-        ("qqqq=3", "--set: unknown setting 'qqqq'; skelmae settings lists them"),
+        ("epoch=3", r"--set: unknown setting 'epoch' \(did you mean epochs or .*\); `skelmae settings` lists all"),
+        ("qqqq=3", "--set: unknown setting 'qqqq'; `skelmae settings` lists all"),
         ("epochs=many", "--set: epochs: expected int, found 'many'"),
         ("epochs=2.5", "--set: epochs: expected int, found 2.5"),
         ("epochs=true", "--set: epochs: expected int, found True"),

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from keras_skelmae.experiments import baseline_table, compare_baselines, robustness_table
 from keras_skelmae.experiments.baselines import FRAMES, pose_clips, ridge, warped_distances
 from keras_skelmae.experiments.robustness import DegradedStore, robustness
-from keras_skelmae.report.figures import svg_text
 from keras_skelmae.report.robustness_figure import robustness_figure
 from skelmae_cli.main import cli
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter
+from skelmae_datasets.pictures.figures import svg_text
 from skelmae_datasets.transforms.degradation import DEGRADATIONS
 
 MODULE = importlib.import_module("keras_skelmae.experiments.robustness")

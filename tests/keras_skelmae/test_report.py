@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from itertools import combinations
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,7 +16,8 @@ from click.testing import CliRunner
 
 from keras_skelmae.evaluation import evaluate_model, predict_files
 from keras_skelmae.report import evidence
-from keras_skelmae.report.charts import COLOURS, SHAPES, line_chart, marker, ticks
+from keras_skelmae.report.advice import advice
+from keras_skelmae.report.charts import COLOURS, SHAPES, confusion_chart, label_width, line_chart, marker, ticks
 from keras_skelmae.report.evidence import (
     measure_evaluated,
     measure_pretrained,
@@ -24,10 +27,12 @@ from keras_skelmae.report.evidence import (
 )
 from keras_skelmae.report.markup import duration, element, table
 from keras_skelmae.report.page import render_report, write_report
-from keras_skelmae.report.run_folder import read_run, read_runs, repeat_command
+from keras_skelmae.report.run_folder import RunFolder, read_run, read_runs, repeat_command
+from keras_skelmae.report.sections import next_steps
 from keras_skelmae.training import pretrain
 from skelmae_cli.main import cli
 from skelmae_datasets import DataError, Sample, SkeletonLayout, SkeletonStore, StoreWriter
+from skelmae_datasets.runs.settings import parse_override
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -249,6 +254,51 @@ def test_ticks_are_round_and_within():
         found = ticks(low, high)
         assert 2 <= len(found) <= 6 and low <= found[0] and found[-1] <= high * 1.000001
     assert ticks(2, 2) == [2] and ticks(0, 1) == [0, 0.5, 1]
+
+
+@pytest.mark.parametrize("count", [3, 12, 21, 40, 41, 60, 120])
+@pytest.mark.parametrize("name", ["put on a long coat", "wave", "走る"])
+def test_labels_of_a_confusion_matrix_do_not_overlap(count, name):
+    chart = confusion_chart("c", [f"{name} {k}" for k in range(count)], np.eye(count, dtype=int).tolist())
+    wide, high = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', chart).groups())
+    boxes, slanted = [], []
+    for told, text in re.findall(r"<text ([^>]*)>([^<]*)</text>", chart):
+        found = dict(re.findall(r'([a-z-]+)="([^"]*)"', told))
+        x, y, width = float(found["x"]), float(found["y"]), label_width(text)
+        if "transform" in found:
+            slanted.append(x)
+            assert x + width * 0.71 <= wide and y - width * 0.71 - 8 >= 0, text
+        elif not found.get("class", "").startswith("count"):
+            left = x - {"end": width, "middle": width / 2}.get(found.get("text-anchor"), 0)
+            assert left >= 0 and left + width <= wide and y <= high, text
+            boxes.append((left, y - 8, left + width, y + 2))
+    for a, b in combinations(boxes, 2):
+        assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+    assert np.diff(sorted(slanted)).min(initial=99) * 0.71 >= 11
+
+
+def finished(stage="finetune", **changes):
+    """A RunFolder without its files, in which nothing is off unless a change says so."""
+    found = {"classes": ["a", "b"], "confusion": [[9, 1], [1, 9]], "top1": 0.9, **changes.pop("evaluation", {})}
+    metrics = {"stage": stage, "loss": 0.1, "accuracy": 0.95, "val_accuracy": 0.9, **changes}
+    return RunFolder(Path("run"), "run", {}, metrics, {}, found, None, None)
+
+
+def test_advice_is_given_where_something_is_off():
+    assert advice(finished()) == [] and advice(finished("pretrain")) == []
+    for run, word in (
+        (finished(loss=float("nan")), "learning_rate"),
+        (finished("pretrain", collapsed=True), "remedy=variance"),
+        (finished(evaluation={"top1": 0.55}), "near what guessing gets"),
+        (finished(evaluation={"confusion": [[9, 1], [0, 0]]}), "No clip of b was measured"),
+        (finished(val_accuracy=0.5), "far better than others (95 against 50 %)"),
+        (finished(accuracy=0.4, val_accuracy=0.4), "train longer"),
+    ):
+        (told,) = advice(run)
+        assert word in told
+        settings = re.findall(r"--set ([a-z_]+=[^ ;,.)]+(?:\.\d+)?)", told)
+        assert all(parse_override(each) for each in settings)
+    assert "What to do next" in next_steps([finished(val_accuracy=0.5)]) and not next_steps([finished()])
 
 
 def test_curves_leave_out_what_was_not_measured():

@@ -30,7 +30,7 @@ from keras_skelmae.models import (
 )
 from keras_skelmae.schedules import WarmupSchedule
 from keras_skelmae.training import finetune, pretrain
-from keras_skelmae.training.finetune import hold_out, phases
+from keras_skelmae.training.finetune import phases
 from keras_skelmae.training.optimization import compile_options, make_optimizer
 from keras_skelmae.training.runs import Run
 from keras_skelmae.training.selection import KeepBest, validated_epochs
@@ -38,6 +38,7 @@ from keras_skelmae.training.starting_point import starting_point
 from keras_skelmae.training.statistics import batch_normalizations
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter, convert_ntu
 from skelmae_datasets.runs.settings import GROUPS, SettingsError, resolve_settings
+from skelmae_datasets.runs.splits import hold_out
 from skelmae_datasets.synthetic import write_dataset
 
 PRETRAIN, FINETUNE = (importlib.import_module(f"keras_skelmae.training.{stage}") for stage in ("pretrain", "finetune"))

@@ -1,5 +1,6 @@
 """Figures without pyplot, and files of them whose bytes depend on the figure alone."""
 
+import html
 import io
 import shutil
 import subprocess
@@ -7,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_skelmae.report.drawing import draw_frame, frame_window, part_legend, pose_of, set_window
-from keras_skelmae.report.markup import escape
-from skelmae_datasets import DataError
-from skelmae_datasets.files import write_atomically, write_text
-from skelmae_datasets.transforms.sampling import uniform_grid_indices
+from ..errors import DataError
+from ..files import write_atomically, write_text
+from ..transforms.sampling import uniform_grid_indices
+from .drawing import draw_frame, frame_window, part_legend, pose_of, set_window
 
 STILL, MOVING = (".png", ".svg"), (".gif", ".mp4")
 TEXT, SOFT = "#374151", "#6b7280"
@@ -49,7 +49,7 @@ def embedded_svg(draw, label):
     """
     text = svg_text(draw(SENTINEL), transparent=True)
     text = text[text.index("<svg") :].replace(SENTINEL, "currentColor")
-    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label)}" ', 1)
 
 
 def save_figure(figure, path):

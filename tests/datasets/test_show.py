@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_skelmae.report.drawing import FAINTEST, draw_frame, part_colours, pose_of
-from keras_skelmae.report.figures import new_figure, sequence_strip, show_sequence
-from keras_skelmae.report.views import project
 from skelmae_datasets import DataError, Sample, Sequence, StoreWriter, get_layout, read_sequence
+from skelmae_datasets.pictures.drawing import FAINTEST, draw_frame, part_colours, pose_of
+from skelmae_datasets.pictures.figures import new_figure, sequence_strip, show_sequence
+from skelmae_datasets.pictures.views import project
 from skelmae_datasets.synthetic import generate_motion, write_dataset
 
 DATA = Path(os.environ.get("SKELMAE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))

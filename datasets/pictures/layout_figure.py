@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_skelmae.report.drawing import part_colours, part_legend
-from keras_skelmae.report.figures import STILL, TEXT, new_figure, save_figure
-from skelmae_datasets import DataError
+from ..errors import DataError
+from .drawing import part_colours, part_legend
+from .figures import STILL, TEXT, new_figure, save_figure
 
 _STEPS, _RATE = 400, 0.1
 

@@ -4,7 +4,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from keras_skelmae.report.views import observed, project
+from .views import observed, project
 
 COLOURS = {"head": "#9566c9", "torso": "#7d8590", "left_arm": "#1f77d0", "right_arm": "#d9480f"}
 COLOURS |= {"left_leg": "#0f9488", "right_leg": "#d6336c"}
