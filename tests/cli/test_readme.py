@@ -173,7 +173,7 @@ def test_the_quickstart_prints_what_the_readme_shows(tmp_path, monkeypatch, eage
     example.main("clips")
     (text,) = run_blocks.blocks(ROOT / "README.md", "console")
     commands = re.findall(r"^\$ skelmae (.*)\n((?:[^$].*\n)*)", text, re.MULTILINE)
-    assert [line.split()[0] for line, _ in commands] == ["convert", "show", "finetune", "predict", "export"]
+    assert [line.split()[0] for line, _ in commands] == ["convert", "finetune", "predict", "export"]
     for line, shown in commands:
         result = CliRunner().invoke(cli, tiny(line.split()))
         assert result.exit_code == 0, result.output
