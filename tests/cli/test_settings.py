@@ -58,7 +58,7 @@ def test_one_setting_with_all_about_it():
     for text in ("group    model", "type     list of int", "default  []", "small finetune [1, 2, 1, 2, 1, 1]"):
         assert text in output
     effects = [line.split(None, 1)[1] for line in output.splitlines() if line.startswith("  effect")]
-    contrastive = 'objective = "contrastive", scope = "backbone"'
+    contrastive = 'objective = "contrastive" or "complete", scope = "backbone"'
     assert effects == [
         f'pretrain with temporal = "each" or "residual" or "body", {contrastive}',
         'finetune with temporal = "each" or "residual" or "body"',
