@@ -43,7 +43,7 @@ def main(run, name):
         "acknowledgement": ACKNOWLEDGEMENT,
         "made by": "skelmae pretrain MOTION.h5 --train-split all --config benchmarks/motion.toml "
         f"--set camera={camera}",
-        "epochs": f"{metrics.get('epochs', settings.optimizer.epochs)} of about 145 batches of 32 clips, each seen twice",
+        "epochs": f"{metrics.get('epochs', settings.optimizer.epochs)} of some 145 batches of 32 clips in two views",
         "rate": metrics.get("schedule", f"{settings.optimizer.schedule} from {settings.optimizer.learning_rate}"),
         "seed": settings.data.seed,
         "loss": round(metrics["loss"], 3),

@@ -1,7 +1,5 @@
 """`skelmae protocol`: the evaluation protocols of the field, and those that tell how far a result can be trusted."""
 
-from pathlib import Path
-
 import click
 
 from . import options
@@ -50,6 +48,8 @@ def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen
     if pretrained is None and not random:
         raise click.UsageError("nothing to measure: give --pretrained, or leave out --no-random")
     from skelmae_datasets import SkeletonStore
+    from skelmae_datasets.runs.published import is_published
+    from skelmae_datasets.runs.run_folder import model_file
     from skelmae_datasets.runs.splits import check_apart
 
     starts = {"pretrained": {"pretrained": pretrained}} if pretrained else {}
@@ -64,7 +64,9 @@ def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen
         if not chosen["allow_overlap"] and protocol != "retrieval":
             check_apart(store, splits[0], train, splits[1], test)
         for seed in chosen["seeds"] if pretrained else ():
-            options.PRETRAINED.check(Path(pretrained.format(seed=seed)))
+            source = pretrained.format(seed=seed)
+            if not is_published(source):
+                model_file(source)
 
         from keras_skelmae.experiments import markdown_table, run_protocol
 

@@ -108,8 +108,9 @@ def study_cells(study, layout, before, after):
         ]
     random = Cell("", "random", None)
     if study == "init":
-        starts = {"contrastive": "contrastive", "SkeletonMAE": "masked"}
-        return [random, *(Cell("", name, {"objective": objective}) for name, objective in starts.items())]
+        scope = before.pretrain.scope if "scope" in before.given else "encoder"  # as SkeletonMAE's
+        views = Cell("", "contrastive", {"objective": "contrastive", "scope": scope})
+        return [random, views, Cell("", "SkeletonMAE", {"objective": "masked"})]
     return [random, Cell("", "pre-trained on the data itself"), Cell("", "pre-trained on the source", elsewhere=True)]
 
 

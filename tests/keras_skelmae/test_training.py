@@ -167,11 +167,11 @@ def test_losses_reductions_and_masks_are_settings(loss, reduction, mask, frames,
     assert not metrics["collapsed"]
 
 
-@pytest.mark.parametrize(("overrides", "shape"), [((), (1, 8)), (VIEWS, (2, 8))])
+@pytest.mark.parametrize(("overrides", "shape"), [(("scope=encoder",), (1, 8)), (VIEWS, (2, 8))])
 def test_views_are_of_a_person_or_of_a_whole_clip(overrides, shape, data, tmp_path, monkeypatch):
     def fit(model, batches, callbacks, **_):
         assert isinstance(model, ContrastiveModel)
-        assert isinstance(model.backbone, STRLBackbone if overrides else SkeletonEncoder)
+        assert isinstance(model.backbone, STRLBackbone if overrides is VIEWS else SkeletonEncoder)
         (batch,) = batches[0]
         assert batch["keypoints"].shape == batch["other"].shape == (8, *shape, 25, 3)
         missing = ~batch["other"].any(axis=(2, 4))  # (B, M, V)
