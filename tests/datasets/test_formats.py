@@ -1,4 +1,4 @@
-"""Every row of the README's table of formats: a file in that format through the command it names."""
+"""Every row of the table in docs/formats.md: a file in that format through the command it names."""
 
 import json
 import pickle
@@ -13,13 +13,13 @@ from skelmae_cli.main import cli
 from skelmae_datasets import SkeletonStore, get_layout, open_recordings
 from skelmae_datasets.synthetic import write_dataset
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
 
 
 def table():
-    """dict format -> (files, command, becomes) of the README."""
-    section = README.read_text("utf-8").partition("## Data formats")[2].partition("\n## ")[0]
-    rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in section.splitlines() if line.startswith("|")][2:]
+    """dict format -> (files, command, becomes) of the page."""
+    lines = PAGE.read_text("utf-8").partition("| format |")[2].partition("\n\n")[0].splitlines()[2:]
+    rows = [re.split(r"\s*\|\s*", line.strip("| ")) for line in lines]
     return {row[0]: row[1:] for row in rows}
 
 

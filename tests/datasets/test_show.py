@@ -165,7 +165,7 @@ def test_one_sequence_of_any_file(tmp_path):
         with pytest.raises(DataError, match="sample: expected an id such as .*, found 'S9'"):
             read_sequence(path, "S9")
     with pytest.raises(DataError, match="suffix: expected .skeleton"):
-        read_sequence(tmp_path / "a.bvh")
+        read_sequence(tmp_path / "a.mov")
     with pytest.raises(DataError, match="layout: expected 25 joints, found 17"):
         read_sequence(tmp_path / "s.h5", layout="coco17")
 
