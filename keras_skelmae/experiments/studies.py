@@ -89,7 +89,7 @@ def study_cells(study, layout, before, after):
             Cell(
                 "",
                 f"M = {count}",
-                layer_settings(before, count) if before.pretrain.scope == "backbone" else {},
+                {} if before.without_effect("num_layers") else layer_settings(before, count),
                 layer_settings(after, count),
             )
             for count in COUNTS

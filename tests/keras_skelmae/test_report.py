@@ -281,7 +281,7 @@ def finished(stage="finetune", **changes):
     """A RunFolder without its files, in which nothing is off unless a change says so."""
     found = {"classes": ["a", "b"], "confusion": [[9, 1], [1, 9]], "top1": 0.9, **changes.pop("evaluation", {})}
     metrics = {"stage": stage, "loss": 0.1, "accuracy": 0.95, "val_accuracy": 0.9, **changes}
-    return RunFolder(Path("run"), "run", {}, metrics, {}, found, None, None)
+    return RunFolder(Path("run"), "run", {}, metrics, {}, found, None, None, None, None)
 
 
 def test_advice_is_given_where_something_is_off():
