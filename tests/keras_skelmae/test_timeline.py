@@ -117,7 +117,9 @@ def test_what_is_long_goes_by_the_clips_trained_on():
 def test_which_windows_have_an_answer():
     p = np.array([[0.5, 0.5], [0.6, 0.4], [0.1, 0.9]])
     assert answer_rule(min_probability=0.6)(None, p).tolist() == [False, True, True]
-    assert answer_rule(lambda features, p: features[:, 0] > 0)(np.array([[1.0], [-1], [2]]), p).tolist() == [1, 0, 1]
+    features = np.array([[1.0], [-1], [2]])
+    for least, found in ((0, [1, 0, 1]), (0.6, [0, 0, 1])):
+        assert answer_rule(lambda features, p: features[:, 0] > 0, least)(features, p).tolist() == found
     with pytest.raises(ValueError, match="min_probability: expected 0 <= min_probability <= 1, found 2"):
         answer_rule(min_probability=2)
 
@@ -227,7 +229,7 @@ def test_a_rule_that_comes_with_a_model_sees_features(model, folder):
         return np.arange(len(features)) < 3
 
     with SkeletonStore(folder / "s.h5") as store:
-        lines = TimelinePredictor(model, window=10, stride=10, known=known).timelines(store, 0)
+        lines = TimelinePredictor(model, window=10, stride=10, min_probability=0, known=known).timelines(store, 0)
     assert len(shapes) == 2 and all(f[0] == p[0] == 9 and f[1] > 3 for f, p in shapes)
     assert [line.known[-1].end for line in lines] == [30, 30]
 
