@@ -41,7 +41,7 @@ def next_steps(runs):
     """What to do where something is off; nothing where all is well."""
     told = [(run.name, text) for run in runs for text in advice(run)]
     items = (element("li", escape(f"{name}: {text}" if len(runs) > 1 else text)) for name, text in told)
-    content = element("div", element("ul", *items), class_="card")
+    content = element("div", element("ul", *items, class_="steps"), class_="card")
     return element("section", element("h2", "What to do next"), content) if told else ""
 
 
