@@ -102,7 +102,7 @@ class SkeletonBatches(keras.utils.PyDataset):
     @property
     def num_batches_of_epoch(self):
         """Batches of a whole epoch; ``len`` counts those from ``first_batch`` on."""
-        full, rest = divmod(len(self.items), self.batch_size)
+        full, rest = divmod(len(self.order), self.batch_size)
         return full if self.training and full else full + bool(rest)
 
     def __len__(self):

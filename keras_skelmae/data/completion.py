@@ -10,7 +10,7 @@ from skelmae_datasets.transforms.camera import ESTIMATOR, SENSOR, relative_to_hi
 from skelmae_datasets.transforms.masking import sample_part_masks
 from skelmae_datasets.transforms.sampling import interpolate_frames
 
-SECONDS_AS_FRAMES = (20, 110)  # least and most frames of a recording that become a clip
+CLIP_FRAMES = (20, 110)  # least and most frames of a recording that become a clip
 OVERLAP = 0.7  # of the clip, at least, is in each view
 DENSER = 1.5  # frames of the clip from which views of num_frames are taken
 
@@ -48,21 +48,16 @@ class CompletionBatches(ViewBatches):
     def _order(self):
         """The items of an epoch: of recordings in 3D drawn by label, as many as there are clips in them."""
         if not self.lifted:
-            return super()._order()
-        frames = self.store.frames[[index for index, _ in self.items]].astype(float)
-        labels = self.store.labels[[index for index, _ in self.items]]
+            super()._order()
+            return
+        indices = [index for index, _ in self.items]
+        frames, labels = self.store.frames[indices].astype(float), self.store.labels[indices]
         share = frames.copy()
         for label in np.unique(labels):
             share[labels == label] /= frames[labels == label].sum()
-        count = max(self.batch_size, round(frames.sum() / np.mean(SECONDS_AS_FRAMES)))
+        count = max(self.batch_size, round(frames.sum() / np.mean(CLIP_FRAMES)))
         rng = np.random.default_rng([self.seed, self.epoch])
         self.order = rng.choice(len(frames), count, p=share / share.sum())
-        return None
-
-    @property
-    def num_batches_of_epoch(self):
-        full, rest = divmod(len(self.order), self.batch_size)
-        return full if self.training and full else full + bool(rest)
 
     def make(self, chosen, rng):
         x, clean, known = self._lifted(chosen, rng) if self.lifted else self._as_recorded(chosen, rng)
@@ -116,7 +111,7 @@ class CompletionBatches(ViewBatches):
     def _stretch(self, index, person, rng):
         """(T', V, 3) of a recording, from somewhere in it."""
         sequence = self.source.read(index)[person]
-        least, most = np.log(SECONDS_AS_FRAMES)
+        least, most = np.log(CLIP_FRAMES)
         length = min(len(sequence), round(np.exp(rng.uniform(least, most))))
         start = rng.integers(len(sequence) - length + 1)
         return sequence[start : start + length, :, :3]

@@ -50,10 +50,7 @@ class ContrastiveModel(Preset, keras.Model):
         both = ops.concatenate([keypoints, other], axis=0)  # (2B, M, T, V, C)
         found = backbone(both)  # (2B, M, T', V', D), (2B, M, T')
         x = PresencePooling(name="pooling")(found["features"], found["presence"])  # (2B, D)
-        x = keras.layers.Dense(projection_units, use_bias=False, name="projection_hidden")(x)
-        x = ops.relu(keras.layers.BatchNormalization(name="projection_norm")(x))
-        x = keras.layers.Dense(projection_units, dtype="float32", name="projection")(x)
-        x = ops.transpose(ops.reshape(x, (2, -1, projection_units)), (1, 0, 2))  # (B, 2, projection_units)
+        x = projected(x, projection_units, projection_units)  # (B, 2, projection_units)
         super().__init__(inputs={"keypoints": keypoints, "other": other}, outputs=x, name=name, **kwargs)
 
         # === Config ===
@@ -82,3 +79,15 @@ class ContrastiveModel(Preset, keras.Model):
         clips = ops.transpose(y_pred, (1, 0, 2))  # (2, B, projection_units)
         self.spread_tracker.update_state(target_spread(clips, ops.ones_like(clips[..., 0])))
         return nt_xent(y_pred, self.temperature)
+
+
+def projected(x, hidden_units, units):
+    """Projections (B, 2, units) of pooled features (2B, C), first the one view of all clips, then the other."""
+    x = keras.layers.Dense(hidden_units, use_bias=False, name="projection_hidden")(x)
+    x = ops.relu(keras.layers.BatchNormalization(name="projection_norm")(x))
+    return views_apart(keras.layers.Dense(units, dtype="float32", name="projection")(x))
+
+
+def views_apart(x):
+    """(2B, ...), first the one view of all clips, then the other, to (B, 2, ...)."""
+    return ops.swapaxes(ops.reshape(x, (2, -1, *x.shape[1:])), 0, 1)

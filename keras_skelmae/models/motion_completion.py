@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_skelmae.layers import PresencePooling, TemporalConv
 from keras_skelmae.losses import motion_error, nt_xent, target_spread
+from keras_skelmae.models.contrastive_model import projected, views_apart
 from keras_skelmae.models.preset import Preset, arguments
 from keras_skelmae.models.skeleton_encoder import as_preprocessor
 from keras_skelmae.models.skeleton_preprocessor import SkeletonPreprocessor
@@ -66,7 +67,7 @@ class MotionCompletion(Preset, keras.Model):
         if preprocessor.num_people != 1 or preprocessor.maps_joints:
             raise ValueError(f"backbone: expected one person and no joint map, found {preprocessor.num_people} people")
         _, frames, joints, _ = preprocessor.clip_shape
-        wide, narrow, projected = WIDTHS
+        wide, narrow, projection_units = WIDTHS
 
         # === Functional graph ===
         keypoints = keras.Input(preprocessor.clip_shape, name="keypoints")
@@ -85,9 +86,7 @@ class MotionCompletion(Preset, keras.Model):
         x = keras.layers.Dense(joints // apart * target_coordinates, name="head", dtype="float32")(x)
         x = views_apart(ops.reshape(x, (-1, frames, joints, target_coordinates)))  # (B, 2, T, V, D)
         pooled = PresencePooling(name="pooling")(found["features"], found["presence"])  # (2B, C)
-        z = keras.layers.Dense(wide, use_bias=False, name="projection_hidden")(pooled)
-        z = ops.relu(keras.layers.BatchNormalization(name="projection_norm")(z))
-        z = views_apart(keras.layers.Dense(projected, dtype="float32", name="projection")(z))  # (B, 2, projected)
+        z = projected(pooled, wide, projection_units)  # (B, 2, projection_units)
         logits = keras.layers.Dropout(0.3, name="dropout")(pooled)
         logits = views_apart(keras.layers.Dense(num_classes, dtype="float32", name="logits")(logits))
         given = {"clean": clean, "known": known, "label": label}
@@ -127,7 +126,7 @@ class MotionCompletion(Preset, keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         position, velocity = motion_error(y_pred["clean"], y_pred["reconstruction"], y_pred["known"])
         self.position_tracker.update_state(position)
-        z = ops.swapaxes(y_pred["projection"], 0, 1)  # (2, B, projected)
+        z = ops.swapaxes(y_pred["projection"], 0, 1)  # (2, B, projection_units)
         self.spread_tracker.update_state(target_spread(z, ops.ones_like(z[..., 0])))
         loss = position + VELOCITY * velocity
         if self.contrast:
@@ -135,11 +134,6 @@ class MotionCompletion(Preset, keras.Model):
         if self.recognition:
             loss = loss + self.recognition * _recognition_loss(y_pred["logits"], y_pred["label"])
         return loss
-
-
-def views_apart(x):
-    """(2B, ...), first the one view of all clips, then the other, to (B, 2, ...)."""
-    return ops.swapaxes(ops.reshape(x, (2, -1, *x.shape[1:])), 0, 1)
 
 
 def _recognition_loss(logits, label):

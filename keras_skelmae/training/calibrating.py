@@ -52,8 +52,8 @@ def bounded(model, store, train, labels, held, held_indices):
         labels: of all samples, as ``class_labels`` gives them.
         held: HeldOut or None. held_indices: its samples, where it has no distances.
     """
-    known = fit_known(model, store, train, labels)
-    if known is None or held is None:
+    known = None if held is None else fit_known(model, store, train, labels)
+    if known is None:
         return None, {"threshold": None, "num_clips": 0, "reason": "no clips were held out"}
     distances = held.distances
     if distances is None:
