@@ -127,11 +127,12 @@ def finetune(
             "select": select,
             "rare_classes": rare_classes(store, train),
         }
+        source = SequenceSource(store)
         model, kept, history, seconds = _train(
-            store, train, validation, run, start, select, verbose, callbacks, minutes
+            source, train, validation, run, start, select, verbose, callbacks, minutes
         )
         metrics |= {"epoch": kept, "loss": history[-1]["loss"]}
-        saved, found = _judged(model, store, train, validation, start.settings, history[-1], calibrate, run)
+        saved, found = _judged(model, source, train, validation, start.settings, history[-1], calibrate, run)
         clips = model.trained_on
         metrics["clips"] = clips | {"seconds": clips["fps"] and [round(n / clips["fps"], 3) for n in clips["frames"]]}
         metrics |= {**found, "parameters": int(model.count_params()), "seconds": round(seconds, 1)}
@@ -139,9 +140,9 @@ def finetune(
         return metrics
 
 
-def _train(store, train, validation, run, start, select, verbose, callbacks, minutes):
+def _train(source, train, validation, run, start, select, verbose, callbacks, minutes):
     """(trained STRLClassifier, epoch of its weights, rows of the history, seconds)."""
-    settings, source = start.settings, SequenceSource(store)
+    settings, store = start.settings, source.store
     model = STRLClassifier.from_settings({**settings.flat(), "backbone": start.backbone}, store)
     model.trained_on = describe_clips(store, train)
     batch_size, compared = settings.optimizer.batch_size, SELECTIONS[select]
@@ -196,11 +197,11 @@ def _compile(model, settings, data, compared):
         train_in_slices(model, slices)
 
 
-def _judged(model, store, train, validation, settings, last, calibrate, run):
+def _judged(model, source, train, validation, settings, last, calibrate, run):
     """(the model to be saved, its figures as ``evaluate`` finds them; on several devices those of the last epoch)."""
     if device_count() > 1:
         return model, {"accuracy": last["accuracy"], "val_accuracy": last.get("val_accuracy"), "mirror": False}
-    mirror = settings.finetune.mirror == "auto" and classes_are_symmetric(model, SequenceSource(store), train)
+    store, mirror = source.store, settings.finetune.mirror == "auto" and classes_are_symmetric(model, source, train)
     answering = Ensemble([model], mirror=True) if mirror else model
     figures = {"accuracy": measure(answering, store, train, "").result["top1"], "val_accuracy": None, "mirror": mirror}
     labels = class_labels(store, model.names, np.concatenate([train, validation]))
