@@ -22,7 +22,7 @@ class JointMapping(keras.layers.Layer):
         ``(..., V, C)`` coordinates, joints not observed at zero.
 
     Output shape:
-        ``(..., len(sources), C)``.
+        ``(..., len(sources), C)``, float32.
 
     Raises:
         ValueError: a joint that the input has not got.
@@ -53,8 +53,9 @@ class JointMapping(keras.layers.Layer):
         whole = ops.matmul(self.matrix, ops.cast(seen, "float32")) > 1 - 1e-4  # (..., V', 1)
         return ops.where(whole, ops.matmul(self.matrix, ops.where(seen, x, 0.0)), 0.0)  # (..., V', C)
 
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-2], len(self.sources), input_shape[-1])
+    def compute_output_spec(self, inputs):
+        shape = (*inputs.shape[:-2], len(self.sources), inputs.shape[-1])
+        return keras.KerasTensor(shape, dtype="float32")  # whatever the policy
 
     def get_config(self):
         return {**super().get_config(), **config_of(self, "sources")}

@@ -31,6 +31,7 @@ CASES = {  # arguments of the layer, output shape, (trainable, other) weights, w
         (4, 3),
         ALONE | {"call_kwargs": {"visible": SEEN}},
     ),
+    "JointMapping": ({"sources": [[0, 1], [], [3]]}, (2, 2, 6, 3, 8), (0, 0), {}),
     "JointMasking": ({}, SHAPE, (1, 0), ALONE | {"call_kwargs": {"joint_mask": SEEN}}),
     # whether joints were seen has no gradient
     "JointPresence": ({"num_coordinates": 2}, (2, 2, 6, 4), (0, 0), {"run_training_check": False}),
