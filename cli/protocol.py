@@ -55,7 +55,9 @@ def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen
     starts = {"pretrained": {"pretrained": pretrained}} if pretrained else {}
     if random:
         starts["random"] = {"like": pretrained}
-    named = {key: chosen[key] for key in ("seeds", "fractions", "neighbours", "resume", "allow_overlap")}
+    named = {key: chosen[key] for key in ("seeds", "fractions", "shots", "neighbours", "resume", "allow_overlap")}
+    named["shots"] = named["shots"] or ()
+    named["fractions"] = named["fractions"] or (() if named["shots"] else (1.0,))
     results = []
     with SkeletonStore(data) as store:
         train, test = store.select(splits[0]), store.select(splits[1])
@@ -98,10 +100,12 @@ measured_options = options.options(
     click.option(
         "--fraction",
         "fractions",
-        default="1",
         callback=options.numbers(float),
         metavar="F,F,...",
-        help="Shares of the training labels, drawn by class.",
+        help="Shares of the training labels, drawn by class (default: 1, without --shots).",
+    ),
+    click.option(
+        "--shots", callback=options.numbers(int), metavar="N,N,...", help="Clips of each class to learn from."
     ),
     click.option("--neighbours", type=click.IntRange(1), default=1, help="k of knn."),
     options.overlap_flag,

@@ -46,6 +46,20 @@ def stratified_fraction(labels, fraction, seed):
     return np.sort(np.concatenate(chosen))
 
 
+def few_shots(labels, shots, seed):
+    """Positions of ``shots`` random sequences of each class, of all that a smaller class has, in rising order.
+
+    Args:
+        labels: (N,) int; shots: int, at least 1; seed: int.
+    """
+    if shots < 1:
+        raise ValueError(f"shots: expected at least 1, found {shots}")
+    rng = np.random.default_rng(seed)
+    return np.sort(
+        np.concatenate([rng.permutation(np.flatnonzero(labels == label))[:shots] for label in np.unique(labels)])
+    )
+
+
 def random_model(store, settings, like=None):
     """A network before any training, what a pre-trained one is compared with.
 
@@ -72,6 +86,7 @@ def run_protocol(
     like=None,
     seeds=(0,),
     fractions=(1.0,),
+    shots=(),
     neighbours=1,
     verbose=False,
     resume=True,
@@ -89,7 +104,8 @@ def run_protocol(
         settings: Settings of the fine-tuning, and of a random network.
         pretrained: None for random initialisation, or a path with "{seed}" in it where each seed has its own.
         like: without ``pretrained``, such a path, whose architecture a random network of frozen features has.
-        seeds: ints. fractions: floats in (0, 1]. neighbours: k of "knn". progress: called with (done, total).
+        seeds: ints. fractions: floats in (0, 1]. shots: ints, sequences of each class, besides the fractions.
+        neighbours: k of "knn". progress: called with (done, total).
         resume: False begins an interrupted training from the start.
         allow_overlap: measure although sequences of the test split are trained on.
 
@@ -106,18 +122,20 @@ def run_protocol(
     if not allow_overlap and protocol != "retrieval":
         check_apart(store, train_split, train, test_split, test)
     rows, done = [], 0
-    for fraction in fractions:
+    draws = [("fraction", f"{fraction:g}", fraction, stratified_fraction) for fraction in fractions]
+    draws += [("shots", f"{count}shot", count, few_shots) for count in shots]
+    for key, name, amount, draw in draws:
         results = []
         for seed in seeds:
-            folder = Path(output) / f"{protocol}-{fraction:g}-{seed}"
-            subset = train[stratified_fraction(store.labels[train], fraction, seed)]
+            folder = Path(output) / f"{protocol}-{name}-{seed}"
+            subset = train[draw(store.labels[train], amount, seed)]
             sources = [path and str(path).format(seed=seed) for path in (pretrained, like)]
             case = Case(protocol, store, subset, test, folder, settings.replace(seed=seed), *sources, neighbours)
             results.append(_result(case, test_split, verbose, resume))
             done += 1
             if progress:
-                progress(done, len(fractions) * len(seeds))
-        rows.append({"fraction": fraction, **_spread(results), "seeds": list(seeds)})
+                progress(done, len(draws) * len(seeds))
+        rows.append({key: amount, **_spread(results), "seeds": list(seeds)})
     return {
         "protocol": protocol,
         "pretrained": None if pretrained is None else str(pretrained),
@@ -217,8 +235,9 @@ def markdown_table(results):
     for result in results:
         for row in result["rows"]:
             start = "random" if result["pretrained"] is None else "pre-trained"
+            amount = f"{row['shots']} a class" if "shots" in row else f"{100 * row['fraction']:g} %"
             lines.append(
-                f"| {result['protocol']} | {start} | {100 * row['fraction']:g} % | {row['mean']:.1f} +- "
+                f"| {result['protocol']} | {start} | {amount} | {row['mean']:.1f} +- "
                 f"{row['std']:.1f} | {row['mean_class']:.1f} | {len(row['seeds'])} |"
             )
     if any(result["protocol"] not in ("finetune", "semi") for result in results):

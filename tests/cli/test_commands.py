@@ -281,6 +281,9 @@ def test_protocol_compares_with_a_random_network_of_the_same_architecture(calls,
     assert str(two[4]) == "out/random" and "pretrained" not in random and "like" not in before
     assert (before["pretrained"], random["like"]) == ("pre-{seed}", "pre-{seed}")
     assert (before["seeds"], before["fractions"], before["neighbours"]) == ((1, 2), (0.1, 1.0), 1)
+    succeed(line.replace("--fraction 0.1,1", "--shots 1,5"))
+    few = called(calls, "run_protocol")[-1][2]
+    assert (few["fractions"], few["shots"]) == ((), (1, 5))
     assert json.loads(succeed(f"{line} --json")) == [PROTOCOL]
     assert called(calls, "run_protocol")[-1][2]["like"] is None
 

@@ -9,7 +9,7 @@ from keras_skelmae.evaluation import embed
 from keras_skelmae.evaluation.features import pool_features
 from keras_skelmae.evaluation.metrics import INVERSE_PENALTIES, linear_probe, nearest_neighbours, retrieval_precision
 from keras_skelmae.experiments import markdown_table, run_protocol
-from keras_skelmae.experiments.protocols import random_model, stratified_fraction
+from keras_skelmae.experiments.protocols import few_shots, random_model, stratified_fraction
 from keras_skelmae.models import Ensemble, SkeletonEncoder, STRLBackbone
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter
 from skelmae_datasets.runs.settings import resolve_settings
@@ -117,6 +117,15 @@ def test_fractions_are_stratified_and_seeded(fraction, count):
     assert (np.diff(chosen) > 0).all()
 
 
+def test_shots_are_that_many_of_each_class():
+    labels = np.repeat([0, 1, 2], [10, 3, 7])
+    chosen = few_shots(labels, 5, 0)
+    assert np.bincount(labels[chosen]).tolist() == [5, 3, 5] and (np.diff(chosen) > 0).all()
+    assert any(few_shots(labels, 5, seed).tolist() != chosen.tolist() for seed in (1, 2))
+    with pytest.raises(ValueError, match="shots: expected at least 1, found 0"):
+        few_shots(labels, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "vectors"),
     [
@@ -167,13 +176,14 @@ def test_a_protocol_is_measured_once_over_seeds_and_fractions(protocol, store, t
 
     def run(*more, **options):
         calls.clear()
-        options = {"seeds": seeds, "fractions": (0.25, 1.0), **options}
+        options = {"seeds": seeds, "fractions": (0.25, 1.0), "shots": (3,), **options}
         options["progress"] = lambda done, total: calls.append((done, total))
         return run_protocol(protocol, store, "train", "test", tmp_path, settings(*more), **options)
 
     result = run()
-    assert [row["fraction"] for row in result["rows"]] == [0.25, 1.0]
-    assert calls[-1] == (2 * len(seeds), 2 * len(seeds))
+    assert [row.get("fraction", row.get("shots")) for row in result["rows"]] == [0.25, 1.0, 3]
+    assert calls[-1] == (3 * len(seeds), 3 * len(seeds))
+    assert len((tmp_path / f"{protocol}-3shot-0" / "train_ids.txt").read_text().split()) == 2 * 3
     ids = (tmp_path / f"{protocol}-0.25-0" / "train_ids.txt").read_text().split()
     assert len(ids) == 2 * round(0.25 * 14) and set(ids) <= {store.ids[i] for i in store.select("train")}
     if protocol == "linear":
@@ -182,7 +192,7 @@ def test_a_protocol_is_measured_once_over_seeds_and_fractions(protocol, store, t
     changed.write_text(json.dumps({**json.loads(changed.read_text()), "top1": 0.123}))
     again = run()
     assert again["rows"][1]["values"][0] == pytest.approx(12.3)
-    assert markdown_table([again]).count("\n|") == 3
+    assert markdown_table([again]).count("\n|") == 4
     assert ("Frozen features" in markdown_table([again])) is (protocol != "semi")
     with pytest.raises(DataError, match="config: expected what is asked for now, found a result of something else"):
         run("learning_rate=0.5")
