@@ -4,10 +4,10 @@
     python benchmarks/trust.py unknown jhmdb.h5 train1 test1 runs/trust
     python benchmarks/trust.py balance jhmdb.h5 train1 test1 runs/trust
 
-calibration: likelihood and calibration error before and after the temperature. unknown: three classes, drawn by the seed,
-are left out of the training; how many of their test clips are told from the others, by distance and by the greatest
-probability. balance: a class, drawn by the seed, is cut to a fifth; mean-class accuracy by `class_balance`. Every run is
-`skelmae finetune` with the recipe's own settings; finished ones are not trained again. Prints a table and JSON.
+calibration: likelihood and calibration error before and after the temperature. unknown: three classes, drawn by the
+seed, are left out of the training; how many of their test clips are told from the others, by distance and by the
+greatest probability. balance: a class, drawn by the seed, is cut to a fifth; mean-class accuracy by `class_balance`.
+Every run is `skelmae finetune` with the recipe's own settings; finished ones are not trained again.
 """
 
 import argparse
