@@ -172,7 +172,6 @@ class FinetuneSettings:
     )
     mirror: str = setting("off", "recognise mirrored clips too, where the classes allow it", choices=("off", "auto"))
     frozen_epochs: int = setting(0, "first epochs in which pre-trained layers stay as they are", least=0)
-    pretrained_rate: float = setting(1.0, "factor on the learning rate with pre-trained layers, after these", least=0)
     validation_fraction: float = setting(0.1, "share set aside without a validation split; 0: nothing", least=0)
 
 

@@ -39,7 +39,7 @@ def phases(settings, pretrained):
     """The trainings that one run consists of, each as (first epoch, Settings).
 
     From random initialisation there is one. Otherwise the pre-trained layers stay as they are for ``frozen_epochs``,
-    then everything is trained with ``pretrained_rate`` times the learning rate; each has a schedule of its own.
+    then everything is trained; each has a schedule of its own.
     """
     if not pretrained:
         return [(0, settings)]
@@ -47,8 +47,7 @@ def phases(settings, pretrained):
     frozen = min(settings.finetune.frozen_epochs, epochs)
     found = [(0, settings.replace(epochs=frozen))] if frozen else []
     if frozen < epochs:
-        rate = settings.optimizer.learning_rate * settings.finetune.pretrained_rate
-        found.append((frozen, settings.replace(epochs=epochs - frozen, learning_rate=rate)))
+        found.append((frozen, settings.replace(epochs=epochs - frozen)))
     return found
 
 

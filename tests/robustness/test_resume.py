@@ -68,7 +68,7 @@ def train(kind, store, start, folder, **options):
     if kind != "finetune":
         asked = settings("pretrain", *(SHARED if kind == "trimmed" else ()))
         return pretrain(store, "xsub_train", folder, asked, verbose=False, **options)
-    asked = settings("finetune", "frozen_epochs=1", "pretrained_rate=0.5")
+    asked = settings("finetune", "frozen_epochs=1")
     options = {"pretrained": start, "select": "best", "verbose": False, **options}
     return finetune(store, "xsub_train", "xsub_val", folder, asked, **options)
 
