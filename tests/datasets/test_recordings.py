@@ -209,3 +209,16 @@ def test_a_layout_of_ones_own(tmp_path):
     assert "--layout NAME or FILE.toml for 2 joints" in str(validate(tmp_path / "a.pkl")[0])
     assert validate(tmp_path / "a.pkl", layout=str(tmp_path / "l.toml")) == []
     assert read_sequence(tmp_path / "a.pkl", layout=str(tmp_path / "l.toml")).layout.name == "pair"
+
+
+@pytest.mark.parametrize("name", ["clip.npz", "x_clip.npz", "motion.npz"])
+def test_an_archive_of_an_unknown_version_is_refused(name, tmp_path):
+    file = tmp_path / name
+    np.savez(file, keypoints=np.zeros((4, 17, 2)), root=np.zeros((4, 3)))
+    content = bytearray(file.read_bytes())
+    for at in range(len(content) - 4):
+        if content[at : at + 4] in (b"PK\x01\x02", b"PK\x03\x04"):  # central directory, members
+            content[at + (6 if content[at + 2] == 1 else 4)] = 109
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=name), open_recordings(file):
+        pass
