@@ -60,7 +60,8 @@ def _facts(run):
     compared = run.reconstruction.compared if run.reconstruction else {}
     if compared.get("error") is not None:
         found["masked joints' error"] = f"{compared['error'] / compared['mean_pose']:.2f} of the mean pose's"
-    return found | {"sequences": f"{metrics['num_sequences']:,}", "training time": duration(metrics.get("seconds"))}
+    found["sequences"] = f"{metrics['num_sequences']:,}"
+    return found | ({"training time": duration(metrics["seconds"])} if "seconds" in metrics else {})
 
 
 def curves(runs):
@@ -176,7 +177,9 @@ def reconstruction(run):
 
 
 def settings(runs):
-    """The settings, those that differ between runs first."""
+    """The settings, those that differ between runs first; nothing where none has any."""
+    if not any(run.settings for run in runs):
+        return ""
     keys = dict.fromkeys(key for run in runs for key in run.settings)
     values = {key: [_setting(run.settings.get(key)) for run in runs] for key in keys}
     differing = [[key, *values[key]] for key in keys if len(set(values[key])) > 1]
@@ -203,18 +206,19 @@ def provenance(runs):
             ["its fingerprint", metrics.get("fingerprint", "–")],
             ["trained on", f"{metrics['train_split']} ({metrics['num_sequences']})"],
         ]
-        if run.stage == "finetune":
+        command = repeat_command(run)
+        if run.stage == "finetune" and command:
             validated = (
                 metrics.get("val_split") or "a part set aside" * bool(metrics.get("num_validation")) or "nothing"
             )
             rows.append(["validated on", f"{validated} ({metrics.get('num_validation')})"])
             rows.append(["starts from", metrics.get("pretrained") or "random initialisation"])
         per_epoch = f", {seconds[-1] / len(seconds):.3g} s per epoch" if seconds else ""
-        rows.append(["time", duration(metrics.get("seconds")) + per_epoch])
+        if "seconds" in metrics:
+            rows.append(["time", duration(metrics["seconds"]) + per_epoch])
         rows.append(["versions", ", ".join(f"{key} {value}" for key, value in metrics.get("versions", {}).items())])
-        content = (
-            table(["", ""], rows, head=False) + soft("To repeat it:") + element("pre", escape(repeat_command(run)))
-        )
+        told = soft("To repeat it:") + element("pre", escape(command)) if command else soft("Trained in Python.")
+        content = table(["", ""], rows, head=False) + told
         several = len(runs) > 1
         cards.append(card(run.name, content) if several else element("div", content, class_="card wide"))
     return element("section", _headed("Data, time, command", cards))

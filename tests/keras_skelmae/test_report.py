@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from keras_skelmae.evaluation import evaluate_model, predict_files
+from keras_skelmae.models import load_model
 from keras_skelmae.report import evidence
 from keras_skelmae.report.advice import advice
 from keras_skelmae.report.charts import COLOURS, SHAPES, confusion_chart, label_width, line_chart, marker, ticks
@@ -25,6 +26,7 @@ from keras_skelmae.report.evidence import (
     principal_components,
     write_embedding,
 )
+from keras_skelmae.report.keep_run import keep_run
 from keras_skelmae.report.markup import duration, element, table
 from keras_skelmae.report.page import render_report, write_report
 from keras_skelmae.report.run_folder import RunFolder, read_run, read_runs, repeat_command
@@ -197,6 +199,29 @@ def test_a_report_without_evidence_shows_what_there_is(runs, tmp_path):
         (tmp_path / "fine" / name).unlink()
     page = write_report([tmp_path / "fine"]).read_text("utf-8")
     assert "Learning curves" in page and "Confusion" not in page and "validation accuracy" in page
+
+
+def test_a_model_of_fit_becomes_a_run(runs, tmp_path):
+    history = {"loss": [1.5, 1.0], "accuracy": [0.5, 0.75], "val_accuracy": [0.5]}
+    with SkeletonStore(runs / "s.h5") as store:
+        model = load_model(runs / "fine")
+        page = keep_run(tmp_path / "own", model, store, "xsub_train", "xsub_val", history).read_text("utf-8")
+        with pytest.raises(DataError, match="expected a new run folder"):
+            keep_run(tmp_path / "own", model, store, "xsub_train", "xsub_val")
+        with pytest.raises(DataError, match="expected sequences that are not in the training split"):
+            keep_run(tmp_path / "both", model, store, "all", "xsub_val")
+        assert not (tmp_path / "both").exists()
+        found = evaluate_model(tmp_path / "own", store, "xsub_val")
+        with pytest.raises(DataError, match="the model was not trained on"):
+            evaluate_model(tmp_path / "own", store, "xsub_train")
+    run = read_run(tmp_path / "own")
+    assert run.history == {"epoch": [1, 2], "loss": [1.5, 1], "accuracy": [0.5, 0.75], "val_accuracy": [0.5, None]}
+    assert run.evaluation["top1"] == run.metrics["val_accuracy"] == found.result["top1"] and run.metrics["loss"] == 1
+    assert repeat_command(run) is None and all(word in page for word in ("Confusion matrix", "Embedding", "Learning"))
+    assert not any(word in page for word in ("Configuration", "To repeat it", "training time", "starts from"))
+    Reader().feed(page)
+    skelmae("evaluate", tmp_path / "own", runs / "s.h5", "--test-split", "xsub_val", "--clips", 2)
+    assert "2 clips each" in (tmp_path / "own" / "report.html").read_text("utf-8")
 
 
 def test_a_table_is_predicted_as_the_store_is(runs, tmp_path):
