@@ -30,7 +30,8 @@ def overview(runs):
     """Final figures: cards for one run, a table for several."""
     facts = [_facts(run) for run in runs]
     if len(runs) == 1:
-        pairs = (element("dt", escape(key)) + element("dd", escape(value)) for key, value in facts[0].items())
+        told = {key: value for key, value in facts[0].items() if key != "stage"}  # the page's second line says it
+        pairs = (element("dt", escape(key)) + element("dd", escape(value)) for key, value in told.items())
         return element("dl", *(element("div", pair) for pair in pairs), class_="figures")
     keys = dict.fromkeys(key for entry in facts for key in entry)
     rows = [[key, *(entry.get(key, "–") for entry in facts)] for key in keys]
@@ -108,7 +109,7 @@ def accuracy(run):
     chart = element("div", confusion_chart(label, classes, matrix), class_="scroll")
     rows = [[name, *row] for name, row in zip(classes, matrix, strict=True)]
     full = table(["true \\ predicted", *classes], rows, range(1, len(classes) + 1))
-    size = "wide" if len(classes) > 40 else "two" if len(classes) > 14 else ""
+    size = "wide" if len(classes) > 24 else "two" if len(classes) > 14 else ""
     rights = [matrix[k][k] for k in range(len(classes))]
     told = [f"{name}\n{right} of {total} right" for name, right, total in zip(classes, rights, totals, strict=True)]
     shares = [(rights[k] / totals[k], classes[k], told[k]) for k in range(len(classes)) if totals[k]]

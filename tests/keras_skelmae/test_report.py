@@ -299,7 +299,7 @@ def test_labels_of_a_confusion_matrix_do_not_overlap(count, name):
             boxes.append((left, y - 8, left + width, y + 2))
     for a, b in combinations(boxes, 2):
         assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
-    assert np.diff(sorted(slanted)).min(initial=99) * 0.71 >= 11
+    assert np.diff(sorted(slanted)).min(initial=99) * 0.71 >= 13
 
 
 def finished(stage="finetune", **changes):
