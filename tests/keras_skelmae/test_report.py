@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import combinations
 from pathlib import Path
@@ -369,12 +370,10 @@ frame.onload = () => {{
 </script></body>"""
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to open the page in")
-@pytest.mark.parametrize("width", [400, 1400])
-@pytest.mark.parametrize("scheme", [0, 1])
-def test_in_a_browser(runs, tmp_path, width, scheme):
-    page = render_report([read_run(runs / "fine")])
-    (tmp_path / "probe.html").write_text(PROBE.format(width=width, page=html.escape(page)), "utf-8")
+def browse(page, folder, *options):
+    """(text of the element `out` of a page after its scripts, what the browser told) in headless Chromium."""
+    path = folder / "probe.html"
+    path.write_text(page, "utf-8")
     command = [
         CHROMIUM,
         "--headless",
@@ -385,17 +384,68 @@ def test_in_a_browser(runs, tmp_path, width, scheme):
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
-        f"--user-data-dir={tmp_path / 'profile'}",
+        f"--user-data-dir={folder / 'profile'}",
         "--window-size=1500,1000",
         "--enable-logging=stderr",
-        f"--blink-settings=preferredColorScheme={scheme}",
+        *options,
         "--virtual-time-budget=5000",
         "--dump-dom",
-        (tmp_path / "probe.html").as_uri(),
+        path.as_uri(),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    found = json.loads(html.unescape(re.search(r'<pre id="out">(.*?)</pre>', done.stdout, re.S)[1]))
     assert "CONSOLE" not in done.stderr, done.stderr
+    return json.loads(html.unescape(re.search(r'<pre id="out">(.*?)</pre>', done.stdout, re.S)[1]))
+
+
+# What is wider than its box, cut off by its chart, or written over another label; slanted ones by their distance.
+LAYOUT = """<!DOCTYPE html><body>{frames}<pre id=out></pre><script>
+const found = [];
+for (const frame of document.querySelectorAll("iframe")) frame.onload = () => {{
+  const page = frame.contentDocument, bad = [];
+  for (const box of page.querySelectorAll("main, .card, .figures div, .figures dd, h1, h2, h3, .card > div > table td"))
+    if (box.scrollWidth > box.clientWidth + 1) bad.push(`wide: ${{box.textContent.slice(0, 40)}}`);
+  for (const chart of page.querySelectorAll("svg.chart")) {{
+    const outer = chart.getBoundingClientRect(), labels = [...chart.querySelectorAll("text:not(.count)")];
+    const boxes = labels.map((label) => label.getBoundingClientRect());
+    labels.forEach((label, k) => {{
+      const one = boxes[k];
+      const within = one.left >= outer.left - 1 && one.right <= outer.right + 1 && one.top >= outer.top - 1;
+      if (!within) bad.push(`cut: ${{label.textContent}}`);
+      for (let j = 0; j < k; j++) {{
+        const two = boxes[j], turned = label.hasAttribute("transform");
+        if (turned !== labels[j].hasAttribute("transform")) continue;
+        const near = turned ? (label.getAttribute("x") - labels[j].getAttribute("x")) * Math.SQRT1_2 < 12
+          : Math.min(one.right, two.right) - Math.max(one.left, two.left) > 1
+            && Math.min(one.bottom, two.bottom) - Math.max(one.top, two.top) > 3;
+        if (near) bad.push(`over: ${{labels[j].textContent}}, ${{label.textContent}}`);
+      }}
+    }});
+  }}
+  found.push(bad);
+  document.getElementById("out").textContent = JSON.stringify(found);
+}};
+</script></body>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to open the page in")
+def test_many_classes_keep_their_places_in_a_browser(runs, tmp_path):
+    """21, 60 and 120 classes at 400 and 1100 pixels."""
+    frames, rng = [], np.random.default_rng(0)
+    for count in (21, 60, 120):
+        confusion = (rng.integers(0, 30, (count, count)) // 28 + 20 * np.eye(count, dtype=int)).tolist()
+        names = [f"put on a coat {k}" for k in range(count)]
+        evaluation = {"classes": names, "confusion": confusion, "top1": 0.7, "split": "test", "num_samples": 99}
+        page = html.escape(render_report([replace(read_run(runs / "fine"), evaluation=evaluation)]))
+        frames += [f'<iframe style="width:{width}px;height:900px" srcdoc="{page}"></iframe>' for width in (400, 1100)]
+    assert browse(LAYOUT.format(frames="".join(frames)), tmp_path) == [[]] * 6
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here to open the page in")
+@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_in_a_browser(runs, tmp_path, width, scheme):
+    page = PROBE.format(width=width, page=html.escape(render_report([read_run(runs / "fine")])))
+    found = browse(page, tmp_path, f"--blink-settings=preferredColorScheme={scheme}")
     assert found["scroll"] == 0 and abs(found["width"] - width) <= 16
     assert all(value == [False, True] for value in found["tips"].values()) and len(found["tips"]) == 3
     assert found["spoken"].startswith("epoch 1, ")
