@@ -87,6 +87,7 @@ docs: $(STAMP)  # runs the tutorial for its pictures, then builds site/; some mi
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell .
 
 clean:
 	rm -rf .venv build dist site docs/pictures docs/_run skelmae_demo *.egg-info .pytest_cache .ruff_cache

@@ -1,25 +1,43 @@
-"""Run the tutorial and keep its pictures in docs/pictures, for `make docs`. Done again only when the page changes."""
+"""Run the tutorial and the notebooks and keep what they show in docs/pictures, for `make docs`.
+
+Done again only where a page changes.
+"""
 
 import hashlib
 import shutil
+import tempfile
 
+import nbformat
+from nbclient import NotebookClient
 from run_blocks import HERE, run_page
 
 PICTURES = ("strip.png", "names.png", "reconstruction.png", "report.html")
 
 
 def main():
-    page, target, work = HERE / "tutorial.md", HERE / "pictures", HERE / "_run"
-    stamp = hashlib.sha256(page.read_bytes()).hexdigest()
-    if (target / "stamp").is_file() and (target / "stamp").read_text() == stamp:
-        return
+    target = HERE / "pictures"
+    target.mkdir(exist_ok=True)
+    for page, run in [(HERE / "tutorial.md", tutorial), *((path, notebook) for path in HERE.glob("notebooks/*.ipynb"))]:
+        stamp, digest = target / f"{page.stem}.stamp", hashlib.sha256(page.read_bytes()).hexdigest()
+        if not stamp.is_file() or stamp.read_text() != digest:
+            run(page, target)
+            stamp.write_text(digest)
+
+
+def tutorial(page, target):
+    work = HERE / "_run"
     shutil.rmtree(work, ignore_errors=True)
     run_page(page, work)
-    target.mkdir(exist_ok=True)
     for name in PICTURES:
         shutil.copy(work / name, target / name)
-    (target / "stamp").write_text(stamp)
     shutil.rmtree(work)
+
+
+def notebook(page, target):
+    content = nbformat.read(page, 4)
+    with tempfile.TemporaryDirectory() as work:
+        NotebookClient(content, timeout=900, resources={"metadata": {"path": work}}).execute()
+    nbformat.write(content, target / page.name)
 
 
 if __name__ == "__main__":

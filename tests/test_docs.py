@@ -4,6 +4,7 @@ import importlib.util
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -78,6 +79,25 @@ def test_pages_are_in_the_navigation_and_links_lead_somewhere():
         for link in re.findall(r"\]\(([^)#]+)\)", text):
             if not link.startswith(("http", "pictures/")):
                 assert (page.parent / link).is_file(), (page.name, link)
+    for notebook in (ROOT / "docs" / "notebooks").glob("*.ipynb"):
+        assert f"notebooks/{notebook.stem}.md" in navigation
+
+
+def test_words_are_spelled_right():
+    done = subprocess.run([sys.executable, "-m", "codespell_lib", "."], cwd=ROOT, capture_output=True, text=True)
+    assert not done.returncode, done.stdout + done.stderr
+
+
+TASK_PAGES = [page for page in PAGES if page.stem not in ("diary", "results", "scale", "settings", "speed")]
+
+
+@pytest.mark.parametrize("page", TASK_PAGES, ids=lambda page: page.name)
+def test_sentences_are_short(page):
+    text = re.sub(r"```.*?```|^\|.*?$|^#.*?$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"\]\([^)]*\)", "]", text)
+    for paragraph in re.split(r"\n\s*\n|\n(?=[-*] |\d+\. )", text):
+        for sentence in re.split(r"(?<=[.!?:;])\s+(?=[A-Z`*\[-])", " ".join(paragraph.split())):
+            assert len(sentence.split()) <= 45, sentence
 
 
 def test_the_layout_of_the_page_is_sound(tmp_path):

@@ -135,7 +135,7 @@ def _legend(marks, texts):
 
 def bar_chart(label, rows):
     """Bars of shares: [(share in 0..1, name, tip)]."""
-    bar, width, left, full = 17, 360, 128, 192
+    bar, width, left, full = 17, 360, 142, 178
     parts = []
     for index, (share, name, tip) in enumerate(rows):
         top = index * bar
@@ -154,8 +154,8 @@ def bar_chart(label, rows):
 def confusion_chart(label, classes, matrix):
     """A confusion matrix, rows true and columns predicted, each cell as dark as its share of the row."""
     count, named = len(classes), len(classes) <= MOST_NAMED
-    # slanted names are 0.7 of a cell apart, and 11 pixels high
-    cell = 22 if count <= 12 else 17 if named else 12 if count <= 70 else 8
+    # slanted names are 0.7 of a cell apart, and 13 pixels high with what hangs below the line
+    cell = 22 if count <= 12 else 20 if named else 12 if count <= 70 else 8
     left = 12 + int(max((label_width(shortened(name, 18)) for name in classes), default=0) if named else 20)
     top = int(left * 0.74) + 14 if named else 30
     side, extra = cell * count, int(left * 0.72) if named else 4  # the last slanted name leans over the edge
@@ -220,8 +220,8 @@ def reliability_chart(label, series):
     Args:
         series: [(name, colour number, list of dict(confidence, accuracy, count))].
     """
-    size, left, bottom = 260, 44, 222
-    side = size - left - 8
+    size, left, bottom = 260, 38, 222
+    side = size - left - 14
 
     def place(confidence, accuracy):
         return left + side * confidence, bottom - side * accuracy

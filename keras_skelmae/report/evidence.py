@@ -97,7 +97,8 @@ def write_embedding(run, model, store, indices, split, guesses=None):
     """
     chosen = spread(np.arange(len(indices)), MOST_EMBEDDED)
     indices = indices[chosen]
-    seed = read_settings(Path(run) / SETTINGS, read_metrics(run)["stage"]).data.seed
+    metrics = read_metrics(run)
+    seed = 0 if metrics.get("made_in_python") else read_settings(Path(run) / SETTINGS, metrics["stage"]).data.seed
     features, names = embed(model, store, indices), getattr(model, "names", store.classes)
     pca, explained = principal_components(features)
     tsne = neighbour_map(features, seed)

@@ -57,8 +57,10 @@ def read_run(path):
     if not path.is_dir():
         raise DataError(path, "", "a run folder", "a file" if path.exists() else "nothing there")
     metrics = read_metrics(path)
-    settings = read_settings(path / SETTINGS, metrics["stage"])
-    chosen = {key: value for key, value in settings.flat().items() if not settings.without_effect(key)}
+    chosen = {}
+    if not metrics.get("made_in_python"):
+        settings = read_settings(path / SETTINGS, metrics["stage"])
+        chosen = {key: value for key, value in settings.flat().items() if not settings.without_effect(key)}
     evidence = [_evidence(path / name, keys) for name, keys in EVIDENCE.items()]
     history = _history(path / HISTORY)
     return RunFolder(path, path.resolve().name, chosen, metrics, history, *evidence, read_reconstruction(path))
@@ -95,8 +97,10 @@ def _history(path):
 
 
 def repeat_command(run):
-    """The `skelmae` command that trains the same again."""
+    """The `skelmae` command that trains the same again; None for what was trained in Python."""
     metrics, path = run.metrics, str(run.path)
+    if metrics.get("made_in_python"):
+        return None
     backend = metrics.get("versions", {}).get("backend", "tensorflow")
     words = ["skelmae", *([] if backend == "tensorflow" else ["--backend", backend]), run.stage, metrics["data"]]
     for key in ("train_split", "val_split", "pretrained"):

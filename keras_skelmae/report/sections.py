@@ -30,7 +30,8 @@ def overview(runs):
     """Final figures: cards for one run, a table for several."""
     facts = [_facts(run) for run in runs]
     if len(runs) == 1:
-        pairs = (element("dt", escape(key)) + element("dd", escape(value)) for key, value in facts[0].items())
+        told = {key: value for key, value in facts[0].items() if key != "stage"}  # the page's second line says it
+        pairs = (element("dt", escape(key)) + element("dd", escape(value)) for key, value in told.items())
         return element("dl", *(element("div", pair) for pair in pairs), class_="figures")
     keys = dict.fromkeys(key for entry in facts for key in entry)
     rows = [[key, *(entry.get(key, "–") for entry in facts)] for key in keys]
@@ -60,7 +61,8 @@ def _facts(run):
     compared = run.reconstruction.compared if run.reconstruction else {}
     if compared.get("error") is not None:
         found["masked joints' error"] = f"{compared['error'] / compared['mean_pose']:.2f} of the mean pose's"
-    return found | {"sequences": f"{metrics['num_sequences']:,}", "training time": duration(metrics.get("seconds"))}
+    found["sequences"] = f"{metrics['num_sequences']:,}"
+    return found | ({"training time": duration(metrics["seconds"])} if "seconds" in metrics else {})
 
 
 def curves(runs):
@@ -107,7 +109,7 @@ def accuracy(run):
     chart = element("div", confusion_chart(label, classes, matrix), class_="scroll")
     rows = [[name, *row] for name, row in zip(classes, matrix, strict=True)]
     full = table(["true \\ predicted", *classes], rows, range(1, len(classes) + 1))
-    size = "wide" if len(classes) > 40 else "two" if len(classes) > 14 else ""
+    size = "wide" if len(classes) > 24 else "two" if len(classes) > 14 else ""
     rights = [matrix[k][k] for k in range(len(classes))]
     told = [f"{name}\n{right} of {total} right" for name, right, total in zip(classes, rights, totals, strict=True)]
     shares = [(rights[k] / totals[k], classes[k], told[k]) for k in range(len(classes)) if totals[k]]
@@ -176,7 +178,9 @@ def reconstruction(run):
 
 
 def settings(runs):
-    """The settings, those that differ between runs first."""
+    """The settings, those that differ between runs first; nothing where none has any."""
+    if not any(run.settings for run in runs):
+        return ""
     keys = dict.fromkeys(key for run in runs for key in run.settings)
     values = {key: [_setting(run.settings.get(key)) for run in runs] for key in keys}
     differing = [[key, *values[key]] for key in keys if len(set(values[key])) > 1]
@@ -203,18 +207,19 @@ def provenance(runs):
             ["its fingerprint", metrics.get("fingerprint", "–")],
             ["trained on", f"{metrics['train_split']} ({metrics['num_sequences']})"],
         ]
-        if run.stage == "finetune":
+        command = repeat_command(run)
+        if run.stage == "finetune" and command:
             validated = (
                 metrics.get("val_split") or "a part set aside" * bool(metrics.get("num_validation")) or "nothing"
             )
             rows.append(["validated on", f"{validated} ({metrics.get('num_validation')})"])
             rows.append(["starts from", metrics.get("pretrained") or "random initialisation"])
         per_epoch = f", {seconds[-1] / len(seconds):.3g} s per epoch" if seconds else ""
-        rows.append(["time", duration(metrics.get("seconds")) + per_epoch])
+        if "seconds" in metrics:
+            rows.append(["time", duration(metrics["seconds"]) + per_epoch])
         rows.append(["versions", ", ".join(f"{key} {value}" for key, value in metrics.get("versions", {}).items())])
-        content = (
-            table(["", ""], rows, head=False) + soft("To repeat it:") + element("pre", escape(repeat_command(run)))
-        )
+        told = soft("To repeat it:") + element("pre", escape(command)) if command else soft("Trained in Python.")
+        content = table(["", ""], rows, head=False) + told
         several = len(runs) > 1
         cards.append(card(run.name, content) if several else element("div", content, class_="card wide"))
     return element("section", _headed("Data, time, command", cards))

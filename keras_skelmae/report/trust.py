@@ -1,6 +1,6 @@
 """How far a run's answers can be trusted, as a part of the report page."""
 
-from keras_skelmae.report.charts import reliability_chart
+from keras_skelmae.report.charts import legend, reliability_chart
 from keras_skelmae.report.markup import card, details, element, number, percent, soft, table
 from keras_skelmae.report.robustness_figure import robustness_figure
 from skelmae_datasets.pictures.figures import embedded_svg
@@ -38,9 +38,10 @@ def calibration(run):
         for entry in bins
     ]
     full = details("as a table", table(["", "confidence", "right", "sequences"], numbers, {1, 2, 3}))
-    heads = ["", "log-likelihood, negative", "calibration error", "of chance"]
+    heads = ["", "log loss", "calibration error", "of chance"]
     chart = reliability_chart("Share of right answers by the probability of the answer", series)
-    return [card("Reliability", chart, full), card("Calibration", table(heads, rows, {1, 2, 3}), soft(told))]
+    lines = legend([(name, colour, False, ()) for name, colour, _ in series]) if len(series) > 1 else ""
+    return [card("Reliability", chart, lines, full), card("Calibration", table(heads, rows, {1, 2, 3}), soft(told))]
 
 
 def baseline(run):

@@ -18,7 +18,7 @@ SWING = {9: 0.18, 10: -0.18, 7: 0.08, 8: -0.08, 13: -0.12, 14: 0.12, 15: -0.25, 
 
 
 def scene(people, seed, frames=400, missing=0.2):
-    """People who walk to and fro across each other in pixels, `missing` of their detections left out, in any order.
+    """People who walk back and forth across each other in pixels, `missing` of their detections left out, in any order.
 
     Returns: points (N, 17, 2), frames (N,), who (N,).
     """

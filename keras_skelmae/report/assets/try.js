@@ -37,9 +37,18 @@ function choose(index) {
 /* The window that a frame is told by: the first that ends at it or later. */
 const windowAt = (number) => sample.windows.find((each) => each.frame >= number) || sample.windows[sample.windows.length - 1];
 
+/* The context of a canvas with as many pixels as it has on the screen, and its size in those of the page. */
+function fitted(id, ratio) {
+  const canvas = $(id), width = canvas.clientWidth, height = Math.round(width * ratio), dense = window.devicePixelRatio || 1;
+  canvas.width = Math.round(width * dense);
+  canvas.height = Math.round(height * dense);
+  const context = canvas.getContext("2d");
+  context.scale(dense, dense);
+  return [context, width, height];
+}
+
 function draw() {
-  const body = $("body").getContext("2d"), width = $("body").width, scale = (0.9 * width) / data.side, pad = 0.05 * width;
-  body.clearRect(0, 0, width, width);
+  const [body, width] = fitted("body", 1), scale = (0.9 * width) / data.side, pad = 0.05 * width;
   body.lineWidth = 4;
   body.lineCap = "round";
   sample.points.forEach((person, number) => {
@@ -61,20 +70,23 @@ function draw() {
 }
 
 function curve() {
-  const chart = $("curve").getContext("2d"), { width, height } = $("curve"), last = Math.max(1, sample.points[0].length - 1);
-  chart.clearRect(0, 0, width, height);
+  const [chart, width, height] = fitted("curve", 0.3), last = Math.max(1, sample.points[0].length - 1), named = [];
   chart.font = "13px sans-serif";
   let start = 0;
   for (const each of sample.windows) {
+    const left = (start / last) * width, right = (each.frame / last) * width, before = named[named.length - 1];
     if (each.label !== null) {
       const chosen = data.classes.indexOf(each.label), tall = each.probabilities[chosen] * (height - 20);
-      const left = (start / last) * width, wide = ((each.frame - start) / last) * width;
       chart.fillStyle = `hsl(${(chosen * 137.5) % 360} 60% 50%)`;
-      chart.fillRect(left, height - tall, Math.max(2, wide - 1), tall);
-      chart.fillStyle = soft();
-      if (wide > 40) chart.fillText(each.label, left + 3, height - tall - 4, wide - 6);
+      chart.fillRect(left, height - tall, Math.max(2, right - left - 1), tall);
     }
+    if (before && before.label === each.label) before.right = right;
+    else named.push({ label: each.label, left, right });
     start = each.frame;
+  }
+  chart.fillStyle = soft();
+  for (const each of named) {
+    if (each.label !== null && each.right - each.left > 40) chart.fillText(each.label, each.left + 3, 13, each.right - each.left - 6);
   }
   chart.fillStyle = soft();
   chart.fillRect((frame / last) * (width - 2), 0, 2, height);
@@ -109,4 +121,5 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(kind, (event) => { event.preventDefault(); $("drop").classList.toggle("over", kind === "dragover"); });
 }
 document.addEventListener("drop", (event) => event.dataTransfer.files[0] && send(event.dataTransfer.files[0]));
+window.addEventListener("resize", () => sample && draw());
 requestAnimationFrame(tick);
