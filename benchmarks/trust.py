@@ -5,7 +5,7 @@
     python benchmarks/trust.py balance jhmdb.h5 train1 test1 runs/trust
 
 calibration: likelihood and calibration error before and after the temperature. unknown: three classes, drawn by the
-seed, are left out of the training; how many of their test clips are told from the others, by distance and by the
+seed, are left out of the training; how many of their test clips are told from the others, by strangeness and by the
 greatest probability. balance: a class, drawn by the seed, is cut to a fifth; mean-class accuracy by `class_balance`.
 Every run is `skelmae finetune` with the recipe's own settings; finished ones are not trained again.
 """
@@ -20,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 from keras_skelmae.evaluation.calibration import compare_calibration
 from keras_skelmae.evaluation.evaluate import measure
 from keras_skelmae.evaluation.features import embed
-from keras_skelmae.evaluation.known import FALSE_ALARMS, load_known
+from keras_skelmae.evaluation.known import FALSE_ALARMS, load_known, strangeness
 from keras_skelmae.models import load_model
 from keras_skelmae.training import finetune
 from skelmae_datasets import SkeletonStore
@@ -58,7 +58,7 @@ def unknown(store, train, test, output, seed, recipe):
     found = measure(model, store, test, "test")
     known = load_known(run, model)
     strange = {
-        "distance": known.distances(embed(model, store, test)),
+        "strangeness": strangeness(known.distances(embed(model, store, test)), found.probabilities),
         "probability": 1 - found.probabilities.max(axis=1),
     }
     figures = {"left_out": [store.classes[label] for label in left_out], "clips": int(new.sum()), "of": len(test)}
@@ -67,8 +67,8 @@ def unknown(store, train, test, output, seed, recipe):
         bound = np.quantile(values[seen & ~new], 1 - FALSE_ALARMS)
         figures[f"{name}_auc"] = float(roc_auc_score(new[seen], values[seen]))
         figures[f"{name}_found"] = float((values[seen & new] > bound).mean())
-    figures["found_as_shipped"] = float((strange["distance"][new] > known.threshold).mean())
-    figures["alarms_as_shipped"] = float((strange["distance"][~new] > known.threshold).mean())
+    figures["found_as_shipped"] = float((strange["strangeness"][new] > known.threshold).mean())
+    figures["alarms_as_shipped"] = float((strange["strangeness"][~new] > known.threshold).mean())
     return figures
 
 

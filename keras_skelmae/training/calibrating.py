@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_skelmae.evaluation.calibration import LEAST_CLIPS, answered, calibration, fit_temperature, temper
 from keras_skelmae.evaluation.features import embed
-from keras_skelmae.evaluation.known import choose_threshold, fit_known
+from keras_skelmae.evaluation.known import choose_threshold, fit_known, strangeness
 from keras_skelmae.models import Ensemble
 
 
@@ -50,7 +50,7 @@ def bounded(model, store, train, labels, held, held_indices):
     Args:
         model: the classifier that is saved. store: SkeletonStore. train: samples it was trained on.
         labels: of all samples, as ``class_labels`` gives them.
-        held: HeldOut or None. held_indices: its samples, where it has no distances.
+        held: HeldOut or None, before the model's temperature. held_indices: its samples, where it has no distances.
     """
     known = None if held is None else fit_known(model, store, train, labels)
     if known is None:
@@ -58,9 +58,10 @@ def bounded(model, store, train, labels, held, held_indices):
     distances = held.distances
     if distances is None:
         distances = known.distances(embed(model, store, held_indices)) if len(held_indices) else np.zeros(0)
-        distances = distances[np.isfinite(held.probabilities).all(axis=1)]  # somebody was seen
-    known.threshold = choose_threshold(distances)
+    seen = np.isfinite(held.probabilities).all(axis=1)
+    told = temper(held.probabilities[seen], getattr(model, "temperature", 1.0))
+    known.threshold, count = choose_threshold(strangeness(distances[seen], told)), int(seen.sum())
     if np.isfinite(known.threshold):
-        return known, {"threshold": known.threshold, "num_clips": len(distances), "reason": ""}
-    few = f"{len(distances)} clips held out, {LEAST_CLIPS} are needed"
-    return None, {"threshold": None, "num_clips": len(distances), "reason": few}
+        return known, {"threshold": known.threshold, "num_clips": count, "reason": ""}
+    few = f"{count} clips held out, {LEAST_CLIPS} are needed"
+    return None, {"threshold": None, "num_clips": count, "reason": few}

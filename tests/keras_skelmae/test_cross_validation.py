@@ -52,7 +52,9 @@ def trainings(monkeypatch):
         return SimpleNamespace(probabilities=probabilities, result={"top1": right, "mean_class": right})
 
     arrays = [np.zeros(2), np.ones(2), [[1, 0]] * 3, np.eye(2), np.ones(2)]
-    known = KnownClasses(*(np.float32(array) for array in arrays), 1.0, np.inf, 0)
+    around = [np.zeros(2), np.eye(2), np.ones(2)]  # every clip is at 1 from the middle
+    arrays, around = ([np.float32(array) for array in part] for part in (arrays, around))
+    known = KnownClasses(*arrays, 1.0, *around, 1.0, np.inf, 0)
     fakes = {"finetune": finetune, "measure": measure, "fit_known": lambda *_: known}
     fakes["load_classifier"] = lambda _: SimpleNamespace(names=list("abc"))
     fakes["embed"] = lambda model, store, indices: np.stack([np.cos(indices / 20), np.sin(indices / 20)], axis=1)

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from keras_skelmae.evaluation import embed, load_known, predict_files
-from keras_skelmae.evaluation.known import KnownClasses, choose_threshold, fit_known
-from keras_skelmae.evaluation.predict import result_of
+from keras_skelmae.evaluation.known import KnownClasses, choose_threshold, fit_known, strangeness
+from keras_skelmae.evaluation.predict import load_classifier, predict_store, result_of
 from keras_skelmae.models import Ensemble
 from skelmae_cli.main import cli
 from skelmae_datasets import DataError
@@ -35,19 +35,28 @@ def test_distances_are_those_of_mahalanobis():
     assert known.centres.shape == (4, 12) and np.isnan(known.centres[3]).all()
     x = (features - features.mean(axis=0)) / features.std(axis=0)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
-    apart = np.concatenate([x[labels == k] - x[labels == k].mean(axis=0) for k in range(3)])
-    covariance = apart.T @ apart / len(apart)
-    shrunk = 0.9 * covariance + 0.1 * np.eye(12) * np.trace(covariance) / 12
     centres = np.stack([x[labels == k].mean(axis=0) for k in range(3)])
-    offsets = x[:20, None] - centres
-    wanted = np.einsum("nki,ij,nkj->nk", offsets, np.linalg.inv(shrunk), offsets).min(axis=1)
+
+    def nearest(apart, points):  # from the first 20 clips, by the covariance of what is apart
+        covariance = apart.T @ apart / len(apart)
+        shrunk = 0.5 * covariance + 0.5 * np.eye(12) * np.trace(covariance) / 12
+        offsets = x[:20, None] - points
+        return np.einsum("nki,ij,nkj->nk", offsets, np.linalg.inv(shrunk), offsets).min(axis=1)
+
+    middle = x.mean(axis=0, keepdims=True)
+    wanted = nearest(x - centres[labels], centres) / nearest(x - middle, middle)
     np.testing.assert_allclose(known.distances(features[:20]), wanted, rtol=1e-3)
+
+
+def test_an_unsure_answer_is_strange():
+    answers = np.array([[1, 0, 0, 0], [0.25] * 4, [0.5, 0.5, 0, 0], [np.nan] * 4])
+    np.testing.assert_allclose(strangeness(np.full(4, 0.3), answers), [0.3, 4.3, 2.3, np.nan], rtol=1e-6)
 
 
 def test_more_features_than_directions():
     features, labels = clusters(90, 400)
     known = KnownClasses.fit(Classes, features, labels)
-    assert known.directions.shape == (400, 90) and known.rest > 0
+    assert known.directions.shape == known.all_directions.shape == (400, 90) and known.rest > 0
     wide = KnownClasses.fit(Classes, *clusters(200, 400))
     assert wide.directions.shape == (400, 128)
     assert np.isfinite(wide.distances(features)).all()
@@ -56,11 +65,16 @@ def test_more_features_than_directions():
 def test_strange_clips_are_told_at_the_rate_of_false_alarms():
     features, labels = clusters()
     known = KnownClasses.fit(Classes, features, labels)
-    assert known(features).all()  # without a threshold everything is
-    known.threshold = choose_threshold(known.distances(clusters(200, seed=1)[0]))
-    assert 0.01 < 1 - known(clusters(3000, seed=2)[0]).mean() < 0.1
+
+    def sure(count):
+        return np.tile(np.float32([0.97, 0.01, 0.01, 0.01]), (count, 1))
+
+    assert known(features, sure(300)).all()  # without a threshold everything is
+    known.threshold = choose_threshold(strangeness(known.distances(clusters(200, seed=1)[0]), sure(200)))
+    assert 0.01 < 1 - known(clusters(3000, seed=2)[0], sure(3000)).mean() < 0.1
     strange = np.random.default_rng(3).normal(size=(300, 12)).astype("float32") + 9 * np.eye(12)[7]
-    assert known.known(strange).mean() < 0.1
+    assert known.known(strange, sure(300)).mean() < 0.1
+    assert not known(features, np.full((300, 4), 0.25)).any() and not known(features, np.full((300, 4), np.nan)).any()
 
 
 def test_the_threshold_by_hand():
@@ -100,18 +114,19 @@ def test_nothing_known_is_told(tiny, tiny_stores, tmp_path):
     plain = predict_files(tmp_path, [store.path])
     assert all("known" not in result and result["label"] is not None for result in plain)
     known = fit_known(model, store, np.arange(6), store.labels)
-    distances = known.distances(embed(model, store, np.arange(8)))
-    known.threshold = float(np.median(distances))
+    probabilities = predict_store(load_classifier(tmp_path), store, np.arange(8))
+    strange = strangeness(known.distances(embed(model, store, np.arange(8))), probabilities)
+    known.threshold = float(np.sort(strange)[3:5].mean())  # nobody lies on it
     known.save(tmp_path)
-    for before, result, distance in zip(plain, predict_files(tmp_path, [store.path]), distances, strict=True):
-        assert result["known"] is bool(distance <= known.threshold)
+    for before, result, value in zip(plain, predict_files(tmp_path, [store.path]), strange, strict=True):
+        assert result["known"] is bool(value <= known.threshold)
         assert result["label"] == (before["label"] if result["known"] else None)
         assert result.get("nearest", before["label"]) == before["label"]
         assert result["probabilities"] == before["probabilities"]
     lines = CliRunner().invoke(cli, ["predict", str(tmp_path), str(store.path)]).output.splitlines()
-    assert sum("nothing known (nearest: " in line for line in lines) == (distances > known.threshold).sum() > 0
+    assert sum("nothing known (nearest: " in line for line in lines) == (strange > known.threshold).sum() > 0
     told = json.loads(CliRunner().invoke(cli, ["predict", str(tmp_path), str(store.path), "--json"]).output)
-    assert [entry["known"] for entry in told] == list(distances <= known.threshold)
+    assert [entry["known"] for entry in told] == list(strange <= known.threshold)
 
 
 def test_nobody_is_neither_known_nor_strange():
