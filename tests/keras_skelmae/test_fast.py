@@ -156,6 +156,14 @@ def test_without_presence_frames_are_pooled_as_keras_pools(stride):
     np.testing.assert_array_equal(array(frames.pooled_frames(SEQUENCE, None, stride)), np.moveaxis(pooled, 3, 2))
 
 
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_what_is_not_a_number_is_the_largest(length):
+    x = features(3, length, 4)
+    x[0, 0, 0] = x[1, -1, 1] = np.nan
+    found = array(frames.largest(keras.ops.convert_to_tensor(x), np.ones((3, length, 1), bool), axis=1))
+    np.testing.assert_array_equal(found, x.max(axis=1))
+
+
 def test_largest_is_zero_where_nothing_is_present():
     x, present = -np.ones((2, 3, 4), "float32"), np.array([[True, False, True], [False] * 3])[..., None]
     np.testing.assert_array_equal(array(frames.largest(x, present, axis=1)), [[-1] * 4, [0] * 4])

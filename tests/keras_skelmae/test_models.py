@@ -47,7 +47,7 @@ def make_contrastive(tiny):
 
 
 def make_completion(tiny):
-    model = models.MotionCompletion(tiny.backbone(encoder_layers=1, num_people=1, **EACH), num_classes=4)
+    model = models.MotionCompletion(tiny.backbone(encoder_layers=1, num_people=1, **BODY), num_classes=4)
     rng, x = np.random.default_rng(0), tiny.views(tiny.clips(people=1))
     clean = rng.normal(size=(3, 2, 8, 17, 3)).astype("float32")
     given = {"known": (rng.random((3, 2, 8, 17)) < 0.9).astype("float32"), "label": np.array([0, -1, 3], "int32")}
