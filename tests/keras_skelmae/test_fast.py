@@ -265,7 +265,9 @@ SMALL = {"encoder_layers": 1, "num_layers": 1}
 @pytest.mark.parametrize(
     ("count", "weighted", "jit"), [(8, False, True), (8, False, False), (7, False, False), (8, True, False)]
 )
-def test_a_step_in_slices_is_that_of_the_whole_batch(count, weighted, jit, tiny):
+def test_a_step_in_slices_is_that_of_the_whole_batch(count, weighted, jit, tiny, request):
+    if jit:  # else the step is the same
+        request.getfixturevalue("compiled")
     x, y = tiny.clips(count, people=1), np.eye(4, dtype="float32")[np.arange(count) % 4]
     weight = np.linspace(0.5, 2, count, dtype="float32") if weighted else None
     net = tiny.classifier(normalization="layer", num_people=1, **SMALL)
@@ -285,7 +287,9 @@ def test_a_step_in_slices_is_that_of_the_whole_batch(count, weighted, jit, tiny)
 
 
 @pytest.mark.parametrize("kind", ["classifier", "ensemble", "mirrored"])
-def test_many_batches_are_predicted_as_few_are(kind, tiny, monkeypatch):
+def test_many_batches_are_predicted_as_few_are(kind, tiny, monkeypatch, request):
+    if kind == "mirrored":  # one is enough to compile
+        request.getfixturevalue("compiled")
     net, x = tiny.classifier(normalization="layer", **SMALL), tiny.clips(8)
     if kind == "ensemble":
         net = Ensemble([net, tiny.classifier(streams=("bone",), normalization="layer", **SMALL)])
