@@ -7,7 +7,7 @@ STAMP := .venv/installed-dev
 CORE := $(addprefix tests/keras_skelmae/test_,fast.py layers.py losses.py models.py recipes.py residual.py)
 EVERYWHERE := -q -m 'not slow and not conformance' -k 'not fresh_process' $(CORE)
 
-.PHONY: venv demo test test-oldest test-backends test-robustness test-trainings test-models test-rest test-jax test-torch test-conformance fuzz bench lint docs clean
+.PHONY: venv demo test test-quick test-oldest test-backends test-robustness test-trainings test-models test-rest test-jax test-torch test-conformance fuzz bench lint docs clean
 
 venv: $(STAMP)
 
@@ -30,11 +30,17 @@ test-backends test-jax: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 # A quarter less to compile; tests/backends trains what is compiled in earnest.
 test-jax: export JAX_DISABLE_MOST_OPTIMIZATIONS := 1
 # About half the time of tests/keras_skelmae
+QUICK := $(addprefix tests/cli/test_,commands.py errors.py help.py settings.py startup.py)
+QUICK += $(addprefix tests/keras_skelmae/test_,layers.py losses.py)
 TRAININGS := $(addprefix tests/keras_skelmae/test_,training.py precision.py)
 # Two at a time, the longest first; each prints when it is done.
 test: $(STAMP)
 	$(MAKE) --jobs=2 --output-sync=target test-trainings test-models test-backends test-rest test-jax test-robustness \
 		test-torch test-oldest
+
+# One backend, no training: what most changes break first
+test-quick: $(STAMP)
+	$(PYTEST) tests/test_architecture.py tests/test_docs.py tests/datasets $(QUICK)
 
 test-backends test-robustness: test-%: $(STAMP)
 	$(PYTEST) tests/$*
