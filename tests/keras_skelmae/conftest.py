@@ -136,14 +136,26 @@ class Tiny:
         options = {**self.sizes, "num_layers": 2, "projection_units": 6, **options}
         return models.ContrastiveModel.from_settings(options, self.preprocessor(layout, **options))
 
+    def forward(self, model, x):
+        """What a model gives, not training; with JAX compiled whole, for it compiles every operation by itself else."""
+        if keras.config.backend() != "jax":
+            return model(x, training=False)
+        import jax
+
+        def call(trainable, others, x):
+            return model.stateless_call(trainable, others, x, training=False)[0]
+
+        kept = ([one.value for one in model.trainable_variables], [one.value for one in model.non_trainable_variables])
+        return jax.jit(call)(*kept, x)
+
     @staticmethod
     def array(tensor):
         """NumPy float or bool array of what a model gives."""
         return keras.ops.convert_to_numpy(tensor)
 
-    def predict(self, model, x, training=False):
+    def predict(self, model, x):
         """What a model gives, as a NumPy array; of a dict its features or its reconstruction."""
-        found = model(x, training=training)
+        found = self.forward(model, x)
         if isinstance(found, dict):
             found = found["features"] if "features" in found else found["reconstruction"]
         return self.array(found)
