@@ -7,7 +7,7 @@ STAMP := .venv/installed-dev
 CORE := $(addprefix tests/keras_skelmae/test_,fast.py layers.py losses.py models.py recipes.py residual.py)
 EVERYWHERE := -q -m 'not slow and not conformance' -k 'not fresh_process' $(CORE)
 
-.PHONY: venv demo test test-oldest test-backends test-robustness test-trainings test-models test-rest test-jax test-torch test-conformance fuzz bench lint docs clean
+.PHONY: venv demo test test-quick test-oldest test-backends test-robustness test-trainings test-models test-rest test-jax test-torch test-conformance fuzz bench lint docs clean
 
 venv: $(STAMP)
 
@@ -29,12 +29,17 @@ test-backends test-jax: export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.pytest_ca
 test-backends test-jax: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 # A quarter less to compile; tests/backends trains what is compiled in earnest.
 test-jax: export JAX_DISABLE_MOST_OPTIMIZATIONS := 1
-# About half the time of tests/keras_skelmae
+QUICK := $(addprefix tests/cli/test_,commands.py errors.py help.py settings.py startup.py)
+QUICK += $(addprefix tests/keras_skelmae/test_,layers.py losses.py)
 TRAININGS := $(addprefix tests/keras_skelmae/test_,training.py precision.py)
 # Two at a time, the longest first; each prints when it is done.
 test: $(STAMP)
-	$(MAKE) --jobs=2 --output-sync=target test-trainings test-models test-backends test-rest test-jax test-robustness \
-		test-torch test-oldest
+	$(MAKE) --jobs=2 --output-sync=target test-backends test-models test-jax test-rest test-trainings test-robustness \
+		test-oldest test-torch
+
+# One backend, no training: what most changes break first
+test-quick: $(STAMP)
+	$(PYTEST) tests/test_architecture.py tests/test_docs.py tests/datasets $(QUICK)
 
 test-backends test-robustness: test-%: $(STAMP)
 	$(PYTEST) tests/$*
@@ -54,7 +59,8 @@ test-jax: $(STAMP)
 test-torch: $(STAMP)
 	KERAS_BACKEND=torch $(BIN)/python -m pytest $(EVERYWHERE)
 
-# The oldest Keras that pyproject.toml admits, and files that it and the newest one write for each other.
+# The oldest Keras that pyproject.toml admits, and files that it and the newest one write for each other, in processes of
+# their own.
 OLDEST := $(CURDIR)/.venv/keras-oldest
 $(OLDEST): $(STAMP)
 	$(BIN)/python -m pip install --quiet --no-deps --target $@ keras==3.12.1
@@ -62,7 +68,7 @@ $(OLDEST): $(STAMP)
 
 test-oldest: $(OLDEST)
 	$(PYTEST) tests/golden
-	PYTHONPATH=$(OLDEST) $(PYTEST) tests/golden $(addprefix tests/keras_skelmae/test_,layers.py models.py)
+	PYTHONPATH=$(OLDEST) $(PYTEST) -k 'not fresh_process' tests/golden $(addprefix tests/keras_skelmae/test_,layers.py models.py)
 
 # Keras's own test of every layer; not in `make test`, since a Keras may come whose test asks for more
 test-conformance: $(STAMP)

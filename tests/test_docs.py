@@ -63,6 +63,12 @@ def test_the_table_of_settings_is_current():
     assert all(f"| `{key}` |" in made.page() for key in FIELDS)
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.name)
+def test_no_page_is_empty(page):
+    title, _, rest = page.read_text("utf-8").strip().partition("\n")
+    assert title.startswith("# ") and rest.strip(), "a title and something below it"
+
+
 def test_every_command_is_documented():
     shown = {word for page in PAGES for words in commands(page) for word in words}
     text = "".join(page.read_text("utf-8") for page in PAGES)

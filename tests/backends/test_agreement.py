@@ -6,13 +6,16 @@ import keras
 import numpy as np
 import pytest
 
-from keras_skelmae.evaluation import StreamingPredictor, evaluate_model, predict_files
+from keras_skelmae.evaluation import StreamingPredictor, evaluate_model, load_classifier, predict_files
 from keras_skelmae.evaluation.streaming import stream_recording
 from keras_skelmae.export import export_model
 from keras_skelmae.models import SkeletonPreprocessor, STRLClassifier
 from skelmae_datasets import DataError, Sample, SkeletonLayout, SkeletonStore, StoreWriter
 
-pytestmark = pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="exports run under TensorFlow")
+pytestmark = [
+    pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="exports run under TensorFlow"),
+    pytest.mark.usefixtures("eager_module"),
+]
 CHANNELS = [("x", "y"), ("x", "y", "z"), ("x", "y", "score")]
 
 
@@ -120,9 +123,10 @@ def test_all_ways_give_the_same_probabilities(seed, tmp_path):
         right = np.mean([guess == case.names[label] for guess, label in zip(guesses, case.labels, strict=True)])
         assert found.result["top1"] == pytest.approx(right)
         if case.preprocessor.channels == list(case.channels):
+            model = load_classifier(case.model_path)
             for number in range(len(store)):
                 frames = store.frames[number]
-                predictor = StreamingPredictor(case.model_path, window=int(frames), stride=int(frames), smoothing=0.0)
+                predictor = StreamingPredictor(model, window=int(frames), stride=int(frames), smoothing=0.0)
                 (label,) = stream_recording(predictor, store.read(number))
                 np.testing.assert_allclose(label.probabilities, wanted[number], atol=1e-4)
     for kind, suffix in (("saved-model", ""), ("onnx", ".onnx"), ("litert", ".tflite")):

@@ -1,6 +1,10 @@
-"""One process of the tests of several devices: `train.py FOLDER STORE [DEVICES]` pre-trains and fine-tunes briefly."""
+"""One process of the tests of several devices: `train.py FOLDER STORE [DEVICES]` pre-trains and fine-tunes briefly.
+
+Two devices report the pre-training, two processes the fine-tuning: reports are compiled, too.
+"""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -14,12 +18,23 @@ FINE += ("dropout_rate=0", "temporal_dropout=0")
 def main(folder, store, devices):
     from click.testing import CliRunner
 
+    from keras_skelmae.fast.networks.devices import VARIABLES
     from skelmae_cli.main import cli
 
     settings = [part for setting in TINY for part in ("--set", setting)] + (["--devices", devices] if devices else [])
     more = [part for setting in FINE for part in ("--set", setting)]
+    more += [] if VARIABLES[0] in os.environ else ["--no-report"]
     for line in (
-        ["pretrain", store, "--train-split", "xsub_train", "--output", folder / "pre", *settings],
+        [
+            "pretrain",
+            store,
+            "--train-split",
+            "xsub_train",
+            "--output",
+            folder / "pre",
+            *settings,
+            *([] if devices else ["--no-report"]),
+        ],
         [
             "finetune",
             store,

@@ -51,10 +51,20 @@ def outputs(model, name):
     """The model's output on fixed input, as one array."""
     import keras
 
-    result = model(arguments(name, seed=5)[0], training=False)
+    x = arguments(name, seed=5)[0]
+    compiled = keras.config.backend() == "jax"  # which compiles every operation by itself else
+    result = model.predict_on_batch(x) if compiled else model(x, training=False)
     if isinstance(result, dict):
         result = result["reconstruction" if name == "SkeletonMAE" else "features"]
     return keras.ops.convert_to_numpy(result)
+
+
+def optimise(whether):
+    """Let JAX compile in earnest or not: the steps of one or two batches take less time than optimising them."""
+    if os.environ["KERAS_BACKEND"] == "jax":
+        import jax
+
+        jax.config.update("jax_disable_most_optimizations", not whether)
 
 
 def make_models():
@@ -165,6 +175,7 @@ def command_line(folder, store, recording):
 def write(folder, store, recording):
     import numpy as np
 
+    optimise(False)
     models = make_models()
     results, steps = {}, {}
     for name, model in models.items():
@@ -176,6 +187,7 @@ def write(folder, store, recording):
     np.savez(folder / "outputs.npz", **results)
     np.savez(folder / "steps.npz", **steps)
     np.savez(folder / "batches.npz", **drawn(store))
+    optimise(True)  # as for a user
     (folder / "said.json").write_text(json.dumps(command_line(folder, store, recording)))
 
 
@@ -185,6 +197,7 @@ def read(folder):
 
     import keras_skelmae  # noqa: F401
 
+    optimise(False)
     results, steps = {}, {}
     for writer in BACKENDS:
         for file in sorted((folder.parent / writer).glob("*.keras")):

@@ -30,7 +30,7 @@ def run(*arguments, code=0):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, eager_module):
     """A store, the runs joint and bone, and what was made of them."""
     folder = tmp_path_factory.mktemp("fuse")
     write_dataset(folder / "raw", subjects=2, repetitions=2, actions=["wave", "squat"])

@@ -14,7 +14,6 @@ import subprocess
 from pathlib import Path
 
 import click
-import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -109,20 +108,7 @@ def run(words):
 
 
 @pytest.fixture(scope="module")
-def eager():
-    """Steps run operation by operation: to trace them for one batch would take most of the time."""
-    if keras.config.backend() != "tensorflow":
-        yield
-        return
-    import tensorflow
-
-    tensorflow.config.run_functions_eagerly(True)
-    yield
-    tensorflow.config.run_functions_eagerly(False)
-
-
-@pytest.fixture(scope="module")
-def ran(folder, eager):
+def ran(folder, eager_module):
     """The folder after all commands."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -165,7 +151,7 @@ def without_figures(text):
     return [line.split("  ")[0].rstrip() if "%  " in line else line.rstrip() for line in text.splitlines()]
 
 
-def test_the_quickstart_prints_what_the_readme_shows(tmp_path, monkeypatch, eager):
+def test_the_quickstart_prints_what_the_readme_shows(tmp_path, monkeypatch, eager_module):
     spec = importlib.util.spec_from_file_location("example_clips", ROOT / "docs" / "example_clips.py")
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)

@@ -22,7 +22,7 @@ TINY += " --set temporal_units=8,8 --set temporal_strides=2 --recipe small --no-
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, eager_module):
     """Recordings, their store, and a classifier that was trained for an epoch."""
     folder = tmp_path_factory.mktemp("serve")
     write_dataset(folder / "raw", subjects=2, repetitions=1, actions=["wave", "handshake"], frames=(12, 16))

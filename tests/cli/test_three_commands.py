@@ -36,7 +36,7 @@ def write(path, action, seed, frames=12):
     path.write_text(json.dumps(found))
 
 
-def test_three_commands_lead_from_files_to_a_prediction(tmp_path, monkeypatch):
+def test_three_commands_lead_from_files_to_a_prediction(tmp_path, monkeypatch, eager_module):
     monkeypatch.chdir(tmp_path)
     for number in range(4):
         for action in ("wave", "squat"):

@@ -17,7 +17,7 @@ STATES = sorted(path.name for path in HERE.iterdir() if path.is_dir() and (path 
 OLDEST = HERE.parents[1] / ".venv" / "keras-oldest"  # where `make test-oldest` puts it
 sys.path.insert(0, str(HERE))
 
-from make import CLASSES, answers  # noqa: E402
+from make import CLASSES, answers, models  # noqa: E402
 
 
 def test_there_are_golden_files():
@@ -46,33 +46,46 @@ def test_a_preset_and_a_store_of_an_earlier_state(state):
     assert x.shape == (2, 5, 17, 3) and x[1, 2, 3, 0] == np.float32(100 + 10 * np.sin(1 + ((5 + 2) * 17 + 3) * 3))
 
 
-SAVE = "import sys; sys.path.insert(0, sys.argv[1]); import make; make.models()[sys.argv[2]].save(sys.argv[3])"
-LOAD = (
-    "import sys; sys.path.insert(0, sys.argv[1]); import make, numpy; from keras_skelmae.models import load_model\n"
-    "numpy.savez(sys.argv[3], **make.answers(load_model(sys.argv[2])))"
-)
+NAMES = ("autoencoder", "classifier", "ensemble")
+# Of the oldest Keras: it saves its models, and reads the newest's and its own
+IN_OLDEST = """
+import sys; sys.path.insert(0, sys.argv[1])
+import keras, numpy; assert keras.__version__ == "3.12.1"
+from make import answers, models
+from keras_skelmae.models import load_model
+from pathlib import Path
+folder, made = Path(sys.argv[2]), models()
+for name in sys.argv[3:]:
+    made[name].save(folder / f"oldest-{name}.keras")
+    for writer in ("oldest", "newest"):
+        numpy.savez(folder / f"{writer}-{name}.npz", **answers(load_model(folder / f"{writer}-{name}.keras")))
+"""
 
 
-def in_keras(oldest, code, *arguments):
-    """Run code under the oldest Keras or this one."""
-    paths = [str(OLDEST)] * oldest + [os.environ.get("PYTHONPATH", "")]
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory):
+    """A folder with WRITER-NAME.keras of both, and WRITER-NAME.npz, what the oldest one answers with them."""
+    folder, made = tmp_path_factory.mktemp("crossed"), models()
+    for name in NAMES:
+        made[name].save(folder / f"newest-{name}.keras")
+    paths = [str(OLDEST), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
-    command = [sys.executable, "-c", code, str(HERE), *map(str, arguments)]
+    command = [sys.executable, "-c", IN_OLDEST, str(HERE), str(folder), *NAMES]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+    return folder
 
 
 @pytest.mark.skipif(not OLDEST.is_dir(), reason="`make test-oldest` installs the oldest Keras")
 @pytest.mark.skipif(str(OLDEST) in os.environ.get("PYTHONPATH", ""), reason="runs under the newest Keras")
-@pytest.mark.parametrize("name", ["autoencoder", "classifier", "ensemble"])
-def test_the_oldest_and_the_newest_keras_read_each_others_files(name, tmp_path):
-    for writes in (True, False):
-        in_keras(writes, SAVE, name, tmp_path / f"{writes}.keras")
-        for reads in (True, False):
-            in_keras(reads, LOAD, tmp_path / f"{writes}.keras", tmp_path / f"{writes}{reads}.npz")
-        with np.load(tmp_path / f"{writes}True.npz") as one, np.load(tmp_path / f"{writes}False.npz") as other:
-            for key in one:
-                np.testing.assert_allclose(one[key], other[key], rtol=2e-4, atol=1e-5)
+@pytest.mark.parametrize("writer", ["oldest", "newest"])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_oldest_and_the_newest_keras_read_each_others_files(name, writer, crossed):
+    found = answers(load_model(crossed / f"{writer}-{name}.keras"))
+    with np.load(crossed / f"{writer}-{name}.npz") as other:
+        assert set(found) == set(other)
+        for key in found:
+            np.testing.assert_allclose(found[key], other[key], rtol=2e-4, atol=1e-5)
 
 
 @pytest.mark.skipif(str(OLDEST) not in os.environ.get("PYTHONPATH", ""), reason="runs under the oldest Keras")

@@ -1,7 +1,5 @@
 """Tiny stores, clips and models that the tests of this folder share."""
 
-import contextlib
-
 import keras
 import numpy as np
 import pytest
@@ -22,6 +20,11 @@ def store(tmp_path_factory):
     convert_ntu(folder / "raw", folder / "s.h5")
     with SkeletonStore(folder / "s.h5") as opened:
         yield opened
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eager_module(eager_module):
+    """Every test here runs eagerly; those about compiling ask for ``eager(False)``."""
 
 
 STORES = {  # kind: layout, channels, (height, width), where the middle is, how far joints are from it
@@ -133,14 +136,26 @@ class Tiny:
         options = {**self.sizes, "num_layers": 2, "projection_units": 6, **options}
         return models.ContrastiveModel.from_settings(options, self.preprocessor(layout, **options))
 
+    def forward(self, model, x):
+        """What a model gives, not training; with JAX compiled whole, for it compiles every operation by itself else."""
+        if keras.config.backend() != "jax":
+            return model(x, training=False)
+        import jax
+
+        def call(trainable, others, x):
+            return model.stateless_call(trainable, others, x, training=False)[0]
+
+        kept = ([one.value for one in model.trainable_variables], [one.value for one in model.non_trainable_variables])
+        return jax.jit(call)(*kept, x)
+
     @staticmethod
     def array(tensor):
         """NumPy float or bool array of what a model gives."""
         return keras.ops.convert_to_numpy(tensor)
 
-    def predict(self, model, x, training=False):
+    def predict(self, model, x):
         """What a model gives, as a NumPy array; of a dict its features or its reconstruction."""
-        found = model(x, training=training)
+        found = self.forward(model, x)
         if isinstance(found, dict):
             found = found["features"] if "features" in found else found["reconstruction"]
         return self.array(found)
@@ -175,7 +190,7 @@ def tiny_settings():
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, eager):
     """A folder: s.h5, twelve sequences of three actions, and the runs pre and fine of the commands, with reports."""
     folder = tmp_path_factory.mktemp("runs")
     actions = ["wave", "squat", "handshake"]
@@ -186,33 +201,7 @@ def runs(tmp_path_factory):
     for stage, name, own in (("pretrain", "pre", ()), ("finetune", "fine", (*SECONDS_BODY, *more))):
         line = [stage, folder / "s.h5", *trained, folder / name, *(f"--set={item}" for item in (*SECONDS, *own))]
         line += ["--pretrained", folder / "pre"] if name == "fine" else []
-        done = CliRunner().invoke(cli, [str(word) for word in line])
+        with eager():
+            done = CliRunner().invoke(cli, [str(word) for word in line])
         assert done.exit_code == 0, (done.output, done.exception)
     return folder
-
-
-@pytest.fixture(scope="session")
-def eager():
-    """A context manager: TensorFlow without tracing a step first, which takes longer than the few steps of a test."""
-
-    @contextlib.contextmanager
-    def context():
-        if keras.config.backend() != "tensorflow":
-            yield
-            return
-        import tensorflow as tf
-
-        tf.config.run_functions_eagerly(True)
-        try:
-            yield
-        finally:
-            tf.config.run_functions_eagerly(False)
-
-    return context
-
-
-@pytest.fixture
-def eagerly(eager):
-    """See ``eager``; for a whole test."""
-    with eager():
-        yield

@@ -149,7 +149,7 @@ def test_what_is_saved_and_told(tiny):
     assert saved.mirror and saved.temperature == 1 and facts["before"] is None
 
 
-def test_a_fine_tuning_calibrates_on_what_it_held_out(store, tmp_path, tiny_settings, eagerly, monkeypatch):
+def test_a_fine_tuning_calibrates_on_what_it_held_out(store, tmp_path, tiny_settings, monkeypatch):
     """Twelve sequences: with a lower bound they are enough."""
     from keras_skelmae.evaluation import calibration as module
     from keras_skelmae.training import calibrating, finetune
@@ -185,7 +185,7 @@ def test_mean_class_accuracy_is_that_of_scores():
 
 
 @pytest.mark.parametrize("balance", ["weights", "sampling"])
-def test_a_balanced_training_without_validation(balance, store, tmp_path, tiny_settings, eagerly):
+def test_a_balanced_training_without_validation(balance, store, tmp_path, tiny_settings):
     from keras_skelmae.training import finetune
 
     asked = tiny_settings("finetune", f"class_balance={balance}", "validation_fraction=0", "epochs=1")
@@ -197,7 +197,7 @@ def test_a_balanced_training_without_validation(balance, store, tmp_path, tiny_s
         finetune(store, "all", None, tmp_path / "best", asked, select="best", verbose=False)
 
 
-def test_the_best_mean_class_accuracy_is_kept(store, tmp_path, tiny_settings, eagerly):
+def test_the_best_mean_class_accuracy_is_kept(store, tmp_path, tiny_settings):
     from keras_skelmae.training import finetune
 
     asked = tiny_settings("finetune", "validation_fraction=0.4", "mirror=off", "epochs=2")

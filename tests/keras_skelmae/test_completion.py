@@ -203,7 +203,7 @@ def test_they_serve_two_people_each_as_alone(weights, tiny):
     assert not np.isnan(both).any()
 
 
-def test_they_start_a_fine_tuning_of_other_joints_and_coordinates_are_checked(weights, tiny_stores, tmp_path, tiny):
+def test_they_start_a_fine_tuning_of_other_joints_and_coordinates_are_checked(weights, tiny_stores, tmp_path):
     settings = resolve_settings("finetune", "small", epochs=1, batch_size=4)
     found = finetune(tiny_stores["2d"], "train", "test", tmp_path / "run", settings, pretrained="tiny", verbose=False)
     assert found["pretrained"] == "tiny"

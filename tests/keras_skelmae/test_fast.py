@@ -156,6 +156,14 @@ def test_without_presence_frames_are_pooled_as_keras_pools(stride):
     np.testing.assert_array_equal(array(frames.pooled_frames(SEQUENCE, None, stride)), np.moveaxis(pooled, 3, 2))
 
 
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_what_is_not_a_number_is_the_largest(length):
+    x = features(3, length, 4)
+    x[0, 0, 0] = x[1, -1, 1] = np.nan
+    found = array(frames.largest(keras.ops.convert_to_tensor(x), np.ones((3, length, 1), bool), axis=1))
+    np.testing.assert_array_equal(found, x.max(axis=1))
+
+
 def test_largest_is_zero_where_nothing_is_present():
     x, present = -np.ones((2, 3, 4), "float32"), np.array([[True, False, True], [False] * 3])[..., None]
     np.testing.assert_array_equal(array(frames.largest(x, present, axis=1)), [[-1] * 4, [0] * 4])
@@ -201,9 +209,9 @@ def test_only_what_the_loss_depends_on_gives_the_same_step(layout, joints, optio
     for variable, one, other in zip(mae.weights, others, gradients, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5, err_msg=variable.path)
     assert sum(bool(gradient.any()) for gradient in gradients) > len(gradients) / 4
-    found = trimmed({**x, "trim": trimmed.trim(x["mask"][0, 0, 0])})
+    found = tiny.forward(trimmed, {**x, "trim": trimmed.trim(x["mask"][0, 0, 0])})
     assert found["reconstruction"].shape[3] == found["weight"].shape[3] == len(joints)
-    whole = mae(x)
+    whole = tiny.forward(mae, x)
     kept = {key: array(whole[key])[:, :, :, list(joints)] for key in ("target", "weight")}
     for key, expected in kept.items():
         np.testing.assert_allclose(array(found[key]), expected, rtol=1e-4, atol=1e-5)
@@ -257,7 +265,9 @@ SMALL = {"encoder_layers": 1, "num_layers": 1}
 @pytest.mark.parametrize(
     ("count", "weighted", "jit"), [(8, False, True), (8, False, False), (7, False, False), (8, True, False)]
 )
-def test_a_step_in_slices_is_that_of_the_whole_batch(count, weighted, jit, tiny):
+def test_a_step_in_slices_is_that_of_the_whole_batch(count, weighted, jit, tiny, request):
+    if jit:  # else the step is the same
+        request.getfixturevalue("compiled")
     x, y = tiny.clips(count, people=1), np.eye(4, dtype="float32")[np.arange(count) % 4]
     weight = np.linspace(0.5, 2, count, dtype="float32") if weighted else None
     net = tiny.classifier(normalization="layer", num_people=1, **SMALL)
@@ -277,7 +287,9 @@ def test_a_step_in_slices_is_that_of_the_whole_batch(count, weighted, jit, tiny)
 
 
 @pytest.mark.parametrize("kind", ["classifier", "ensemble", "mirrored"])
-def test_many_batches_are_predicted_as_few_are(kind, tiny, monkeypatch):
+def test_many_batches_are_predicted_as_few_are(kind, tiny, monkeypatch, request):
+    if kind == "mirrored":  # one is enough to compile
+        request.getfixturevalue("compiled")
     net, x = tiny.classifier(normalization="layer", **SMALL), tiny.clips(8)
     if kind == "ensemble":
         net = Ensemble([net, tiny.classifier(streams=("bone",), normalization="layer", **SMALL)])

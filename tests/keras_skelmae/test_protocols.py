@@ -171,7 +171,7 @@ def test_a_random_network_is_like_the_pretrained_one(store, tiny, tmp_path):
 
 
 @pytest.mark.parametrize("protocol", ["linear", "knn", "retrieval", "semi"])
-def test_a_protocol_is_measured_once_over_seeds_and_fractions(protocol, store, tmp_path, eagerly):
+def test_a_protocol_is_measured_once_over_seeds_and_fractions(protocol, store, tmp_path):
     calls, seeds = [], (0, 1) if protocol != "semi" else (0,)
 
     def run(*more, **options):

@@ -81,7 +81,7 @@ def peer_block(x, model, stride):
 
 
 @pytest.mark.parametrize(("width_in", "width_out", "stride"), [(16, 16, 1), (7, 16, 1), (16, 20, 2), (16, 16, 2)])
-def test_a_residual_layer_contains_a_block_of_st_gcn_plus_plus(width_in, width_out, stride):
+def test_a_residual_layer_contains_a_block_of_st_gcn_plus_plus(width_in, width_out, stride, tiny):
     model = block(width_in, width_out, stride)
     spatial = model.get_layer("spatial")
     # what the block has beside ST-GCN++'s: a slope below zero, which is one there, and the pooled vector
@@ -89,10 +89,10 @@ def test_a_residual_layer_contains_a_block_of_st_gcn_plus_plus(width_in, width_o
     slope.assign(np.ones(slope.shape))
     spatial.pooled_conv.set_weights([np.zeros((width_out, width_out))])
     x = np.random.default_rng(0).normal(size=(B, T, V, width_in)).astype("float32")
-    found = to_numpy(model(x[:, None]))[:, 0]
+    found = to_numpy(tiny.forward(model, x[:, None]))[:, 0]
     np.testing.assert_allclose(found, peer_block(x.astype("float64"), model, stride), atol=1e-5, rtol=1e-5)
     spatial.pooled_conv.set_weights([np.ones((width_out, width_out))])
-    assert np.abs(to_numpy(model(x[:, None]))[:, 0] - found).max() > 1e-3  # the pooled vector counts
+    assert np.abs(to_numpy(tiny.forward(model, x[:, None]))[:, 0] - found).max() > 1e-3  # the pooled vector counts
 
 
 def test_the_graphs_begin_at_the_skeleton():
@@ -104,12 +104,12 @@ def test_the_graphs_begin_at_the_skeleton():
     assert children[1].tolist() == [0, 0, 0.5, 0.5, 0]  # the mean of two children
 
 
-def test_absent_people_change_nothing_and_their_number_does_not_either():
+def test_absent_people_change_nothing_and_their_number_does_not_either(tiny):
     model = block(6, 8, 2, people=2)
     x = np.random.default_rng(1).normal(size=(B, 2, T, V, 6)).astype("float32")
     x[:, 1] = 0
     swapped = x[:, ::-1].copy()
-    first, second = to_numpy(model(x)), to_numpy(model(swapped))
+    first, second = (to_numpy(tiny.forward(model, clips)) for clips in (x, swapped))
     np.testing.assert_allclose(first[:, 0], second[:, 1], atol=1e-5)
 
 

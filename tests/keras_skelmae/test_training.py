@@ -66,11 +66,12 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(data, tmp_path_factory):
-    """The folder of a masked pre-training and a fine-tuning from it, and the figures of both."""
+def run(data, tmp_path_factory, eager):
+    """The folder of a masked pre-training and a fine-tuning from it, compiled, and the figures of both."""
     folder = tmp_path_factory.mktemp("run")
-    before = pretrain(data[0], "xsub_train", folder / "pre", settings("pretrain"), verbose=False)
-    after = train(data[0], folder / "fine", pretrained=folder / "pre")
+    with eager(False):
+        before = pretrain(data[0], "xsub_train", folder / "pre", settings("pretrain"), verbose=False)
+        after = train(data[0], folder / "fine", pretrained=folder / "pre")
     return folder, before, after
 
 
@@ -184,7 +185,7 @@ def test_views_are_of_a_person_or_of_a_whole_clip(overrides, shape, data, tmp_pa
 
 
 @pytest.mark.parametrize("conv", ["gin", "gat"])
-def test_a_shared_mask_trains_the_same_by_what_it_needs(conv, data, tmp_path, monkeypatch, eagerly):
+def test_a_shared_mask_trains_the_same_by_what_it_needs(conv, data, tmp_path, monkeypatch):
     asked = settings(
         "pretrain",
         "epochs=1",
@@ -215,7 +216,7 @@ def test_what_a_mask_needs_is_asked_once_where_it_stays_on_the_device():
     assert len(calls) == (2 if keras.config.backend() == "jax" else 4)
 
 
-def test_accumulated_gradients_are_those_of_the_whole_batch(tiny, eagerly):
+def test_accumulated_gradients_are_those_of_the_whole_batch(tiny):
     model = tiny.classifier(num_classes=3, num_people=1, num_layers=1, encoder_layers=1, normalization="layer")
     x, y = tiny.clips(8, people=1), np.eye(3, dtype="float32")[np.arange(8) % 3]
     before, ends = model.get_weights(), []
@@ -233,7 +234,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(tiny, eagerly):
 
 
 @pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="other backends compute a batch whole")
-def test_fine_tuning_in_slices_learns_the_same(data, tmp_path, monkeypatch, eagerly):
+def test_fine_tuning_in_slices_learns_the_same(data, tmp_path, monkeypatch):
     asked = (
         "normalization=layer",
         "dropout_rate=0",
@@ -282,7 +283,7 @@ def test_compiling_by_itself_where_it_pays(jit, units, varying, wanted):
     assert compile_options(asked, 1, varying)["jit_compile"] == wanted
 
 
-def test_several_steps_an_execution_train_the_same(data, tmp_path):
+def test_several_steps_an_execution_train_the_same(data, tmp_path, compiled):
     asked = settings("pretrain", "batch_size=4", "steps_per_execution=3")
     if keras.config.backend() == "torch":
         with pytest.raises(ValueError, match="steps_per_execution: expected 1 with the torch backend, found 3"):
@@ -293,7 +294,7 @@ def test_several_steps_an_execution_train_the_same(data, tmp_path):
     np.testing.assert_allclose(losses_of(tmp_path / "3"), losses_of(tmp_path / "1"), rtol=1e-5)
 
 
-def test_the_settings_of_a_run_repeat_it(run, data, eagerly):
+def test_the_settings_of_a_run_repeat_it(run, data):
     folder, _, _ = run
     asked = resolve_settings("finetune", config_file=folder / "fine" / "config.toml")
     finetune(data[0], "xsub_train", "xsub_val", folder / "again", asked, pretrained=folder / "pre", verbose=False)
@@ -369,7 +370,7 @@ def test_a_run_is_a_preset(run, data):
     assert isinstance(SkeletonEncoder.from_preset(run[0] / "pre"), SkeletonEncoder)
 
 
-def test_pretrained_layers_stay_as_they_are_for_the_frozen_epochs(run, data, tmp_path, eagerly):
+def test_pretrained_layers_stay_as_they_are_for_the_frozen_epochs(run, data, tmp_path):
     def trained(name, *overrides):
         train(data[0], tmp_path / name, *overrides, pretrained=run[0] / "pre")
         model = load_classifier(tmp_path / name)
@@ -399,7 +400,7 @@ def test_random_initialisation_has_one_phase():
     assert [first for first, _ in phases(settings("finetune", "frozen_epochs=5", "epochs=5"), True)] == [0]
 
 
-def test_best_weights_are_kept_on_request(data, tmp_path, eagerly):
+def test_best_weights_are_kept_on_request(data, tmp_path):
     asked = settings("finetune", "epochs=3")
     figures = finetune(data[0], "xsub_train", None, tmp_path / "best", asked, select="best", verbose=False)
     assert figures["num_sequences"] + figures["num_validation"] == len(data[0].select("xsub_train"))
@@ -410,11 +411,10 @@ def test_best_weights_are_kept_on_request(data, tmp_path, eagerly):
 
 
 @pytest.fixture(scope="module")
-def starts(run, data, tmp_path_factory, eager):
+def starts(run, data, tmp_path_factory):
     """Models to begin with, by kind: a folder each."""
     folder = tmp_path_factory.mktemp("starts")
-    with eager():
-        pretrain(data[0], "xsub_train", folder / "views", settings("pretrain", "epochs=1", *VIEWS), verbose=False)
+    pretrain(data[0], "xsub_train", folder / "views", settings("pretrain", "epochs=1", *VIEWS), verbose=False)
     network = load_classifier(run[0] / "fine")
     other = STRLClassifier(network.backbone, 5, list("abcde"), time_pooling="mean")
     other.save_to_preset(folder / "classes")
@@ -425,7 +425,7 @@ def starts(run, data, tmp_path_factory, eager):
 
 
 @pytest.mark.parametrize("kind", ["masked", "views", "classes", "mirrored"])
-def test_a_fine_tuning_begins_with_what_any_model_of_ours_has(kind, starts, data, tmp_path, eagerly):
+def test_a_fine_tuning_begins_with_what_any_model_of_ours_has(kind, starts, data, tmp_path):
     source = load_model(starts[kind])
     start = starting_point(data[0], settings("finetune"), starts[kind])
     wanted = source.encoder if kind == "masked" else source.backbone
@@ -447,7 +447,7 @@ def test_a_fine_tuning_begins_with_what_any_model_of_ours_has(kind, starts, data
     assert kernels and all(np.abs(before[i] - after[i]).max() < 1e-6 for i in kernels)
 
 
-def test_the_pretrained_architecture_counts_and_is_written(starts, data, tmp_path, eagerly):
+def test_the_pretrained_architecture_counts_and_is_written(starts, data, tmp_path):
     """What was not asked for by name is as the pre-trained model has it, in the model and in the written settings."""
     asked = resolve_settings("finetune", overrides=("epochs=1", "batch_size=8", "mirror=off"))
     for kind in ("masked", "frames", "views"):
@@ -509,7 +509,7 @@ def test_a_training_is_validated_ten_times_at_most_unless_the_best_is_looked_for
     assert validated_epochs(30, "best") == list(range(1, 31))
 
 
-def test_the_average_that_was_validated_is_what_is_kept(data, tmp_path, monkeypatch, eagerly):
+def test_the_average_that_was_validated_is_what_is_kept(data, tmp_path, monkeypatch):
     seen = []
 
     class Watched(KeepBest):
@@ -539,7 +539,7 @@ def test_the_average_that_was_validated_is_what_is_kept(data, tmp_path, monkeypa
         (("epochs=2", "num_people=2", "learning_rate=0.01"), "best"),
     ],
 )
-def test_what_is_reported_is_what_was_saved(options, select, data, tmp_path, monkeypatch, eagerly):
+def test_what_is_reported_is_what_was_saved(options, select, data, tmp_path, monkeypatch):
     monkeypatch.setattr(FINETUNE, "classes_are_symmetric", lambda *_: True)
     figures = train(data[0], tmp_path / "run", *options, select=select)
     for key, split in (("accuracy", "xsub_train"), ("val_accuracy", "xsub_val")):
@@ -547,7 +547,7 @@ def test_what_is_reported_is_what_was_saved(options, select, data, tmp_path, mon
         assert found.result["top1"] == figures[key]
 
 
-def test_statistics_of_a_short_training_are_those_of_its_clips(data, tmp_path, eagerly):
+def test_statistics_of_a_short_training_are_those_of_its_clips(data, tmp_path):
     store = data[0]
     for augment in (("crop_min=1.0", "rotate=0", "scale=0", "joint_noise=0"), ("rotate=0.3",)):
         folder = tmp_path / str(len(augment))
@@ -566,7 +566,7 @@ def test_what_was_seen_while_pre_training_is_told(run, data):
     assert evaluate_model(run[0] / "fine", data[0], "xsub_val").result["seen_in_pretraining"] == 0
 
 
-def test_symmetric_classes_are_recognised_in_the_mirror_too(data, tmp_path, monkeypatch, eagerly):
+def test_symmetric_classes_are_recognised_in_the_mirror_too(data, tmp_path, monkeypatch):
     monkeypatch.setattr(FINETUNE, "classes_are_symmetric", lambda *_: True)
     figures = train(data[0], tmp_path / "run", "epochs=1", "mirror=auto")
     model = load_classifier(tmp_path / "run")
@@ -672,7 +672,7 @@ def test_weights_that_are_no_numbers_are_said_to_be_damaged(run, data):
         predict_store(model, data[0], [0, 1])
 
 
-def test_splits_that_share_sequences_are_refused_unless_told(data, tmp_path, eagerly):
+def test_splits_that_share_sequences_are_refused_unless_told(data, tmp_path):
     store, ids = data[0], data[0].ids
     splits = {"train": ids[:8], "val": ids[7:]}
     with rewritten(store, tmp_path / "s.h5", splits=splits) as shared:

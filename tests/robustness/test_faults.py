@@ -27,6 +27,11 @@ BODY += ["--set=body_streams=features", "--set=mirror=off"]
 SPLITS = ("--train-split", "xsub_train", "--val-split", "xsub_val")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def eager_module(eager_module):
+    """What goes wrong around a training does so before a step is traced, too."""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A store, and the run of a classifier in it."""

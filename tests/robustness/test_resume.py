@@ -23,7 +23,7 @@ TINY = ("epochs=3", "units=8", "encoder_layers=1", "num_frames=8", "batch_size=4
 TINY += ("ema_momentum=0.9", "streams=joint")
 BACKBONE = ("num_layers=1", "temporal_units=[8,8]", "temporal_strides=[]", "body_streams=features")
 SHARED = ("normalization=layer", "remask=token", "mask_parts=left_arm")  # trains a TrimmedMAE, of batches of one shape
-KINDS = ("pretrain", "trimmed", "finetune")
+KINDS = ("pretrain", "trimmed", "finetune", "compiled")  # the last is the first, as for a user
 STEPS = 4  # per epoch: 18 sequences in batches of 4, without the rest
 
 
@@ -38,6 +38,11 @@ class Stop(keras.callbacks.Callback):
         self.left -= 1
         if not self.left:
             os.kill(os.getpid(), self.number)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eager_module(eager_module):
+    """Trainings of a dozen steps are not worth tracing."""
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +90,18 @@ def assert_the_same(one, other):
 
 
 @pytest.fixture(scope="module")
-def whole(store, start, tmp_path_factory):
+def whole(store, start, tmp_path_factory, eager):
     folder = tmp_path_factory.mktemp("whole")
     for kind in KINDS:
-        train(kind, store, start, folder / kind)
+        with eager(kind != "compiled"):
+            train(kind, store, start, folder / kind)
     return folder
 
 
 @pytest.mark.parametrize(
     ("kind", "stops"),
     [
+        ("compiled", (STEPS + 3,)),
         ("pretrain", (2,)),
         ("pretrain", (STEPS + 3, 1, STEPS)),
         ("trimmed", (STEPS + 3,)),
@@ -102,8 +109,10 @@ def whole(store, start, tmp_path_factory):
         ("finetune", (STEPS + 3, 1, STEPS)),
     ],
 )
-def test_a_stopped_training_ends_the_same(kind, stops, store, start, whole, tmp_path):
+def test_a_stopped_training_ends_the_same(kind, stops, store, start, whole, tmp_path, request):
     done = 0
+    if kind == "compiled":
+        request.getfixturevalue("compiled")
     for number, after in enumerate(stops):
         done += after
         with pytest.raises(Interrupted, match=f"SIGTERM after {done // STEPS} epochs and {done % STEPS} steps"):

@@ -1,5 +1,6 @@
 """Moving and pooling frames along the time axis."""
 
+import keras
 from keras import ops
 
 
@@ -30,8 +31,24 @@ def thinned(presence, stride):
 def largest(x, presence, axis):
     """Maximum of ``x`` over the entries of an axis that are present; 0 where none is. ``presence`` broadcasts to x."""
     lowest = ops.cast(-3e4, x.dtype)  # in the range of a float16
-    highest = ops.max(ops.where(presence, x, lowest), axis=axis)
+    highest = _max(ops.where(presence, x, lowest), axis)
     return ops.where(ops.any(presence, axis=axis), highest, ops.zeros_like(highest))
+
+
+def _max(x, axis):
+    """Maximum along a static axis, under JAX by choices between halves.
+
+    JAX's gradient of a maximum divides by the number of entries that equal it. Where XLA computes these once more and
+    rounds them otherwise, none does, and the gradient is not a number.
+    """
+    if keras.config.backend() != "jax":
+        return ops.max(x, axis=axis)
+    while x.shape[axis] > 1:
+        half = x.shape[axis] // 2
+        one, other, *odd = ops.split(x, [half, 2 * half][: 1 + x.shape[axis] % 2], axis=axis)
+        x = ops.where((one > other) | (one != one), one, other)  # what is not a number stays
+        x = ops.concatenate([x, *odd], axis=axis) if odd else x
+    return ops.squeeze(x, axis=axis)
 
 
 def pooled_frames(x, presence, stride):
