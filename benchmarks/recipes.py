@@ -45,8 +45,7 @@ def training_steps(options, store, folder):
     count = len(store.select(split))
     settings = resolve_settings(options.task, options.recipe)
     batch = settings.for_clips(count).optimizer.batch_size
-    per_epoch = count // batch
-    epochs = -(-(options.steps + options.warm) // per_epoch)
+    epochs = -(-(options.steps + options.warm) // (count // batch))
     overrides = [f"epochs={epochs}"]
     if options.task == "finetune":
         overrides.append("validation_fraction=0")
@@ -57,7 +56,7 @@ def training_steps(options, store, folder):
     else:
         finetune(store, split, None, folder / "run", settings, **common)
     times = np.diff(clock.times)
-    inner = np.arange(len(times)) % per_epoch != per_epoch - 1  # not from one epoch to the next
+    inner = ~np.isin(np.arange(1, len(clock.times)), clock.starts)  # not from one epoch to the next
     return times[options.warm :][inner[options.warm :]], batch
 
 

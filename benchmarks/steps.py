@@ -55,7 +55,10 @@ class Batches(keras.utils.PyDataset):
 class Clock(keras.callbacks.Callback):
     def __init__(self):
         super().__init__()
-        self.times = []
+        self.times, self.starts = [], []  # seconds, and how many there were when each epoch began
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.starts.append(len(self.times))
 
     def on_train_batch_end(self, batch, logs=None):  # of several steps per execution the last one
         self.times.append(time.perf_counter())
