@@ -90,25 +90,10 @@ def batch_normalized(x, gamma, beta, epsilon, presence=None, otherwise=None):
 
 def moments(x, there=None):
     """Mean and variance (C,) of the rows of ``x`` (..., C), or of those whose ``there`` (..., 1) is 1, not 0."""
-    if there is None and not sums_products_slowly():
-        return _moments_at_once(x)
     count = ops.cast(ops.size(x[..., 0]), x.dtype) if there is None else ops.maximum(ops.sum(there), 1)
     mean = _rows_sum(x, there) / count
     # the deviations add up to nothing, so no gradient goes through this mean
     return mean, _rows_sum(ops.square(x - ops.stop_gradient(mean)), there) / count
-
-
-def _moments_at_once(x):
-    """Both sums in one pass, of deviations from the mean of the first of what stands on the first axis.
-
-    The square of that mean's own deviation is at most as many variances as there are on this axis, so what rounding
-    takes from the variance is a small part of it, wherever the mean lies.
-    """
-    axes = tuple(range(len(x.shape) - 1))
-    near = ops.stop_gradient(ops.mean(x[:1], axis=axes))
-    away = x - near
-    mean = ops.mean(away, axis=axes)
-    return near + mean, ops.maximum(ops.mean(ops.square(away), axis=axes) - ops.square(mean), 0)
 
 
 def _rows_sum(x, there):
