@@ -9,13 +9,14 @@ benchmarks/results.json. Keep the machine quiet.
 """
 
 import argparse
+import importlib.util
+import itertools
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
@@ -43,13 +44,29 @@ OURS = {  # (task, name) -> arguments of steps.py
     ("predict", "prediction_function"): ["predict", "--batch", "64"],
     ("predict", "predict_on_batch"): ["predict", "--batch", "64", "--whole"],
     ("predict1", "prediction_function"): ["predict", "--batch", "1"],
+    ("predict1", "the exported ONNX"): ["predict", "--batch", "1", "--onnx"],
 }
 ALL_BACKENDS = ("one step", "one mask per batch", "prediction_function")
-PREDICTION = """
+RECIPE_TASKS = {"pretrain": "pre-training", "finetune": "fine-tuning", "evaluate": "evaluation"}
+RECIPES, LAYOUTS = ("paper", "small", "strong"), ("coco17", "ntu25")
+PEERLESS = {("finetune", "small"), ("finetune", "strong"), ("evaluate", "small"), ("evaluate", "strong")}
+# Runs the peers' file at other sizes, with batch statistics, or to predict; the file itself stays as it is.
+PEER = """
 import json, sys, time, torch
-source, variant, batch, steps = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+source, task, variant, batch, steps, sizes = *sys.argv[1:4], *map(int, sys.argv[4:6]), json.loads(sys.argv[6])
 scope = {"__name__": "peer"}
 exec(compile(open(source, encoding="utf-8").read().rsplit("main()", 1)[0], source, "exec"), scope)
+if sizes.pop("batch_statistics", False):
+    class Rows(torch.nn.BatchNorm1d):
+        def forward(self, x):
+            return super().forward(x.reshape(-1, x.shape[-1])).reshape(x.shape)
+    torch.nn.LayerNorm = Rows
+scope["Encoder"].__init__.__defaults__ = (sizes.pop("layers", 3),)
+scope.update(sizes)
+if task in ("pretrain", "finetune"):
+    sys.argv[1:] = [task, variant, str(batch), str(steps)]
+    scope["main"]()
+    sys.exit()
 torch.manual_seed(0)
 model = scope["STRL"](scope["PygGIN" if variant == "pyg" else "DenseGIN"]).eval()
 net = torch.compile(model) if variant.endswith("compiled") else model
@@ -62,6 +79,18 @@ with torch.inference_mode():
 times = sorted(times[3:])
 print(json.dumps({"step_s": times[len(times) // 2], "seq_per_s": batch / times[len(times) // 2]}))
 """
+
+
+def known_peers(options):
+    """The peers that can run here; PyTorch Geometric may not be installed."""
+    if options.peers is None:
+        return ()
+    return tuple(name for name in PEERS if name != "pyg" or importlib.util.find_spec("torch_geometric"))
+
+
+def peer(options, task, variant, batch, sizes=None):
+    """What a peer takes, by the JSON it prints."""
+    return call(["-c", PEER, options.peers, task, variant, batch, options.steps, json.dumps(sizes or {})])
 
 
 def call(command, backend="tensorflow"):
@@ -171,20 +200,13 @@ def handed_over(options):
 
 
 def measure(options):
-    steps, peers = str(options.steps), [] if options.peers is None else PEERS
     results, tops = {}, []
     for number in range(options.rounds):
         tops.append(ceiling())
         for task in TASKS:
-            for variant in peers:
+            for variant in known_peers(options):
                 count = {"predict": 64, "predict1": 1}.get(task, 32)
-                if task.startswith("predict"):
-                    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
-                        script.write(PREDICTION)
-                        script.flush()
-                        found = call([script.name, options.peers, variant, count, steps])
-                else:
-                    found = call([options.peers, task, variant, count, steps])
+                found = peer(options, task.rstrip("1"), variant, count)
                 results.setdefault((task, variant, "pytorch"), []).append(found)
             for (kind, name), arguments in OURS.items():
                 if kind != task:
@@ -192,10 +214,74 @@ def measure(options):
                 backends = options.backends if name in ALL_BACKENDS else options.backends[:1]
                 for backend in backends:
                     jit = [] if "--jit" in arguments or backend == "torch" else ["--jit", "on"]
-                    found = call([HERE / "steps.py", *arguments, *jit, "--steps", steps], backend)
+                    found = call([HERE / "steps.py", *arguments, *jit, "--steps", options.steps], backend)
                     results.setdefault((task, name, backend), []).append(found)
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
     return results, tops
+
+
+def measure_recipes(options):
+    """dict of (task, recipe, layout, backend, or peer) to what each round found."""
+    results = {}
+    for number in range(options.rounds):
+        for task, recipe, layout in itertools.product(RECIPE_TASKS, RECIPES, LAYOUTS[: 1 if options.short else 2]):
+            which = [HERE / "recipes.py", task, recipe, "--layout", layout]
+            everywhere = (recipe, layout) == ("paper", "coco17")
+            for backend in options.backends if everywhere else options.backends[:1]:
+                found = call([*which, "--steps", options.steps], backend)
+                results.setdefault((task, recipe, layout, backend), []).append(found)
+            peers = () if (task, recipe) in PEERLESS else known_peers(options)
+            sizes = call([*which, "--sizes"]) if peers else None
+            for variant in peers:
+                found = peer(options, task, variant, 64 if task == "evaluate" else 32, sizes)
+                results.setdefault((task, recipe, layout, variant), []).append(found)
+        print(f"recipes: round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
+    return results
+
+
+def recipe_table(results):
+    """The first table of RESULTS.md, and its figures."""
+    lines = [
+        "## The recipes as they are shipped",
+        "",
+        "What `skelmae pretrain`, `finetune` and `evaluate` do, through `fit`, on the package's synthetic recordings "
+        "(coco17 in 2D, ntu25 in 3D, two people): batches of 32, of 64 to evaluate, made beside the step, augmented. "
+        "The peers take a bare step of the same width, depth, frames and joints on batches that are ready. Their file "
+        "has layer normalisation, replaced here by `BatchNorm1d` over all rows. It has no joint positions, no "
+        "context of visible joints, no temporal module in each layer and no interaction of people, which `paper` has, "
+        "and nothing like the networks of `small` and `strong` but for their graph encoders: those cells are empty.",
+        "",
+        "| what | recipe | data | backend | ms | sequences/s | against PyG | dense | compiled |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    figures = []
+    for (task, recipe, layout, name), found in results.items():
+        if name in PEERS:
+            continue
+        step = statistics.median(item["step_s"] for item in found)
+        rate = statistics.median(item["sequences_per_s"] for item in found)
+        ratios = {}
+        for other in PEERS:
+            theirs = results.get((task, recipe, layout, other))
+            if theirs:
+                pairs = zip(theirs, found, strict=True)
+                ratios[other] = statistics.median(o["sequences_per_s"] / t["seq_per_s"] for t, o in pairs)
+        cells = [RECIPE_TASKS[task], recipe, layout, name, f"{1e3 * step:.1f}", f"{rate:.0f}"]
+        cells += [f"{ratios[other]:.2f}" if other in ratios else "" for other in PEERS]
+        lines.append(f"| {' | '.join(cells)} |")
+        figures.append(
+            {
+                "task": task,
+                "recipe": recipe,
+                "layout": layout,
+                "backend": name,
+                "step_s": step,
+                "sequences_per_s": rate,
+                "ratios": ratios,
+                "rounds": [item["step_s"] for item in found],
+            }
+        )
+    return [*lines, ""], figures
 
 
 def main():
@@ -206,11 +292,18 @@ def main():
     parser.add_argument("--steps", type=int, default=20, help="of each measurement")
     parser.add_argument("--backends", default="tensorflow,jax,torch", type=lambda text: text.split(","))
     parser.add_argument("--short", action="store_true", help="one round, few steps, one backend")
+    parser.add_argument("--recipes", action="store_true", help="the recipes alone, to RECIPES.md and recipes.json")
     parser.add_argument("--keep-steps", action="store_true", help="measure all else, keep the steps and growth")
     parser.add_argument("--output", type=Path, default=HERE)
     options = parser.parse_args()
     if options.short:
-        options.rounds, options.steps, options.backends = 1, 8, options.backends[:1]
+        options.rounds, options.steps, options.backends = 1, 4, options.backends[:1]
+    recipes = {} if options.keep_steps else measure_recipes(options)
+    if options.recipes:
+        text, figures = recipe_table(recipes)
+        (options.output / "RECIPES.md").write_text("\n".join(text), "utf-8")
+        (options.output / "recipes.json").write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+        return
     results, tops = ({}, []) if options.keep_steps else measure(options)
     counts = (200, 2000) if options.short else (1000, 100_000)
     memory = [call([HERE / "memory.py", count, "--rounds", 3 if options.short else 20]) for count in counts]
@@ -221,7 +314,7 @@ def main():
         text, data = report.read_text("utf-8").partition(REST)[0], json.loads(figures.read_text("utf-8"))
         rows = data["growth"]
     else:
-        text, data = tables(results, tops)
+        text, data = tables(results, tops, recipes)
         rows = growth(options.short)
     more, further = the_rest(start_up(), memory, reading, rows, handed_over(options))
     report.write_text(text + more, "utf-8")
@@ -229,7 +322,7 @@ def main():
     plot_growth(options.output / "growth.svg", rows)
 
 
-def tables(results, tops):
+def tables(results, tops, recipes):
     """RESULTS.md up to the tables of steps, and what results.json has of them."""
     top = {key: statistics.median(item[key] for item in tops) for key in tops[0]}
     versions = {name: metadata.version(name) for name in ("keras", "tensorflow", "numpy")}
@@ -248,7 +341,10 @@ def tables(results, tops):
         "GB/s. Medians over the rounds; ratios are taken within a round. Above 1 ours is faster.",
         "",
     ]
-    data = {"machine": {"cores": os.cpu_count(), "ceiling": top}, "versions": versions, "steps": []}
+    table, figures = recipe_table(recipes)
+    lines += [*table, "The steps below have the peers' own network, bare, on batches that are ready.", ""]
+    machine = {"cores": os.cpu_count(), "ceiling": top}
+    data = {"machine": machine, "versions": versions, "recipes": figures, "steps": []}
     for task, title in TASKS.items():
         lines += [
             f"## {title[0].upper()}{title[1:]}",
@@ -262,10 +358,10 @@ def tables(results, tops):
             step = statistics.median(item["step_s"] for item in found)
             rate = statistics.median(item.get("sequences_per_s", item.get("seq_per_s")) for item in found)
             ratios = {}
-            for peer in PEERS:
-                theirs = results.get((task, peer, "pytorch"))
+            for other in PEERS:
+                theirs = results.get((task, other, "pytorch"))
                 if theirs:
-                    ratios[peer] = statistics.median(
+                    ratios[other] = statistics.median(
                         t["step_s"] / o["step_s"] for t, o in zip(theirs, found, strict=True)
                     )
             share = found[0]["flops"] / step / 1e9 / top["gflops"] if "flops" in found[0] else None
@@ -274,7 +370,7 @@ def tables(results, tops):
                 backend,
                 f"{1e3 * step:.1f}",
                 f"{rate:.0f}",
-                *(f"{ratios[peer]:.2f}" if peer in ratios else "" for peer in PEERS),
+                *(f"{ratios[other]:.2f}" if other in ratios else "" for other in PEERS),
                 "" if share is None else f"{100 * share:.0f} %",
             ]
             lines.append(f"| {' | '.join(cells)} |")

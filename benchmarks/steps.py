@@ -11,6 +11,7 @@ import argparse
 import json
 import resource
 import statistics
+import tempfile
 import time
 
 import keras
@@ -54,10 +55,23 @@ class Batches(keras.utils.PyDataset):
 class Clock(keras.callbacks.Callback):
     def __init__(self):
         super().__init__()
-        self.times = []
+        self.times, self.starts = [], []  # seconds, and how many there were when each epoch began
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.starts.append(len(self.times))
 
     def on_train_batch_end(self, batch, logs=None):  # of several steps per execution the last one
         self.times.append(time.perf_counter())
+
+
+def timed(call, count, warm=3):
+    """Seconds of so many calls after a few that do not count."""
+    times = []
+    for _ in range(warm + count):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return times[warm:]
 
 
 def encoder_of(options, people):
@@ -113,6 +127,19 @@ def finetuning(options, rng):
     return model, made, 1.0
 
 
+def onnx_function(model):
+    """The model as `skelmae export --format onnx` writes it, in ONNX Runtime."""
+    import onnxruntime
+
+    from keras_skelmae.export import export_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(f"{folder}/model.keras")
+        export_model(f"{folder}/model.keras", "onnx", f"{folder}/model.onnx")
+        session = onnxruntime.InferenceSession(f"{folder}/model.onnx")
+    return lambda x: session.run(None, {"keypoints": x})
+
+
 def forward_flops(options, share):
     """Multiplications and additions of the matrix products of a forward pass."""
     tokens, units, depth = options.batch * options.frames * options.joints, options.units, options.layers
@@ -140,6 +167,7 @@ def main():
     parser.add_argument("--shared", action="store_true", help="one mask per batch")
     parser.add_argument("--accumulate", type=int, default=1, help="parts of the batch, one after the other")
     parser.add_argument("--whole", action="store_true", help="do not cut a batch into slices")
+    parser.add_argument("--onnx", action="store_true", help="predict by the exported ONNX")
     parser.add_argument("--per-execution", type=int, default=1, help="steps that are handed over at once")
     options = parser.parse_args()
     options.jit = {"auto": "auto", "on": True, "off": False}[options.jit]
@@ -148,13 +176,8 @@ def main():
     if options.task == "predict":
         whole, x = options.whole or options.jit is False, made[0][0]
         predict = model.predict_on_batch if whole else prediction_function(model, options.batch, MANY)
-        for _ in range(3):
-            predict(x)
-        times = []
-        for _ in range(options.steps):
-            started = time.perf_counter()
-            predict(x)
-            times.append(time.perf_counter() - started)
+        predict = onnx_function(model) if options.onnx else predict
+        times = timed(lambda: predict(x), options.steps)
     else:
         clock, parts, together = Clock(), options.accumulate, options.per_execution
         warm = 2 * len(made)  # every shape has been compiled

@@ -3,13 +3,15 @@
 import keras
 from keras import ops
 
+from keras_skelmae.fast.ops.channels import row_sum
+
 REDUCTIONS = ("paper", "mean")
 
 
 def cosine_similarity(target, reconstruction, epsilon=1e-12):
     """Cosine of the angle between two vectors on the last axis; 0 where either is zero. (..., C) -> (...)."""
-    dot = ops.sum(target * reconstruction, axis=-1)
-    square = ops.sum(ops.square(target), axis=-1) * ops.sum(ops.square(reconstruction), axis=-1)
+    dot = row_sum(target * reconstruction)
+    square = row_sum(ops.square(target)) * row_sum(ops.square(reconstruction))
     return dot * ops.rsqrt(ops.maximum(square, epsilon))
 
 
@@ -82,7 +84,7 @@ def target_spread(target, weight):
     0 means that all joints point the same way: a collapsed target. target (..., V, C), weight (..., V).
     """
     target, weight = ops.cast(target, "float32"), ops.cast(weight, "float32")[..., None]
-    unit = target * ops.rsqrt(ops.maximum(ops.sum(ops.square(target), axis=-1, keepdims=True), 1e-12))
+    unit = target * ops.rsqrt(ops.maximum(row_sum(ops.square(target)), 1e-12))[..., None]
     count = ops.sum(weight, axis=-2)
     mean = ops.sum(unit * weight, axis=-2) / ops.maximum(count, 1)  # (..., C)
     spread = 1 - ops.sum(ops.square(mean), axis=-1)

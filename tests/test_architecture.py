@@ -30,6 +30,7 @@ RANK = {  # of the rooms of keras_skelmae: each imports lower ones only
 BACKENDS = {"tensorflow", "jax", "torch"}
 NAMED = {  # what may name a backend besides export
     "keras_skelmae.fast.networks.batch_slices": {"tensorflow"},
+    "keras_skelmae.fast.ops.channels": {"torch"},
     "keras_skelmae.fast.networks.devices": {"jax"},
 }
 

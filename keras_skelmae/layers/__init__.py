@@ -4,6 +4,7 @@ from keras_skelmae.layers.adaptive_gcn_conv import AdaptiveGCNConv
 from keras_skelmae.layers.body_embedding import BodyEmbedding
 from keras_skelmae.layers.channel_normalization import ChannelNormalization
 from keras_skelmae.layers.channel_prelu import ChannelPReLU
+from keras_skelmae.layers.dense import Dense
 from keras_skelmae.layers.gat_conv import GATConv
 from keras_skelmae.layers.gcn_conv import GCNConv
 from keras_skelmae.layers.gin_conv import GINConv
@@ -27,6 +28,7 @@ from keras_skelmae.layers.temporal_conv import TemporalConv
 __all__ = [
     "AdaptiveGCNConv",
     "BodyEmbedding",
+    "Dense",
     "ChannelNormalization",
     "ChannelPReLU",
     "GATConv",

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_skelmae.fast.ops.channels import neighbour_sum
+from keras_skelmae.layers.dense import Dense
 from keras_skelmae.layers.gcn_conv import GCNConv
 from keras_skelmae.layers.graph import directed_adjacency
 
@@ -47,7 +48,7 @@ class AdaptiveGCNConv(GCNConv):
             shape=start.shape, initializer=lambda shape, dtype: ops.cast(start, dtype), name="adjacency"
         )
         self.dense = [
-            keras.layers.Dense(
+            Dense(
                 self.units,
                 use_bias=index == 0,
                 name=f"dense_{index}",

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_skelmae.layers.config import config_of
+from keras_skelmae.layers.dense import Dense
 from keras_skelmae.layers.graph import adjacency_matrix, check_edges
 
 
@@ -54,7 +55,7 @@ class GATConv(keras.layers.Layer):
     def build(self, input_shape):
         joints = input_shape[-2]
         self.attended = (adjacency_matrix(self.edges, joints) + np.eye(joints, dtype="float32")) > 0  # (V, V)
-        self.dense = keras.layers.Dense(
+        self.dense = Dense(
             self.units,
             use_bias=False,
             name="dense",

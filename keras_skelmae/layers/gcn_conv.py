@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_skelmae.fast.ops.channels import neighbour_sum
 from keras_skelmae.layers.config import config_of
+from keras_skelmae.layers.dense import Dense
 from keras_skelmae.layers.graph import adjacency_matrix, check_edges, check_joint_axis
 
 
@@ -52,7 +53,7 @@ class GCNConv(keras.layers.Layer):
         closed = adjacency_matrix(self.edges, joints) + np.eye(joints, dtype="float32")
         degree = closed.sum(axis=1)
         self.propagation = closed / np.sqrt(np.outer(degree, degree))  # (V, V)
-        self.dense = keras.layers.Dense(
+        self.dense = Dense(
             self.units, name="dense", dtype=self.dtype_policy, kernel_initializer=self.kernel_initializer.clone()
         )
         self.dense.build(input_shape)

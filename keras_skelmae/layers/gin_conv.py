@@ -6,6 +6,7 @@ from keras import ops
 from keras_skelmae.fast.ops.channels import neighbour_sum, scaled
 from keras_skelmae.layers.channel_prelu import ChannelPReLU
 from keras_skelmae.layers.config import config_of
+from keras_skelmae.layers.dense import Dense
 from keras_skelmae.layers.graph import adjacency_matrix, check_edges, check_joint_axis
 
 
@@ -67,11 +68,11 @@ class GINConv(keras.layers.Layer):
         self.adjacency = adjacency_matrix(self.edges, input_shape[self.joint_axis])
         self.epsilon = self.add_weight(shape=(), initializer="zeros", trainable=self.train_epsilon, name="epsilon")
         lead = tuple(input_shape[:-1])
-        self.hidden = keras.layers.Dense(
+        self.hidden = Dense(
             hidden, name="hidden", dtype=self.dtype_policy, kernel_initializer=self.kernel_initializer.clone()
         )
         self.activation = ChannelPReLU(name="activation", dtype=self.dtype_policy)
-        self.output_dense = keras.layers.Dense(
+        self.output_dense = Dense(
             self.units, name="output_dense", dtype=self.dtype_policy, kernel_initializer=self.kernel_initializer.clone()
         )
         self.hidden.build(input_shape)

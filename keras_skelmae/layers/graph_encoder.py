@@ -31,6 +31,7 @@ class GraphEncoder(keras.layers.Layer):
         inputs: ``(..., V, C)`` float.
         presence: None or bool ``(..., )`` matching leading axes of ``inputs``; True = present. Absent
             entries stay out of the batch statistics.
+        joints_first: bool, whether V stands in front of all else in input and output, as it does in between.
 
     Input shape:
         ``(..., V, C)``.
@@ -78,14 +79,14 @@ class GraphEncoder(keras.layers.Layer):
             self.activations[-1].build(output)
         self.built = True
 
-    def call(self, inputs, presence=None, training=None):
-        first = self.graph_conv in JOINTS_FIRST
-        x = ops.moveaxis(inputs, -2, 0) if first else inputs  # (V, ..., C)
-        if first and presence is not None:
+    def call(self, inputs, presence=None, training=None, joints_first=False):
+        inside = self.graph_conv in JOINTS_FIRST
+        x = _moved(inputs, joints_first, inside)  # (V, ..., C)
+        if inside and presence is not None:
             presence = ops.expand_dims(presence, 0)
         for conv, norm, activation in zip(self.convs, self.norms, self.activations, strict=True):
             x = activation(normalize(norm, conv(x), presence, training))  # (V, ..., units)
-        return ops.moveaxis(x, 0, -2) if first else x
+        return _moved(x, inside, joints_first)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
@@ -95,3 +96,10 @@ class GraphEncoder(keras.layers.Layer):
             **super().get_config(),
             **config_of(self, "units", "edges", "num_layers", "normalization", "graph_conv"),
         }
+
+
+def _moved(x, first, wanted):
+    """``x`` with its joints in front of all else, or before the channels, as wanted."""
+    if first == wanted:
+        return x
+    return ops.moveaxis(x, -2, 0) if wanted else ops.moveaxis(x, 0, -2)

@@ -3,6 +3,7 @@
 import keras
 
 from keras_skelmae.layers.config import config_of
+from keras_skelmae.layers.dense import Dense
 from keras_skelmae.layers.graph import make_normalization, normalize
 from keras_skelmae.layers.skeleton_streams import SkeletonStreams
 
@@ -49,7 +50,7 @@ class JointEmbedding(keras.layers.Layer):
         self.streams.build(input_shape)
         kind = "batch" if len(self.streams.streams) > 1 else "none"
         self.norm = make_normalization(kind, "norm", self.dtype_policy)
-        self.dense = keras.layers.Dense(self.units, name="dense", dtype=self.dtype_policy)
+        self.dense = Dense(self.units, name="dense", dtype=self.dtype_policy)
         for layer in (self.norm, self.dense):
             if layer is not None:
                 layer.build(width)

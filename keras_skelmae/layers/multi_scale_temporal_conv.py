@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_skelmae.fast.ops.frames import shifted
 from keras_skelmae.layers.config import config_of
+from keras_skelmae.layers.dense import Dense
 from keras_skelmae.layers.graph import make_normalization, normalize
 from keras_skelmae.layers.pointwise_update import PointwiseUpdate
 
@@ -86,7 +87,7 @@ class MultiScaleTemporalConv(keras.layers.Layer):
         first = self.units - rest * (len(self.dilations) + 1)
         self.branch_units = [first, *[rest] * (len(self.dilations) + 1)]
         output, dtype = (*input_shape[:-1], self.units), self.dtype_policy
-        self.pointwise = keras.layers.Dense(self.units, name="pointwise", dtype=dtype)
+        self.pointwise = Dense(self.units, name="pointwise", dtype=dtype)
         self.pointwise.build(input_shape)
         self.norm_in = make_normalization(self.normalization, "norm_in", dtype)
         self.norm_out = make_normalization(self.normalization, "norm_out", dtype)

@@ -3,6 +3,7 @@
 import keras
 
 from keras_skelmae.layers.config import config_of
+from keras_skelmae.layers.dense import Dense
 from keras_skelmae.layers.graph import make_normalization, normalize
 
 
@@ -44,7 +45,7 @@ class PointwiseUpdate(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
-        self.dense = keras.layers.Dense(
+        self.dense = Dense(
             self.units, name="dense", dtype=self.dtype_policy, kernel_initializer=self.kernel_initializer.clone()
         )
         self.dense.build(input_shape)

@@ -5,6 +5,8 @@ import contextlib
 import keras
 from keras import ops
 
+from keras_skelmae.fast.ops.channels import batch_normalized
+
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
 class PresenceBatchNormalization(keras.layers.BatchNormalization):
@@ -14,7 +16,7 @@ class PresenceBatchNormalization(keras.layers.BatchNormalization):
     values: a batch in which nobody is present leaves them alone, and after one step they are those of that step.
 
     Args:
-        As ``keras.layers.BatchNormalization``; ``renorm`` and another axis than the last are refused.
+        As ``keras.layers.BatchNormalization``; ``renorm``, ``synchronized`` and another axis than the last are refused.
 
     Call arguments:
         inputs: ``(..., C)``.
@@ -27,7 +29,7 @@ class PresenceBatchNormalization(keras.layers.BatchNormalization):
         ``(..., C)``.
 
     Raises:
-        ValueError: ``axis`` is not the last, or ``renorm``.
+        ValueError: ``axis`` is not the last, or ``renorm`` or ``synchronized``.
 
     Example:
         >>> import numpy as np
@@ -45,8 +47,9 @@ class PresenceBatchNormalization(keras.layers.BatchNormalization):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        if kwargs.get("renorm"):
-            raise ValueError("renorm: expected False, found True")
+        for name in ("renorm", "synchronized"):
+            if kwargs.get(name):
+                raise ValueError(f"{name}: expected False, found True")
 
     def build(self, input_shape):
         if self.axis not in (-1, len(input_shape) - 1):
@@ -60,27 +63,12 @@ class PresenceBatchNormalization(keras.layers.BatchNormalization):
         if not (self.estimating or (training and self.trainable)):
             return super().call(inputs, training=False)
         x = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-        mean, variance, share = self._statistics(x, presence)
-        self._update(mean, variance, share)
         gamma = ops.cast(self.gamma, x.dtype) if self.scale else None
         beta = ops.cast(self.beta, x.dtype) if self.center else None
-        x = ops.batch_normalization(x, mean, variance, -1, offset=beta, scale=gamma, epsilon=self.epsilon)
+        kept = (self.moving_mean, self.moving_variance)
+        x, mean, variance, share = batch_normalized(x, gamma, beta, self.epsilon, presence, kept)
+        self._update(mean, variance, share)
         return ops.cast(x, self.compute_dtype)
-
-    def _statistics(self, x, presence):
-        """Mean and variance (C,) of the present entries, and their share of all."""
-        axes = tuple(range(len(x.shape) - 1))
-        if presence is None:
-            return *ops.moments(x, axes, synchronized=self.synchronized), 1.0
-        for _ in range(len(x.shape) - 1 - len(presence.shape)):
-            presence = ops.expand_dims(presence, -1)
-        there = ops.cast(presence, x.dtype)[..., None] * ops.ones_like(x[..., :1])  # (..., 1)
-        count, share = ops.maximum(ops.sum(there), 1), ops.mean(there)
-        mean = ops.sum(there * x, axis=axes) / count
-        variance = ops.sum(there * ops.square(x - mean), axis=axes) / count
-        # with nobody there the kept ones are as good as any, and what is normalised stays small
-        mean = ops.where(share > 0, mean, ops.cast(self.moving_mean, x.dtype))
-        return mean, ops.where(share > 0, variance, ops.cast(self.moving_variance, x.dtype)), share
 
     def _update(self, mean, variance, share):
         kept, weight = (1.0, share) if self.estimating else (self.momentum, (1 - self.momentum) * share)

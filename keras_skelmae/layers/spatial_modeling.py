@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_skelmae.layers.config import config_of
+from keras_skelmae.layers.dense import Dense
 from keras_skelmae.layers.graph import make_normalization, normalize
 from keras_skelmae.layers.graph_encoder import GraphEncoder
 
@@ -92,7 +93,7 @@ class SpatialModeling(keras.layers.Layer):
         self.built = True
 
     def _pointwise(self, name, shape, use_bias=False, kernel_initializer="glorot_uniform"):
-        dense = keras.layers.Dense(
+        dense = Dense(
             self.units, use_bias=use_bias, kernel_initializer=kernel_initializer, name=name, dtype=self.dtype_policy
         )
         dense.build(shape)

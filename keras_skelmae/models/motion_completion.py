@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_skelmae.layers import PresencePooling, TemporalConv
+from keras_skelmae.layers import Dense, PresencePooling, TemporalConv
 from keras_skelmae.losses import motion_error, nt_xent, target_spread
 from keras_skelmae.models.contrastive_model import projected, views_apart
 from keras_skelmae.models.preset import Preset, arguments
@@ -79,11 +79,11 @@ class MotionCompletion(Preset, keras.Model):
         x = TemporalConv(wide, name="decoder_0")(found["features"])  # (2B, 1, T', V', wide)
         coarse, apart = x.shape[2:4]
         step = -(-frames // coarse)
-        x = keras.layers.Dense(step * narrow, name="frames")(x)  # (2B, 1, T', V', step * narrow)
+        x = Dense(step * narrow, name="frames")(x)  # (2B, 1, T', V', step * narrow)
         x = ops.transpose(ops.reshape(x, (-1, 1, coarse, apart, step, narrow)), (0, 1, 2, 4, 3, 5))
         x = ops.reshape(x, (-1, 1, coarse * step, apart, narrow))[:, :, :frames]  # (2B, 1, T, V', narrow)
         x = x + TemporalConv(narrow, name="decoder_1")(x)
-        x = keras.layers.Dense(joints // apart * target_coordinates, name="head", dtype="float32")(x)
+        x = Dense(joints // apart * target_coordinates, name="head", dtype="float32")(x)
         x = views_apart(ops.reshape(x, (-1, frames, joints, target_coordinates)))  # (B, 2, T, V, D)
         pooled = PresencePooling(name="pooling")(found["features"], found["presence"])  # (2B, C)
         z = projected(pooled, wide, projection_units)  # (B, 2, projection_units)

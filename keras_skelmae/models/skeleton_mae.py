@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from keras_skelmae.layers import GraphEncoder, JointMasking, SkeletonStreams
+from keras_skelmae.fast.ops.channels import moments
+from keras_skelmae.layers import Dense, GraphEncoder, JointMasking, SkeletonStreams
 from keras_skelmae.losses import masked_mean_squared_error, reweighted_cosine_error, target_spread
 from keras_skelmae.models.preset import Preset, arguments
 from keras_skelmae.models.skeleton_encoder import SkeletonEncoder
@@ -74,11 +75,12 @@ class SkeletonMAE(Preset, keras.Model):
         # === Layers ===
         inputs, graph = encoder.input_layers, encoder.graph
         masking = JointMasking(name="masking")
-        encoder_to_decoder = keras.layers.Dense(units, use_bias=False, name="encoder_to_decoder")
+        encoder_to_decoder = Dense(units, use_bias=False, name="encoder_to_decoder")
         remasking = JointMasking(name="remasking") if remask == "token" else None
-        context = keras.layers.Dense(units, use_bias=False, name="context") if remask == "context" else None
+        context = Dense(units, use_bias=False, name="context") if remask == "context" else None
         decoder = GraphEncoder(units, layout.edges, 1, encoder.normalization, encoder.graph_conv, name="decoder")
-        head = keras.layers.Dense(units if target == "embedding" else dims, name="head", dtype="float32")
+        decoder.build((None, num_people, None, joints, units))  # it is called with the joints in front
+        head = Dense(units if target == "embedding" else dims, name="head", dtype="float32")
         motion = SkeletonStreams(["motion"], dims, layout.bones, name="motion_target")
 
         # === Functional graph ===
@@ -89,13 +91,15 @@ class SkeletonMAE(Preset, keras.Model):
         visible = ops.logical_and(valid, ops.logical_not(mask))  # (B, M, T, V)
         x = inputs.embedding(placed, visible)  # (B, M, T, V, D)
         x = inputs.positioned(masking(x, joint_mask=mask))  # (B, M, T, V, D)
-        encoded = graph(x, presence=presence)  # (B, M, T, V, D)
-        x = encoder_to_decoder(encoded)  # (B, M, T, V, D)
+        x = ops.moveaxis(x, 3, 0)  # (V, B, M, T, D), up to the reconstruction
+        encoded = graph(x, presence=presence, joints_first=True)  # (V, B, M, T, D)
+        x = encoder_to_decoder(encoded)  # (V, B, M, T, D)
         if remask == "context":
-            x = x + context(mean_of_visible(encoded, visible))  # (B, M, T, V, D)
+            x = x + context(mean_of_visible(encoded, ops.moveaxis(visible, 3, 0)))  # (V, B, M, T, D)
         elif remask == "token":
-            x = remasking(x, joint_mask=mask)  # (B, M, T, V, D)
-        x = head(decoder(x, presence=presence))  # (B, M, T, V, C')
+            x = remasking(x, joint_mask=ops.moveaxis(mask, 3, 0))  # (V, B, M, T, D)
+        x = head(decoder(x, presence=presence, joints_first=True))  # (V, B, M, T, C')
+        x = ops.moveaxis(x, 0, 3)  # (B, M, T, V, C')
         if target == "embedding":
             goal = inputs.embedding(placed, valid)  # (B, M, T, V, D)
             goal = ops.stop_gradient(goal) if remedy == "stop_gradient" else goal
@@ -140,8 +144,7 @@ class SkeletonMAE(Preset, keras.Model):
         self.track_spread(target[:, :, ::SPREAD_FRAMES])
         loss = self.reconstruction_loss(target, y_pred["reconstruction"], y_pred["weight"])
         if self.needs_spread:
-            flat = ops.reshape(ops.cast(target, "float32"), (-1, self.encoder.units))
-            loss = loss + self.spread_loss(ops.var(flat, axis=0))
+            loss = loss + self.spread_loss(moments(ops.cast(target, "float32"))[1])
         return loss
 
     def track_spread(self, target):
@@ -167,6 +170,8 @@ class SkeletonMAE(Preset, keras.Model):
 
 
 def mean_of_visible(x, visible):
-    """(..., 1, C): the mean of the joints of x (..., V, C) that visible (..., V) names; zeros where there is none."""
-    weight = ops.cast(visible, x.dtype)[..., None]
-    return ops.sum(x * weight, axis=-2, keepdims=True) / ops.maximum(ops.sum(weight, axis=-2, keepdims=True), 1)
+    """(1, ..., C): the mean of the joints of x (V, ..., C) that visible (V, ...) names; zeros where there is none."""
+    visible = visible[..., None]
+    count = ops.sum(ops.cast(visible, x.dtype), axis=0, keepdims=True)
+    # a choice: XLA on a CPU sums a product slowly
+    return ops.sum(ops.where(visible, x, ops.zeros((), x.dtype)), axis=0, keepdims=True) / ops.maximum(count, 1)

@@ -66,6 +66,7 @@ class _Masker:
         self.model, self.store, self.masked = model, store, masked
         self.preprocessor = model.preprocessor
         encoded, decoded = model.get_layer("encoder_to_decoder").input, model.get_layer("decoder").output
+        encoded, decoded = (keras.ops.moveaxis(found, 0, 3) for found in (encoded, decoded))  # (B, M, T, V, D)
         outputs = {"encoded": encoded, "decoded": decoded, "answer": model.output["reconstruction"]}
         self.network = keras.Model(model.inputs, outputs)
 

@@ -1,5 +1,6 @@
 """The training loop of both stages: checkpoints and going on from them, signals, losses that are not finite."""
 
+import collections
 import contextlib
 import signal
 import sys
@@ -17,6 +18,7 @@ from skelmae_datasets import DataError
 CHECKPOINT_MINUTES = 10.0
 SHARE = 0.05  # of the time, at most, that checkpoints at the ends of short epochs take
 NAMED_SAMPLES = 8
+LAG = 8  # steps
 OUT_OF_MEMORY = ("resource_exhausted", "oom when", "out of memory", "allocate memory")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -61,24 +63,40 @@ class SignalFlag:
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
-    """TrainingError at the first step whose loss is not finite, with the samples of its batch."""
+    """TrainingError at the first step whose loss is not finite, with the samples of its batch.
+
+    A loss is looked at LAG steps later, or at the end of the epoch: to look at once is to wait for the device, which
+    then waits for the next step.
+    """
 
     def __init__(self, data, run):
         super().__init__()
-        self.data, self.run, self.done = data, run, 0
+        self.data, self.run, self.done, self.losses = data, run, 0, collections.deque()
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.done = epoch, self.data.first_batch
+        self.losses.clear()
 
     def on_train_batch_end(self, batch, logs=None):
         start, self.done = self.done, min(self.data.first_batch + batch + 1, self.data.num_batches_of_epoch)
-        loss = float((logs or {}).get("loss", 0.0))
-        if np.isfinite(loss):
-            return
-        names = [name for number in range(start, self.done) for name in self.data.samples(number)]
+        self.losses.append((start, self.done, (logs or {}).get("loss", 0.0)))
+        self._check(LAG)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._check(0)
+
+    def _check(self, lag):
+        """Look at all losses but the last ``lag``."""
+        while len(self.losses) > lag:
+            start, done, loss = self.losses.popleft()
+            if not np.isfinite(loss := float(loss)):
+                self._stop(start, done, loss)
+
+    def _stop(self, start, done, loss):
+        names = [name for number in range(start, done) for name in self.data.samples(number)]
         more = f" and {len(names) - NAMED_SAMPLES} more" if len(names) > NAMED_SAMPLES else ""
         raise TrainingError(
-            f"{self.run}: epoch {self.epoch + 1}, step {self.done}: loss: expected a finite number, found {loss}; "
+            f"{self.run}: epoch {self.epoch + 1}, step {done}: loss: expected a finite number, found {loss}; "
             f"samples {', '.join(names[:NAMED_SAMPLES])}{more}; the last checkpoint is kept"
         )
 
@@ -220,7 +238,7 @@ def fit(model, data, run, phases, prepare, *, held=None, validated=None, callbac
         saver = Checkpointing(run, data, history, keep, CHECKPOINT_MINUTES if minutes is None else minutes, flag)
         for path in saver.load() if run.resume else []:
             print(f"{path}: damaged; the checkpoint before it is used", file=sys.stderr)
-        watch = [history, StopOnNonFinite(data, run.path), *callbacks, *([keep] if keep else []), saver]
+        watch = [StopOnNonFinite(data, run.path), history, *callbacks, *([keep] if keep else []), saver]
         options = {"verbose": 0, "callbacks": watch, "shuffle": False}  # the batches are drawn at random themselves
         if held is not None:
             options.update(validation_data=shared_batches(held), validation_freq=validated)

@@ -14,11 +14,13 @@ SEEN = np.random.default_rng(0).random(SHAPE[:-1]) < 0.5
 # Keras's training and mixed-precision checks call a layer with its first argument alone
 ALONE = {"run_training_check": False, "run_mixed_precision_check": False}
 GRAPH = {"units": 5, "edges": EDGES}
-MASKING = ("ChannelNormalization", "ChannelPReLU", "PresenceBatchNormalization")  # as the layers of Keras they are
+# as the layers of Keras they are
+MASKING = ("Dense", "ChannelNormalization", "ChannelPReLU", "PresenceBatchNormalization")
 
 CASES = {  # arguments of the layer, output shape, (trainable, other) weights, what else run_layer_test takes
     "AdaptiveGCNConv": (GRAPH, (2, 2, 6, 4, 5), (5, 0), {}),
     "BodyEmbedding": ({"units": 8, "dropout_rate": 0.1}, (2, 2, 6, 1, 8), (4, 3), {"expected_num_seed_generators": 1}),
+    "Dense": ({"units": 5}, (2, 2, 6, 4, 5), (2, 0), {}),
     "ChannelNormalization": ({}, SHAPE, (2, 0), {}),
     "ChannelPReLU": ({}, SHAPE, (1, 0), {}),
     "GATConv": (GRAPH | {"units": 8}, SHAPE, (4, 0), {}),

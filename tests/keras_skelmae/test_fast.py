@@ -67,6 +67,27 @@ def test_neighbours_are_summed_on_either_axis(rows):
     np.testing.assert_allclose(np.moveaxis(first, 0, -2), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("slow", [False, True])
+def test_rows_are_summed_over_their_channels(slow, monkeypatch):
+    monkeypatch.setattr(channels, "sums_products_slowly", lambda: slow)
+    x = features(3, 4, 5)
+    found = array(channels.row_sum(keras.ops.convert_to_tensor(x)))
+    np.testing.assert_allclose(found, x.sum(axis=-1), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("present", [False, True])
+def test_moments_are_those_of_the_rows_that_are_there(slow, present, monkeypatch):
+    monkeypatch.setattr(channels, "sums_products_slowly", lambda: slow)
+    x, there = 1000 + features(2, 30, 4, 5), GENERATOR.random((2, 30, 4, 1)) < 0.5
+    rows = x[there[..., 0]] if present else x.reshape(-1, 5)
+    found = channels.moments(
+        keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(there.astype("float32")) if present else None
+    )
+    for one, expected in zip(found, (rows.mean(axis=0), rows.astype(float).var(axis=0)), strict=True):
+        np.testing.assert_allclose(array(one), expected, rtol=1e-3)
+
+
 def test_outer_is_a_column_times_a_row():
     column, row = features(3, 4, 1), features(5)
     np.testing.assert_allclose(array(channels.outer(column, row)), column * row, rtol=1e-6)
@@ -92,8 +113,9 @@ def one_step(layer, x, target):
             lambda: layers.ChannelPReLU(),
             lambda: keras.layers.PReLU(keras.initializers.Constant(0.25), shared_axes=[1, 2, 3]),
         ),
+        (lambda: layers.Dense(8, kernel_initializer="ones"), lambda: keras.layers.Dense(8, kernel_initializer="ones")),
     ],
-    ids=["normalization", "prelu"],
+    ids=["normalization", "prelu", "dense"],
 )
 def test_channelwise_layers_compute_and_learn_as_those_of_keras(ours, theirs):
     x, target = 3 + 5 * features(2, 2, 6, 4, 8), features(2, 2, 6, 4, 8)
@@ -103,8 +125,13 @@ def test_channelwise_layers_compute_and_learn_as_those_of_keras(ours, theirs):
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: layers.ChannelNormalization(epsilon=1e-3), lambda: layers.GINConv(8, EDGES)],
-    ids=["normalization", "gin"],
+    [
+        lambda: layers.ChannelNormalization(epsilon=1e-3),
+        lambda: layers.PresenceBatchNormalization(epsilon=1e-3),
+        lambda: layers.GINConv(8, EDGES),
+        lambda: layers.GraphEncoder(8, EDGES, 1, "layer", "adaptive"),
+    ],
+    ids=["normalization", "statistics", "gin", "adaptive"],
 )
 def test_how_sums_are_spelled_changes_neither_values_nor_gradients(make, monkeypatch):
     x, target, found = 3 + 5 * features(2, 2, 6, 4, 8), features(2, 2, 6, 4, 8), []
@@ -115,6 +142,43 @@ def test_how_sums_are_spelled_changes_neither_values_nor_gradients(make, monkeyp
         found.append(one_step(make(), x, target))
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_is_normalized_as_by_keras():
+    x, target = 3 + 5 * features(6, 2, 6, 4, 8), features(6, 2, 6, 4, 8)
+    kept, ends = np.random.default_rng(2).normal(size=(4, 8)) ** 2, []
+    for kind in (layers.PresenceBatchNormalization, keras.layers.BatchNormalization):
+        dense, norm = keras.layers.Dense(8, kernel_initializer="identity"), kind(momentum=0.0, epsilon=1e-3)
+        model = keras.Sequential([keras.Input(x.shape[1:]), dense, norm])
+        norm.set_weights([*kept, *norm.get_weights()[4:]])
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        losses = [float(model.train_on_batch(x, target)) for _ in range(2)]
+        ends.append([losses, *model.get_weights()[:6]])  # without the count of what is present
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_gradients_of_sums_of_neighbours(learned):
+    matrix, x, target = features(4, 4), features(4, 3, 2, 5), features(4, 3, 2, 5)
+    weights = [keras.Variable(matrix, trainable=learned), keras.Variable(x)]
+
+    class Sums(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.matrix, self.x = weights
+
+        def call(self, inputs):
+            return channels.neighbour_sum(keras.ops.convert_to_tensor(self.matrix), self.x, 0)[None] + 0 * inputs
+
+    model = keras.Sequential([keras.Input((4, 3, 2, 5)), Sums()])
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    model.train_on_batch(np.zeros((1, *x.shape), "float32"), target[None])
+    error = 2 * (np.einsum("ij,jbtc->ibtc", matrix, x) - target) / target.size
+    found = [array(weight) for weight in weights]
+    np.testing.assert_allclose(x - found[1], np.einsum("ij,ibtc->jbtc", matrix, error), rtol=1e-3, atol=1e-5)
+    expected = np.einsum("ibtc,jbtc->ij", error, x) if learned else np.zeros((4, 4))
+    np.testing.assert_allclose(matrix - found[0], expected, rtol=1e-3, atol=1e-5)
 
 
 # === Along time ===

@@ -26,6 +26,7 @@ SEQUENCE = features(2, 2, 6, V, 8)
 HERE = np.array([[[True] * 6, [False] * 6], [[True] * 6, [True] * 6]])
 CASES = {
     "AdaptiveGCNConv": (lambda: layers.AdaptiveGCNConv(5, EDGES), (SEQUENCE,)),
+    "Dense": (lambda: layers.Dense(5), (SEQUENCE,)),
     "ChannelNormalization": (lambda: layers.ChannelNormalization(epsilon=1e-5), (SEQUENCE,)),
     "ChannelPReLU": (lambda: layers.ChannelPReLU(), (SEQUENCE,)),
     "GATConv": (lambda: layers.GATConv(8, EDGES), (SEQUENCE,)),
@@ -360,9 +361,9 @@ def test_layer_normalisation_refuses_what_it_does_not_do():
         layers.ChannelNormalization(axis=1)
 
 
-@pytest.mark.parametrize("options", [{"axis": 1}, {"renorm": True}])
+@pytest.mark.parametrize("options", [{"axis": 1}, {"renorm": True}, {"synchronized": True}])
 def test_batch_normalisation_refuses_what_it_does_not_do(options):
-    with pytest.raises(ValueError, match="axis: expected the last|renorm"):
+    with pytest.raises(ValueError, match="axis: expected the last|renorm|synchronized"):
         layers.PresenceBatchNormalization(**options).build((2, 3, 4))
 
 

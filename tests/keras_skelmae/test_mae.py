@@ -78,7 +78,7 @@ def test_the_variance_remedy_costs_what_it_says(tiny):
 def test_the_encoder_equals_the_masked_models_own(tiny):
     mae, x = tiny.mae(num_people=2), tiny.clips()
     encoded = keras.Model(mae.inputs, mae.get_layer("encoder_to_decoder").input)
-    expected = tiny.array(encoded({"keypoints": x, "mask": np.zeros(x.shape[:-1], bool)}))
+    expected = np.moveaxis(tiny.array(encoded({"keypoints": x, "mask": np.zeros(x.shape[:-1], bool)})), 0, 3)
     assert isinstance(mae.encoder, SkeletonEncoder)
     np.testing.assert_allclose(tiny.predict(mae.encoder, x), expected, atol=1e-5)
 
