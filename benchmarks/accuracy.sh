@@ -21,5 +21,5 @@ measure() {
     --pretrained "$runs/pre-{seed}" --output "$runs/$protocol" "$@" "${more[@]}"
 }
 measure linear --fraction 0.1,1
-measure semi --fraction 0.1 --epochs 120 --set frozen_epochs=20
+measure semi --fraction 0.1 --epochs 120
 measure finetune

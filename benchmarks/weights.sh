@@ -16,5 +16,5 @@ measure() {
     --output "$runs/$protocol" "$@" "${more[@]}"
 }
 measure linear --fraction 0.1,1 --shots 1,5
-measure semi --fraction 0.1 --shots 1,5 --epochs 120 --set frozen_epochs=20
-measure finetune --set frozen_epochs=20
+measure semi --fraction 0.1 --shots 1,5 --epochs 120
+measure finetune

@@ -171,7 +171,6 @@ class FinetuneSettings:
         choices=("none", "weights", "sampling"),
     )
     mirror: str = setting("off", "recognise mirrored clips too, where the classes allow it", choices=("off", "auto"))
-    frozen_epochs: int = setting(0, "first epochs in which pre-trained layers stay as they are", least=0)
     validation_fraction: float = setting(0.1, "share set aside without a validation split; 0: nothing", least=0)
 
 

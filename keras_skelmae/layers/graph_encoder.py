@@ -65,6 +65,8 @@ class GraphEncoder(keras.layers.Layer):
 
     def build(self, input_shape):
         shape, options = tuple(input_shape), {"dtype": self.dtype_policy}
+        if shape[-2] is None:  # the frames of a clone: its first call has the joints in front
+            shape = (*shape[1:-1], shape[0], shape[-1])
         if self.graph_conv in JOINTS_FIRST:
             shape, options["joint_axis"] = (shape[-2], *shape[:-2], shape[-1]), 0
         output = (*shape[:-1], self.units)

@@ -9,6 +9,8 @@ from keras_skelmae.evaluation.features import embed
 from keras_skelmae.evaluation.known import choose_threshold, fit_known, strangeness
 from keras_skelmae.models import Ensemble
 
+LEAST_PEOPLE = 3  # one may be harder than all others
+
 
 @dataclass
 class HeldOut:
@@ -18,6 +20,26 @@ class HeldOut:
     labels: np.ndarray  # (N,)
     ids: list  # of the clips
     distances: np.ndarray | None = None  # (N,) to the training clips, see KnownClasses
+    doubt: str = ""  # why they do not stand for new clips
+
+
+def doubt_of(store, train, held):
+    """Why clips that were set aside do not stand for new ones, "" where they do.
+
+    They do where they are of several people who were not trained on. Clips drawn one by one are too like those trained
+    on, and of a single person's the temperature can be far off (docs/trust.md has the figures).
+
+    Args:
+        store: SkeletonStore. train, held: samples of it.
+    """
+    people = np.unique(store.subject[held])
+    if not len(people) or people[0] < 0 or np.isin(people, store.subject[train]).any():
+        found = "may be of people it was trained on"
+    elif len(people) < LEAST_PEOPLE:
+        found = f"are of {len(people)} {'person' if len(people) == 1 else 'people'}, {LEAST_PEOPLE} are needed"
+    else:
+        return ""
+    return f"the clips set aside {found}; --val-split of others, or `skelmae protocol cross-validate --final`, does"
 
 
 def calibrated(model, mirror, held):
@@ -35,8 +57,8 @@ def calibrated(model, mirror, held):
     if held is not None:
         count = len(answered(held.probabilities, held.labels)[1])
         facts["before"] = facts["after"] = calibration(held.probabilities, held.labels)
-        facts["reason"] = f"{count} clips held out, {LEAST_CLIPS} are needed" if count < LEAST_CLIPS else ""
-        facts["temperature"] = fit_temperature(held.probabilities, held.labels)
+        facts["reason"] = f"{count} clips held out, {LEAST_CLIPS} are needed" if count < LEAST_CLIPS else held.doubt
+        facts["temperature"] = 1.0 if facts["reason"] else fit_temperature(held.probabilities, held.labels)
         if facts["temperature"] != 1:
             facts["after"] = calibration(temper(held.probabilities, facts["temperature"]), held.labels)
     if not mirror and facts["temperature"] == 1:

@@ -12,7 +12,7 @@ from keras_skelmae.fast.networks.batch_slices import suggest_slices, train_in_sl
 from keras_skelmae.fast.networks.devices import device_count
 from keras_skelmae.models import Ensemble, STRLClassifier
 from keras_skelmae.models.strl_classifier import describe_clips
-from keras_skelmae.training.calibrating import HeldOut, bounded, calibrated
+from keras_skelmae.training.calibrating import HeldOut, bounded, calibrated, doubt_of
 from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.mirroring import classes_are_symmetric
 from keras_skelmae.training.optimization import compile_options, in_precision
@@ -33,22 +33,6 @@ def rare_classes(store, indices):
     labels = store.labels[indices]
     count = np.bincount(labels[labels >= 0], minlength=len(store.classes))
     return {name: int(number) for name, number in zip(store.classes, count, strict=True) if number < FEW}
-
-
-def phases(settings, pretrained):
-    """The trainings that one run consists of, each as (first epoch, Settings).
-
-    From random initialisation there is one. Otherwise the pre-trained layers stay as they are for ``frozen_epochs``,
-    then everything is trained; each has a schedule of its own.
-    """
-    if not pretrained:
-        return [(0, settings)]
-    epochs = settings.optimizer.epochs
-    frozen = min(settings.finetune.frozen_epochs, epochs)
-    found = [(0, settings.replace(epochs=frozen))] if frozen else []
-    if frozen < epochs:
-        found.append((frozen, settings.replace(epochs=epochs - frozen)))
-    return found
 
 
 @in_precision
@@ -83,8 +67,8 @@ def finetune(
         callbacks: further Keras callbacks.
         resume, force, minutes: as in ``pretrain``.
         allow_overlap: validate although sequences of the validation split are trained on.
-        calibrate: fit a temperature on the validation sequences. False: they are a test split, and decide nothing.
-            HeldOut: on these answers in their place.
+        calibrate: fit a temperature on the validation sequences, see ``doubt_of``. False: they are a test split, and
+            decide nothing. HeldOut: on these answers in their place.
 
     Returns:
         dict of figures, as in metrics.json.
@@ -131,7 +115,7 @@ def finetune(
             source, train, validation, run, start, select, verbose, callbacks, minutes
         )
         metrics |= {"epoch": kept, "loss": history[-1]["loss"]}
-        saved, found = _judged(model, source, train, validation, start.settings, history[-1], calibrate, run)
+        saved, found = _judged(model, source, train, validation, start.settings, history[-1], calibrate, run, val_split)
         clips = model.trained_on
         metrics["clips"] = clips | {"seconds": clips["fps"] and [round(n / clips["fps"], 3) for n in clips["frames"]]}
         metrics |= {**found, "parameters": int(model.count_params()), "seconds": round(seconds, 1)}
@@ -152,11 +136,7 @@ def _train(source, train, validation, run, start, select, verbose, callbacks, mi
     balance = settings.finetune.class_balance
     data = LabelledBatches(source, train, model, balance, batch_size=batch_size, **augmented)
 
-    def prepare(first, phase):
-        for layer in start.learned:
-            layer.trainable = first > 0 or not settings.finetune.frozen_epochs
-        _compile(model, phase, data, compared)
-
+    _compile(model, settings, data, compared)
     if start.learned:  # its statistics are of other clips, or of masked ones
         estimate_statistics(model, source, train, **augmented)
     epochs, keep = settings.optimizer.epochs, KeepBest(compared) if compared else None
@@ -165,16 +145,13 @@ def _train(source, train, validation, run, start, select, verbose, callbacks, mi
         model,
         data,
         run,
-        phases(settings, bool(start.learned)),
-        prepare,
+        settings,
         held=held,
         validated=validated_epochs(epochs, select),
         callbacks=[*watch, *callbacks],
         keep=keep,
         minutes=minutes,
     )
-    for layer in start.learned:
-        layer.trainable = True
     if keep and keep.weights is not None:
         model.set_weights(keep.weights)
     estimate_statistics(model, source, train, **augmented)
@@ -196,7 +173,7 @@ def _compile(model, settings, data, compared):
         train_in_slices(model, slices)
 
 
-def _judged(model, source, train, validation, settings, last, calibrate, run):
+def _judged(model, source, train, validation, settings, last, calibrate, run, val_split):
     """(the model to be saved, its figures as ``evaluate`` finds them; on several devices those of the last epoch)."""
     if device_count() > 1:
         return model, {"accuracy": last["accuracy"], "val_accuracy": last.get("val_accuracy"), "mirror": False}
@@ -211,7 +188,9 @@ def _judged(model, source, train, validation, settings, last, calibrate, run):
         if calibrate is True:
             apart = ~np.isin(validation, train)  # with allow_overlap some are in both
             validation = validation[apart]
-            held = HeldOut(found.probabilities[apart], labels[validation], [store.ids[index] for index in validation])
+            doubt = doubt_of(store, train, validation) if val_split is None else ""
+            ids = [store.ids[index] for index in validation]
+            held = HeldOut(found.probabilities[apart], labels[validation], ids, doubt=doubt)
     if not calibrate:
         return answering, figures
     saved, figures["calibration"] = calibrated(model, mirror, held)

@@ -216,13 +216,11 @@ class Checkpointing(keras.callbacks.Callback):
         )
 
 
-def fit(model, data, run, phases, prepare, *, held=None, validated=None, callbacks=(), keep=None, minutes=None):
-    """Train in phases, from the run's last checkpoint on where there is one.
+def fit(model, data, run, settings, *, held=None, validated=None, callbacks=(), keep=None, minutes=None):
+    """Train, from the run's last checkpoint on where there is one.
 
     Args:
-        model: keras.Model. data: SkeletonBatches. run: Run, entered.
-        phases: list of (first epoch, Settings).
-        prepare: called with (first epoch, Settings) of a phase; compiles the model for it.
+        model: keras.Model, compiled. data: SkeletonBatches. run: Run, entered. settings: Settings.
         held: None or SkeletonBatches to validate on; validated: epochs to do it after, counted from 1.
         callbacks: further Keras callbacks. keep: None or KeepBest.
         minutes: float, the longest time between two checkpoints; None = CHECKPOINT_MINUTES.
@@ -242,26 +240,21 @@ def fit(model, data, run, phases, prepare, *, held=None, validated=None, callbac
         options = {"verbose": 0, "callbacks": watch, "shuffle": False}  # the batches are drawn at random themselves
         if held is not None:
             options.update(validation_data=shared_batches(held), validation_freq=validated)
-            if phases[0][1].optimizer.ema_momentum:  # the last, so that `keep` sees what was validated
+            if settings.optimizer.ema_momentum:  # the last, so that `keep` sees what was validated
                 watch.append(keras.callbacks.SwapEMAWeights())
         with memory_errors(run, data.batch_size):
-            for first, settings in phases:
-                end = first + settings.optimizer.epochs
-                if saver.place > (end, 0):
-                    continue
-                prepare(first, settings)
-                # TensorFlow traces a step again when its first trace has made variables
-                model.optimizer.build(model.trainable_variables)
-                while True:
-                    epoch, batch = saver.place
-                    saver.hold = bool(batch)
-                    data.begin(epoch, batch)  # the rest of an epoch is a fit of its own: Keras counts whole ones
-                    if batch:
-                        model.test_on_batch(*data[0])  # metrics have no variables to put a state into before
-                    model.fit(shared_batches(data), initial_epoch=epoch, epochs=epoch + 1 if batch else end, **options)
-                    if not batch or epoch + 1 == end:
-                        break
-                saver.state = None
+            # TensorFlow traces a step again when its first trace has made variables
+            model.optimizer.build(model.trainable_variables)
+            while True:
+                epoch, batch = saver.place
+                saver.hold = bool(batch)
+                data.begin(epoch, batch)  # the rest of an epoch is a fit of its own: Keras counts whole ones
+                if batch:
+                    model.test_on_batch(*data[0])  # metrics have no variables to put a state into before
+                end = epoch + 1 if batch else settings.optimizer.epochs
+                model.fit(shared_batches(data), initial_epoch=epoch, epochs=end, **options)
+                if end == settings.optimizer.epochs:
+                    break
     return history.rows, history.seconds
 
 

@@ -96,13 +96,9 @@ def _pretrain(store, split, run, settings, verbose, callbacks, minutes):
         trained = TrimmedMAE(model)
         data.trim, varying = kept_on_device(trained.trim), not settings.pretrain.mask_parts
 
-    def prepare(_, phase):
-        trained.compile(**compile_options(phase, data.num_batches_of_epoch, varying))
-
+    trained.compile(**compile_options(settings, data.num_batches_of_epoch, varying))
     watch = [EpochLine(len(data) * data.batch_size)] if verbose else []
-    history, seconds = fit(
-        trained, data, run, [(0, settings)], prepare, callbacks=[*watch, *callbacks], minutes=minutes
-    )
+    history, seconds = fit(trained, data, run, settings, callbacks=[*watch, *callbacks], minutes=minutes)
     spread = history[-1]["target_spread"]
     metrics = {
         "stage": "pretrain",

@@ -1,6 +1,7 @@
 """Temperatures, likelihoods and calibration errors, against draws whose probabilities are known."""
 
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -21,7 +22,7 @@ from keras_skelmae.evaluation.calibration import (
     temper,
 )
 from keras_skelmae.models import Ensemble
-from keras_skelmae.training.calibrating import HeldOut, calibrated
+from keras_skelmae.training.calibrating import HeldOut, calibrated, doubt_of
 from keras_skelmae.training.selection import MeanClassAccuracy
 
 
@@ -145,6 +146,8 @@ def test_what_is_saved_and_told(tiny):
     assert facts["after"]["nll"] < facts["before"]["nll"]
     saved, facts = calibrated(model, False, HeldOut(probabilities[:12], labels[:12], []))
     assert saved is model and facts["reason"] == "12 clips held out, 20 are needed"
+    saved, facts = calibrated(model, False, HeldOut(temper(probabilities, 0.3), labels, [], doubt="of one person"))
+    assert saved is model and (facts["temperature"], facts["reason"]) == (1.0, "of one person")
     saved, facts = calibrated(model, True, None)
     assert saved.mirror and saved.temperature == 1 and facts["before"] is None
 
@@ -156,8 +159,13 @@ def test_a_fine_tuning_calibrates_on_what_it_held_out(store, tmp_path, tiny_sett
 
     for place in (module, calibrating):
         monkeypatch.setattr(place, "LEAST_CLIPS", 4)
-    asked = tiny_settings("finetune", "validation_fraction=0.5", "mirror=off", "epochs=1")
-    found = finetune(store, "all", None, tmp_path / "fine", asked, verbose=False)
+    for name, ids in (("one", store.ids[:6]), ("other", store.ids[6:])):
+        (tmp_path / name).write_text("\n".join(ids))
+    asked, splits = (
+        tiny_settings("finetune", "mirror=off", "epochs=1"),
+        [f"ids={tmp_path / n}" for n in ("one", "other")],
+    )
+    found = finetune(store, *splits, tmp_path / "fine", asked, verbose=False)
     facts = found["calibration"]
     assert facts["temperature"] != 1 and facts["after"]["nll"] < facts["before"]["nll"]
     held = (tmp_path / "fine" / "held_ids.txt").read_text().split()
@@ -169,6 +177,20 @@ def test_a_fine_tuning_calibrates_on_what_it_held_out(store, tmp_path, tiny_sett
     right = (plain.argmax(axis=1) == store.labels)[[store.ids.index(name) for name in held]]
     assert found["val_accuracy"] == pytest.approx(right.mean())
     assert json.loads((tmp_path / "fine" / "metrics.json").read_text())["calibration"] == facts
+
+
+@pytest.mark.parametrize(
+    ("people", "told"),
+    [
+        ([1, 1, 2, 2, 3, 4, 5, 5], ""),
+        ([1, 1, 2, 2, 3, 3, 3, 3], "are of 1 person, 3 are needed"),
+        ([1, 1, 2, 2, 3, 4, 5, 1], "may be of people it was trained on"),
+        ([-1] * 8, "may be of people it was trained on"),
+    ],
+)
+def test_clips_set_aside_that_do_not_stand_for_new_ones(people, told):
+    found = doubt_of(SimpleNamespace(subject=np.array(people)), np.arange(4), np.arange(4, 8))
+    assert told in found and bool(told) == bool(found)
 
 
 def test_mean_class_accuracy_is_that_of_scores():

@@ -57,7 +57,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def start(store, tmp_path_factory):
-    """A pre-training of the whole backbone, for fine-tunings in two phases."""
+    """A pre-training of the whole backbone, for fine-tunings."""
     folder = tmp_path_factory.mktemp("start") / "run"
     asked = settings("pretrain", "objective=contrastive", "scope=backbone", *BACKBONE, "epochs=1")
     pretrain(store, "xsub_train", folder, asked, verbose=False)
@@ -69,11 +69,11 @@ def settings(stage, *more):
 
 
 def train(kind, store, start, folder, **options):
-    """A training of one kind: "pretrain", "trimmed" (another one) or "finetune" (from ``start``, in two phases)."""
+    """A training of one kind: "pretrain", "trimmed" (another one) or "finetune" (from ``start``)."""
     if kind != "finetune":
         asked = settings("pretrain", *(SHARED if kind == "trimmed" else ()))
         return pretrain(store, "xsub_train", folder, asked, verbose=False, **options)
-    asked = settings("finetune", "frozen_epochs=1")
+    asked = settings("finetune")
     options = {"pretrained": start, "select": "best", "verbose": False, **options}
     return finetune(store, "xsub_train", "xsub_val", folder, asked, **options)
 
