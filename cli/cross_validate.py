@@ -9,7 +9,9 @@ from .printing import echo, progress
 @options.command("cross-validate")
 @options.data_argument
 @options.output_folder("Folder of folds and results; what is finished there is not repeated.", metavar="DIR")
-@click.option("--folds", type=click.IntRange(2), default=5, help="Parts, each of which is tested once.")
+@click.option(
+    "--folds", type=click.IntRange(2), help="Parts, each of which is tested once (default: 5, or as many as subjects)."
+)
 @click.option("--leave-one-subject-out", "leave_one_out", is_flag=True, help="A fold for every subject.")
 @click.option("--final", is_flag=True, help="Then train DIR/final on all clips.")
 @click.option("--pretrained", type=options.PATH, metavar="RUN|FILE", help="What every fold starts from.")
@@ -35,8 +37,8 @@ def command(data, output, folds, leave_one_out, final, pretrained, report, as_js
         settings = options.settings_of("finetune", options.recipe_of(chosen, len(store), pretrained), chosen)
         named = {"folds": folds, "leave_one_out": leave_one_out, "final": final, "pretrained": pretrained}
         summary = cross_validate(store, output, settings, progress=callback, **named)
-        if final and report:
-            from keras_skelmae.report.page import write_report
-
-            write_report([summary["final"]])
     echo(summary, as_json, lambda: cross_validation_table(summary))
+    if final and report:
+        from keras_skelmae.report.page import write_report
+
+        write_report([summary["final"]])

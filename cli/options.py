@@ -58,12 +58,21 @@ class Command(click.Command):
 
     def invoke(self, ctx):
         with expected_errors(ctx.find_root().params.get("debug", False)):
+            inputs = []
             for parameter in self.params:
                 value = ctx.params.get(parameter.name)
                 if isinstance(parameter.type, Existing) and value is not None:
                     for path in value if isinstance(value, tuple) else [value]:
                         parameter.type.check(path)
+                        inputs.append(path)
+            output = ctx.params.get("output")
+            if isinstance(output, Path) and any(_same_file(output, path) for path in inputs):
+                raise click.UsageError(f"--output: expected another file than the input {output}", ctx)
             return super().invoke(ctx)
+
+
+def _same_file(output, path):
+    return output.is_file() and str(path) != "-" and Path(path).exists() and output.samefile(path)
 
 
 command = partial(click.command, cls=Command)

@@ -20,7 +20,8 @@ def run_training(stage, data, output, splits, chosen, **named):
     """
     named |= {key: chosen[key] for key in ("resume", "force", "minutes")}
     with options.open_data(data, labelled=stage == "finetune") as store:
-        count = len(store.select(splits[0]))
+        samples = store.select(splits[0])
+        count, labelled = len(samples), bool((store.labels[samples] >= 0).all())
         recipe = options.recipe_of(chosen, count, named.get("pretrained"))
         settings = options.settings_of(stage, recipe, _resumed(output, chosen))
         _check(stage, store, output, splits, settings, named)
@@ -40,7 +41,7 @@ def run_training(stage, data, output, splits, chosen, **named):
             _report(stage, output, store, told=not chosen["as_json"])
     if writes:
         told = {"run": str(output), **metrics}
-        echo(told, chosen["as_json"], lambda: "\n".join(_summary(stage, output, data, splits, metrics)))
+        echo(told, chosen["as_json"], lambda: "\n".join(_summary(stage, output, data, labelled, splits, metrics)))
 
 
 def _check(stage, store, output, splits, settings, named):
@@ -54,7 +55,7 @@ def _check(stage, store, output, splits, settings, named):
         training_splits(store, *splits, settings, named["allow_overlap"])
 
 
-def _summary(stage, output, data, splits, metrics):
+def _summary(stage, output, data, labelled, splits, metrics):
     """What was written, the accuracy of the model that was saved, where the report is, and what may come next."""
     yield f"{output}: {', '.join(sorted(path.name for path in output.iterdir()))}"
     if stage == "finetune":
@@ -73,11 +74,13 @@ def _summary(stage, output, data, splits, metrics):
         yield from _calibration(metrics.get("calibration"))
     if (output / REPORT).is_file():
         yield f"report: {output / REPORT}"
-    yield f"next: {shlex.join(_next(stage, str(output), list(map(str, data)), *splits))}"
+    yield f"next: {shlex.join(_next(stage, str(output), list(map(str, data)), labelled, *splits))}"
 
 
-def _next(stage, output, data, train_split, val_split=None):
+def _next(stage, output, data, labelled, train_split, val_split=None):
     """The words of the command that most people want after a training."""
+    if stage == "pretrain" and not labelled:
+        return ["skelmae", "reconstruct", output, *data, "--output", f"{output}.png"]
     if stage == "pretrain":
         named = ("--train-split", train_split, "--output", f"{output}-fine", "--pretrained", output)
         return ["skelmae", "finetune", *data, *named]

@@ -96,6 +96,12 @@ def open_inputs(stack, model, inputs, image_size=None, to=None):
         yield path, store
 
 
+def notes_of(store):
+    """What a user has to know of how an input was read: joints taken by name, pixels that are none."""
+    notes = [str(store.mapping)] if store.mapping else []
+    return notes + [note for note in store.provenance.get("notes", ()) if "--image-size" in note]
+
+
 def _opened_as(stack, model, path, reading):
     """A recording as a store of the model's layout; where it has another, the error says so."""
     try:

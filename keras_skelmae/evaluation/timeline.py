@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_skelmae.evaluation.features import window_features
 from keras_skelmae.evaluation.known import load_known
-from keras_skelmae.evaluation.predict import load_classifier, open_inputs
+from keras_skelmae.evaluation.predict import load_classifier, notes_of, open_inputs
 from keras_skelmae.evaluation.predict_files import answers_of
 from keras_skelmae.evaluation.windows import (
     MIN_PROBABILITY,
@@ -205,8 +205,8 @@ def predict_recordings(model_path, inputs, image_size=None, to=None, told=None, 
     results = []
     with ExitStack() as stack:
         for path, store in open_inputs(stack, model, inputs, image_size, to):
-            if told and store.mapping:
-                told(f"{path}: {store.mapping}")
+            for note in notes_of(store) if told else ():
+                told(f"{path}: {note}")
             whole = [index for index in range(len(store)) if not predictor.wants(store, index)]
             answers = dict(zip(whole, answers_of(model, store, whole, path, known), strict=True))
             for index in range(len(store)):

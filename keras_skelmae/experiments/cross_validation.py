@@ -18,6 +18,7 @@ from skelmae_datasets.files import file_digest, read_json, write_json
 from skelmae_datasets.runs.run_folder import EVALUATION, METRICS, write_ids
 
 RESULT = "cross_validation.json"
+FOLDS = 5
 FINAL = "final"  # folder of the model that is trained on everything
 ACCURACIES = ("top1", "mean_class")
 
@@ -71,7 +72,16 @@ def make_folds(labels, groups, folds=5, leave_one_out=False, seed=0):
 
 
 def cross_validate(
-    store, output, settings, *, folds=5, leave_one_out=False, final=False, pretrained=None, verbose=False, progress=None
+    store,
+    output,
+    settings,
+    *,
+    folds=None,
+    leave_one_out=False,
+    final=False,
+    pretrained=None,
+    verbose=False,
+    progress=None,
 ):
     """Train and test by folds; every clip with a label is tested once, by a network that never saw its group.
 
@@ -80,7 +90,8 @@ def cross_validate(
     Args:
         store: SkeletonStore. output: folder of a run and a result for each fold, and of ``cross_validation.json``.
         settings: Settings of the fine-tuning.
-        folds, leave_one_out: see :func:`make_folds`; leaving one out takes subjects.
+        folds, leave_one_out: see :func:`make_folds`; None is FOLDS, or as many as there are groups. Leaving one out
+            takes subjects.
         final: train ``output/final`` on all clips, its temperature and bound from the folds' answers.
         pretrained: None, or a run folder or .keras file that each fold starts from.
         progress: called with (done, total) trainings.
@@ -98,6 +109,7 @@ def cross_validate(
     groups, kind = clip_groups(store, indices)
     if leave_one_out and kind != "subject":
         raise DataError(store.path, "subject", "a subject for every clip, two or more", "none; use folds, by file")
+    folds = min(FOLDS, len(np.unique(groups))) if folds is None else folds
     tests = make_folds(store.labels[indices], groups, folds, leave_one_out, settings.data.seed)
     results = []
     for number, test in enumerate(tests, 1):

@@ -44,7 +44,7 @@ def _finetuned(run):
                 "place?), at the labels in skelmae info, then train longer (--epochs)."
             )
             return
-    if "val_accuracy" not in metrics:
+    if metrics.get("val_accuracy") is None:  # nothing was held out
         return
     if metrics["accuracy"] - metrics["val_accuracy"] > FAR_ABOVE:
         yield (

@@ -39,7 +39,7 @@ def doubt_of(store, train, held):
         found = f"are of {len(people)} {'person' if len(people) == 1 else 'people'}, {LEAST_PEOPLE} are needed"
     else:
         return ""
-    return f"the clips set aside {found}; --val-split of others, or `skelmae protocol cross-validate --final`, does"
+    return f"the clips set aside {found}: give --val-split of others, or use `skelmae protocol cross-validate --final`"
 
 
 def calibrated(model, mirror, held):

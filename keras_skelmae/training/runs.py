@@ -18,6 +18,12 @@ from skelmae_datasets.runs.run_folder import IDENTITY, METRICS, SETTINGS, check_
 from skelmae_datasets.runs.settings import FIELDS, read_settings
 
 LOCK = ".lock"
+CHOSEN = {  # what is kept as a digest, and where it comes from
+    "train": "--train-split",
+    "validation": "--val-split",
+    "pretrained": "--pretrained",
+    "fingerprint": "the data",
+}
 
 
 class History(keras.callbacks.Callback):
@@ -146,7 +152,12 @@ class Run:
         for key, value in self.identity.items():
             if before.get(key) != value:
                 hint = "; --force goes on with other data" if key == "fingerprint" else ""
-                raise DataError(identity, key, f"{before.get(key)} as the run to go on with has", f"{value}{hint}")
+                expected, found = f"{before.get(key)} as the run to go on with has", value
+                if key in CHOSEN:  # digests say nothing to anybody
+                    began = "none" if before.get(key) is None else "the one"
+                    expected = f"{CHOSEN[key]}: {began} that the run began with"
+                    found = "none" if value is None else "another"
+                raise DataError(identity, key, expected, f"{found}{hint}")
 
     def _not_longer(self, before):
         """Why a run cannot have more epochs than it was begun with; "" where it ends like one begun with so many."""

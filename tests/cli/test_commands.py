@@ -4,6 +4,7 @@ import json
 import sys
 import types
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -41,6 +42,8 @@ PROTOCOL = {"protocol": "knn", "rows": []}
 
 class Store:
     """Only remembers the path it was opened with."""
+
+    labels = np.zeros(6000, int)
 
     def __init__(self, path):
         self.path = path
@@ -300,3 +303,20 @@ def test_study_resolves_both_stages_and_opens_the_source(calls, files):
     assert json.loads(succeed(f"{line} --json")) == {"cells": []}
     succeed("study depth d.h5 --train-split a --test-split b --output out --fraction 0.1")
     assert calls[-2][2]["source"] is None and calls[-2][2]["fraction"] == 0.1
+
+
+def test_an_output_is_no_input(calls, files, tmp_path):
+    recording = tmp_path / "long.json"
+    recording.write_text("[]")
+    (tmp_path / "linked.json").hardlink_to(recording)
+    for output in (recording, tmp_path / "linked.json"):
+        found = CliRunner().invoke(cli, ["predict", "m.keras", str(recording), "--output", str(output)])
+        assert found.exit_code == 2 and f"--output: expected another file than the input {output}" in found.output
+    assert recording.read_text() == "[]" and not calls
+
+
+def test_after_a_pretraining_without_labels_comes_no_finetune():
+    from skelmae_cli.training import _next
+
+    assert _next("pretrain", "runs/p", ["d.h5"], True, "a")[1] == "finetune"
+    assert _next("pretrain", "runs/p", ["d.h5"], False, "a")[1:4] == ["reconstruct", "runs/p", "d.h5"]

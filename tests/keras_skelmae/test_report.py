@@ -312,6 +312,9 @@ def finished(stage="finetune", **changes):
 
 def test_advice_is_given_where_something_is_off():
     assert advice(finished()) == [] and advice(finished("pretrain")) == []
+    alone = finished()
+    alone.metrics["val_accuracy"] = None  # nothing was held out
+    assert advice(alone) == []
     for run, word in (
         (finished(loss=float("nan")), "learning_rate"),
         (finished("pretrain", collapsed=True), "remedy=variance"),

@@ -185,7 +185,9 @@ def test_another_run_is_not_gone_on_with(store, start, tmp_path):
         train("pretrain", store, start, tmp_path)
     with pytest.raises(DataError, match="learning_rate: expected 0.001 as the run to go on with has, found 0.5"):
         pretrain(store, "xsub_train", tmp_path, settings("pretrain", "learning_rate=0.5"), resume=True)
-    with pytest.raises(DataError, match="run.json: train: expected [0-9a-f]+ as the run to go on with has"):
+    with pytest.raises(
+        DataError, match="run.json: train: expected --train-split: the one that the run began with, found another"
+    ):
         pretrain(store, "xsub_val", tmp_path, settings("pretrain"), resume=True)
     write_dataset(tmp_path / "raw", subjects=4, repetitions=2, actions=["wave", "squat", "kick"], seed=1)
     convert_ntu(tmp_path / "raw", tmp_path / "other.h5")
@@ -229,7 +231,10 @@ def test_another_identity_is_named(tmp_path):
         pass
     for key, message in (
         ("select", "run.json: select: expected best as the run to go on with has, found last$"),
-        ("fingerprint", "run.json: fingerprint: expected abc .*, found last; --force goes on with other data$"),
+        (
+            "fingerprint",
+            "run.json: fingerprint: expected the data: .*, found another; --force goes on with other data$",
+        ),
     ):
         with pytest.raises(DataError, match=message), Run(tmp_path, asked, {**identity, key: "last"}, resume=True):
             pass
