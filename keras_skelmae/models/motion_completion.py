@@ -90,9 +90,10 @@ class MotionCompletion(Preset, keras.Model):
         logits = keras.layers.Dropout(0.3, name="dropout")(pooled)
         logits = views_apart(keras.layers.Dense(num_classes, dtype="float32", name="logits")(logits))
         given = {"clean": clean, "known": known, "label": label}
+        passed = {key: ops.stop_gradient(value) for key, value in given.items()}  # Keras 3.12 wants inputs to be used
         super().__init__(
             inputs={"keypoints": keypoints, "other": other, **given},
-            outputs={"reconstruction": x, "projection": z, "logits": logits, **given},
+            outputs={"reconstruction": x, "projection": z, "logits": logits, **passed},
             name=name,
             **kwargs,
         )

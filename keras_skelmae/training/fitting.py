@@ -12,11 +12,10 @@ import numpy as np
 
 from keras_skelmae.fast.networks.devices import device_count, is_writer, shared_batches
 from keras_skelmae.training.checkpoints import Checkpoints
-from keras_skelmae.training.runs import History
+from keras_skelmae.training.runs import SHARE, History
 from skelmae_datasets import DataError
 
 CHECKPOINT_MINUTES = 10.0
-SHARE = 0.05  # of the time, at most, that checkpoints at the ends of short epochs take
 NAMED_SAMPLES = 8
 LAG = 8  # steps
 OUT_OF_MEMORY = ("resource_exhausted", "oom when", "out of memory", "allocate memory")
@@ -242,7 +241,8 @@ def fit(model, data, run, settings, *, held=None, validated=None, callbacks=(), 
             options.update(validation_data=shared_batches(held), validation_freq=validated)
             if settings.optimizer.ema_momentum:  # the last, so that `keep` sees what was validated
                 watch.append(keras.callbacks.SwapEMAWeights())
-        with memory_errors(run, data.batch_size):
+        with memory_errors(run, data.batch_size), contextlib.ExitStack() as at_the_end:
+            at_the_end.callback(history.write)
             # TensorFlow traces a step again when its first trace has made variables
             model.optimizer.build(model.trainable_variables)
             while True:

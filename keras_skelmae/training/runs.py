@@ -18,6 +18,7 @@ from skelmae_datasets.runs.run_folder import IDENTITY, METRICS, SETTINGS, check_
 from skelmae_datasets.runs.settings import FIELDS, read_settings
 
 LOCK = ".lock"
+SHARE = 0.05  # of the time, at most, that writing at the ends of short epochs takes
 CHOSEN = {  # what is kept as a digest, and where it comes from
     "train": "--train-split",
     "validation": "--val-split",
@@ -27,7 +28,7 @@ CHOSEN = {  # what is kept as a digest, and where it comes from
 
 
 class History(keras.callbacks.Callback):
-    """Write history.csv again after every epoch.
+    """Write history.csv again after an epoch, unless that would take more than SHARE of the time; `fit` does at the end.
 
     Args:
         path: the file. rows: those of the epochs before. seconds: float, spent on them.
@@ -36,6 +37,7 @@ class History(keras.callbacks.Callback):
     def __init__(self, path, rows=(), seconds=0.0):
         super().__init__()
         self.path, self.rows, self.started = Path(path), list(rows), time.perf_counter() - seconds
+        self.written, self.took = 0.0, 0.0
 
     @property
     def seconds(self):
@@ -46,7 +48,12 @@ class History(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, "seconds": round(self.seconds, 3)}
         row.update({key: float(value) for key, value in (logs or {}).items()})
         self.rows.append(row)
-        if not is_writer():
+        if time.perf_counter() - self.written > self.took / SHARE:
+            self.write()
+
+    def write(self):
+        """Write the file, or nothing where another process does."""
+        if not is_writer() or not self.rows:
             return
 
         def write(temporary):
@@ -56,7 +63,10 @@ class History(keras.callbacks.Callback):
                 writer.writeheader()
                 writer.writerows(self.rows)
 
+        started = time.perf_counter()
         write_atomically(self.path, write)
+        self.written = time.perf_counter()
+        self.took = self.written - started
 
 
 def ids_digest(store, indices):
