@@ -28,7 +28,7 @@ CHOSEN = {  # what is kept as a digest, and where it comes from
 
 
 class History(keras.callbacks.Callback):
-    """Write history.csv again after an epoch, unless that would take more than SHARE of the time; `fit` does at the end.
+    """Write history.csv after an epoch, unless that would take more than SHARE of the time; `fit` does at the end.
 
     Args:
         path: the file. rows: those of the epochs before. seconds: float, spent on them.

@@ -61,7 +61,7 @@ def test_a_damaged_store_is_repaired(recordings, tmp_path):
     assert repaired.exit_code == 0 and "again.h5: written" in repaired.output
     assert (tmp_path / "again.h5").is_file()
     same = CliRunner().invoke(cli, ["validate", str(store), "--output", str(store)])
-    assert same.exit_code == 1 and "output: expected another file" in same.output
+    assert same.exit_code == 2 and "--output: expected another file" in same.output
 
 
 def test_a_broken_recording_is_left_out_or_stops_a_strict_run(recordings, tmp_path):
