@@ -15,7 +15,7 @@ STDIN = Path("-")
 
 def _windows(predictor, inputs, image_size, to):
     """(input, sample, WindowLabel) of every window of the inputs."""
-    from keras_skelmae.evaluation.predict import notes_of, open_inputs
+    from keras_skelmae.evaluation.predict import open_inputs
     from keras_skelmae.evaluation.streaming import stream_lines, stream_recording
 
     for path in inputs:
@@ -23,9 +23,7 @@ def _windows(predictor, inputs, image_size, to):
             yield from ((path, "-", window) for window in stream_lines(predictor, click.get_text_stream("stdin")))
             continue
         with ExitStack() as stack:
-            for _, store in open_inputs(stack, predictor.model, [path], image_size, to):
-                for note in notes_of(store):
-                    _say(f"{path}: {note}")
+            for _, store in open_inputs(stack, predictor.model, [path], image_size, to, _say):
                 for index, sample in enumerate(store.ids):
                     yield from ((path, sample, window) for window in stream_recording(predictor, store.read(index)))
 

@@ -1,9 +1,10 @@
 """What a run folder is on disk: names of its files, and reading them."""
 
+import csv
 from pathlib import Path
 
 from ..errors import DataError
-from ..files import read_json, write_text
+from ..files import read_json, write_atomically, write_text
 
 MODEL = "model.keras"
 SETTINGS, IDENTITY, METRICS, HISTORY = "config.toml", "run.json", "metrics.json", "history.csv"
@@ -42,6 +43,18 @@ def trained_ids(model_path, name=TRAIN_IDS):
 def write_ids(folder, ids, name=TRAIN_IDS):
     """Write the file that :func:`trained_ids` reads."""
     write_text(Path(folder) / name, "".join(f"{item}\n" for item in ids))
+
+
+def write_history(path, rows):
+    """Write a table of epochs, a dict each; what a row has not got stays empty, as not every epoch is validated."""
+
+    def write(temporary):
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(dict.fromkeys(key for row in rows for key in row)))
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_atomically(path, write)
 
 
 def read_metrics(run):

@@ -69,12 +69,13 @@ def predict_clip(model, recording):
     return np.asarray(model.predict_on_batch(model.preprocessor(recording)[None]))[0]
 
 
-def open_inputs(stack, model, inputs, image_size=None, to=None):
+def open_inputs(stack, model, inputs, image_size=None, to=None, told=None):
     """Yield (path, store) of files of any readable kind, checked against a model; closed with the ExitStack.
 
     Args:
         image_size: (width, height) in pixels of inputs whose coordinates are 0 to 1, or None.
         to: the layout, the model's, to read their joints in by name; None for inputs that have it.
+        told: called with a line for every :func:`notes_of` an input.
 
     Raises:
         DataError: an input does not fit the model, or as `open_recordings`.
@@ -93,6 +94,8 @@ def open_inputs(stack, model, inputs, image_size=None, to=None):
         else:
             store = _opened_as(stack, model, path, reading)
         model.preprocessor.check(store)
+        for note in notes_of(store) if told else ():
+            told(f"{path}: {note}")
         yield path, store
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_skelmae.evaluation.features import embed
 from keras_skelmae.evaluation.known import load_known
-from keras_skelmae.evaluation.predict import load_classifier, notes_of, open_inputs, predict_store, result_of
+from keras_skelmae.evaluation.predict import load_classifier, open_inputs, predict_store, result_of
 
 
 def predict_files(model_path, inputs, image_size=None, to=None, told=None):
@@ -24,9 +24,7 @@ def predict_files(model_path, inputs, image_size=None, to=None, told=None):
     known = load_known(model_path, model)
     results = []
     with ExitStack() as stack:
-        for path, store in open_inputs(stack, model, inputs, image_size, to):
-            for note in notes_of(store) if told else ():
-                told(f"{path}: {note}")
+        for path, store in open_inputs(stack, model, inputs, image_size, to, told):
             results += answers_of(model, store, range(len(store)), path, known)
     return results
 

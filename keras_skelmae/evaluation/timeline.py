@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_skelmae.evaluation.features import window_features
 from keras_skelmae.evaluation.known import load_known
-from keras_skelmae.evaluation.predict import load_classifier, notes_of, open_inputs
+from keras_skelmae.evaluation.predict import load_classifier, open_inputs
 from keras_skelmae.evaluation.predict_files import answers_of
 from keras_skelmae.evaluation.windows import (
     MIN_PROBABILITY,
@@ -204,9 +204,7 @@ def predict_recordings(model_path, inputs, image_size=None, to=None, told=None, 
     predictor = TimelinePredictor(model, **{"known": known, **settings})
     results = []
     with ExitStack() as stack:
-        for path, store in open_inputs(stack, model, inputs, image_size, to):
-            for note in notes_of(store) if told else ():
-                told(f"{path}: {note}")
+        for path, store in open_inputs(stack, model, inputs, image_size, to, told):
             whole = [index for index in range(len(store)) if not predictor.wants(store, index)]
             answers = dict(zip(whole, answers_of(model, store, whole, path, known), strict=True))
             for index in range(len(store)):

@@ -28,9 +28,9 @@ from keras_skelmae.layers.temporal_conv import TemporalConv
 __all__ = [
     "AdaptiveGCNConv",
     "BodyEmbedding",
-    "Dense",
     "ChannelNormalization",
     "ChannelPReLU",
+    "Dense",
     "GATConv",
     "GCNConv",
     "GINConv",

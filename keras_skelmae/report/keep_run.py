@@ -1,13 +1,12 @@
 """A run folder, with its report, of a classifier that was trained in Python."""
 
-import csv
 from pathlib import Path
 
 from keras_skelmae.evaluation.evaluate import measure, versions
 from keras_skelmae.report.evidence import measure_evaluated
 from keras_skelmae.report.page import write_report
 from skelmae_datasets.files import write_atomically, write_json
-from skelmae_datasets.runs.run_folder import HISTORY, METRICS, MODEL, check_new, write_ids
+from skelmae_datasets.runs.run_folder import HISTORY, METRICS, MODEL, check_new, write_history, write_ids
 from skelmae_datasets.runs.splits import check_apart, check_labelled
 
 
@@ -56,14 +55,7 @@ def keep_run(folder, model, store, train_split, test_split, history=None):
     for key, values in history.items():
         for row, value in zip(rows, values, strict=False):
             row[key] = float(value)
-
-    def write(temporary):
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=["epoch", *history])
-            writer.writeheader()
-            writer.writerows(rows)
-
-    write_atomically(Path(folder) / HISTORY, write)
+    write_history(Path(folder) / HISTORY, rows)
     write_json(Path(folder) / METRICS, metrics)
     measure_evaluated(folder, store, found)
     return write_report([folder])

@@ -12,7 +12,6 @@ from keras_skelmae.layers import SkeletonMirror
 
 SEQUENCES = 32  # of a class, at most
 KEPT = 0.5  # measured: 0.19 where classes name a side, 0.73 to 0.85 where none does (docs/results.md)
-
 LEAST_KEPT = 0.2  # of any class; measured: 0.32 to 0.81, and 0 of a wave by the right hand alone
 
 SIDE = re.compile(r"(left|right)(s|ward|wards|hand|handed|arm|leg|foot|side)?")

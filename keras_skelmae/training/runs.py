@@ -1,6 +1,5 @@
 """Writing a run folder: what a training leaves behind, so that a name either holds a whole file or none."""
 
-import csv
 import hashlib
 import shutil
 import tempfile
@@ -14,7 +13,7 @@ from keras_skelmae.evaluation.evaluate import versions
 from keras_skelmae.fast.networks.devices import is_writer
 from skelmae_datasets import DataError
 from skelmae_datasets.files import TEMPORARY, read_json, write_atomically, write_json, write_text
-from skelmae_datasets.runs.run_folder import IDENTITY, METRICS, SETTINGS, check_new, write_ids
+from skelmae_datasets.runs.run_folder import IDENTITY, METRICS, SETTINGS, check_new, write_history, write_ids
 from skelmae_datasets.runs.settings import FIELDS, read_settings
 
 LOCK = ".lock"
@@ -56,15 +55,8 @@ class History(keras.callbacks.Callback):
         if not is_writer() or not self.rows:
             return
 
-        def write(temporary):
-            with open(temporary, "w", newline="", encoding="utf-8") as file:
-                fields = dict.fromkeys(key for row in self.rows for key in row)  # not every epoch is validated
-                writer = csv.DictWriter(file, fieldnames=list(fields))
-                writer.writeheader()
-                writer.writerows(self.rows)
-
         started = time.perf_counter()
-        write_atomically(self.path, write)
+        write_history(self.path, self.rows)
         self.written = time.perf_counter()
         self.took = self.written - started
 
