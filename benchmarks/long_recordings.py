@@ -1,11 +1,16 @@
-"""An hour of two people on synthetic data: speed, memory and quality of its timelines. Prints them as a table.
+"""Speed, memory and quality of timelines: an hour of two people on synthetic data, or the clips of a store joined.
 
     python benchmarks/long_recordings.py FOLDER
     python benchmarks/long_recordings.py FOLDER --minutes 10 --epochs 5
+    python benchmarks/long_recordings.py FOLDER --clips penn.h5 --split test --run runs/penn
 
-Recordings of five actions with pauses between them are made: people stand, leave for a while, and frames are missing.
-A small classifier learns from labelled intervals of subjects 1 to 6 (a minute or two), then tells what subjects 7 and 8
-do in another recording. What is in FOLDER already is not made again.
+By default recordings of five actions with pauses between them are made: people stand, leave for a while, and frames
+are missing. A small classifier learns from labelled intervals of subjects 1 to 6 (a minute or two), then tells what
+subjects 7 and 8 do in another recording. What is in FOLDER already is not made again.
+
+With --clips the first person of each clip of a split follows that of the last one, in an order drawn at random, with
+pauses of 1 to 8 seconds in which the last pose becomes the first of the next clip and sways. The classifier of --run
+has never seen a pause.
 """
 
 import argparse
@@ -39,13 +44,7 @@ def person(subject, frames, rng, seed):
         rest = int(rng.integers(FPS, 8 * FPS))
         away = rng.random() < 0.1
         if last is not None:
-            share = np.clip(np.arange(rest) / BLEND, 0, 1)[:, None, None]
-            share = share * share * (3 - 2 * share)
-            pause = (1 - share) * last + share * motion[0]
-            sway = rng.normal(0, 0.015, (rest // BLEND + 2, 25, 3))  # between knots
-            knots = np.arange(rest) / BLEND
-            left, part = knots.astype(int), (knots % 1)[:, None, None]
-            pause = pause + sway[left] * (1 - part) + sway[left + 1] * part + rng.normal(0, 0.01, pause.shape)
+            pause = stand(last, motion[0], rest, rng)
             if away:
                 pause[BLEND:-BLEND] = 0
             now = put(track, pause, now)
@@ -61,6 +60,45 @@ def person(subject, frames, rng, seed):
         missing[start : start + int(rng.integers(3, 11))] = True
     track[missing] = 0
     return track, intervals
+
+
+def stand(last, first, rest, rng, size=1.0):
+    """(rest, V, C) from one pose to the next, swaying; size is that of a metre."""
+    share = np.clip(np.arange(rest) / BLEND, 0, 1)[:, None, None]
+    share = share * share * (3 - 2 * share)
+    pause = (1 - share) * last + share * first
+    sway = rng.normal(0, 0.015 * size, (rest // BLEND + 2, *last.shape))  # between knots
+    knots = np.arange(rest) / BLEND
+    left, part = knots.astype(int), (knots % 1)[:, None, None]
+    return pause + sway[left] * (1 - part) + sway[left + 1] * part + rng.normal(0, 0.01 * size, pause.shape)
+
+
+def join(data, split, most, path, table, seed):
+    """Write clips of a split as one recording, and the table of where they are."""
+    rng = np.random.default_rng(seed)
+    with SkeletonStore(data) as store:
+        parts, intervals, now = [], [], 0
+        for index in rng.permutation(store.select(split))[:most]:
+            clip = store.read(index)[0].astype(np.float32)  # (T, V, C)
+            if parts:
+                last = parts[-1][-1]
+                both = ((last != 0).any(-1) & (clip[0] != 0).any(-1))[:, None]
+                seen = last[both[:, 0], :2]
+                size = np.ptp(seen, axis=0).max() / 1.7 if len(seen) else 1.0  # the body is as high as a tall person
+                pause = stand(last, clip[0], int(rng.integers(FPS, 8 * FPS)), rng, size)
+                pause[..., 2:] = np.minimum(last, clip[0])[..., 2:]  # the score
+                parts.append(np.where(both, pause, 0).astype(np.float32))
+                now += len(parts[-1])
+            intervals.append((now, now + len(clip), store.classes[store.labels[index]]))
+            parts.append(clip)
+            now += len(clip)
+        kind = {"layout": store.layout, "channels": store.channels, "units": store.units}
+        with StoreWriter(path, classes=store.classes, fps=FPS, **kind) as writer:
+            writer.append(Sample("recording0", np.concatenate(parts)[None]))
+    with open(table, "w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file)
+        lines.writerow(COLUMNS)
+        lines.writerows(("recording0", 1, *interval, "") for interval in intervals)
 
 
 def put(track, values, now):
@@ -109,13 +147,13 @@ WAYS = {  # what is left out of a timeline
 }
 
 
-def measure(folder, recording):
+def measure(folder, recording, run):
     """({way: figures}, speed) of one recording."""
     from keras_skelmae.evaluation import TimelinePredictor, load_classifier
     from keras_skelmae.evaluation.compare import compare_timelines
     from skelmae_datasets.readers.intervals import IntervalTable
 
-    model, found = load_classifier(folder / "run"), {}
+    model, found = load_classifier(run), {}
     with SkeletonStore(folder / f"{recording}.h5") as store:
         started, busy = time.perf_counter(), time.process_time()
         predictor = TimelinePredictor(model)
@@ -151,6 +189,10 @@ def main():
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0, help="of the long recording")
+    parser.add_argument("--clips", type=Path, help="store whose clips are joined")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--most", type=int, default=300, help="clips to join")
+    parser.add_argument("--run", type=Path, help="classifier of such clips")
     parser.add_argument("--peak", metavar="RECORDING", help=argparse.SUPPRESS)
     options = parser.parse_args()
     folder = options.folder
@@ -158,13 +200,19 @@ def main():
         print_peak(folder, options.peak)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "run" / "metrics.json").exists():
-        print(f"trained in {train(folder, options.epochs):.0f} s", flush=True)
-    long, short = f"hour-{options.seed}", f"tenth-{options.seed}"
-    recordings = {short: options.minutes / 10, long: options.minutes}
-    for name, minutes in recordings.items():
-        record(folder / f"{name}.h5", folder / f"{name}.csv", minutes, [(7, 8)], seed=100 + options.seed)
-    found, speed = measure(folder, long)
+    if options.clips:
+        name, peaks, run = f"{options.clips.stem}-{options.seed}", {}, options.run
+        paths = folder / f"{name}.h5", folder / f"{name}.csv"
+        join(options.clips, options.split, options.most, *paths, options.seed)
+    else:
+        name, peaks, run = f"hour-{options.seed}", {f"tenth-{options.seed}": 0.1}, folder / "run"
+        if not (run / "metrics.json").exists():
+            print(f"trained in {train(folder, options.epochs):.0f} s", flush=True)
+        peaks[name] = 1
+        for recording, share in peaks.items():
+            paths = folder / f"{recording}.h5", folder / f"{recording}.csv"
+            record(*paths, options.minutes * share, [(7, 8)], seed=100 + options.seed)
+    found, speed = measure(folder, name, run)
     heads = ("F1 10", "F1 25", "F1 50", "edit", "frames", "segments")
     print(" " * 24 + "".join(f"{head:>{max(7, len(head) + 2)}s}" for head in heads))
     for way, figures in found.items():
@@ -174,12 +222,11 @@ def main():
         print(f"{way:24s}{told}{segments:>13s}")
     told = f"{speed['real_time']:.0f} times real time, {speed['per_core']:.0f} for each second of a core"
     print(f"speed: {speed['seconds']:.0f} s, {speed['cpu_seconds']:.0f} s of a core: {told}", flush=True)
-    peaks = {name: peak(folder, name) for name in recordings}
-    told = (f"{peaks[name]:.0f} MiB for {minutes:g} min" for name, minutes in recordings.items())
-    print(f"peak memory: {', '.join(told)}")
-    (folder / "figures.json").write_text(
-        json.dumps({"ways": found, "speed": speed, "peak_mib": peaks}, indent=1) + "\n", "utf-8"
-    )
+    peaks = {recording: peak(folder, recording) for recording in peaks}
+    for recording, used in peaks.items():
+        print(f"peak memory: {used:.0f} MiB for {recording}")
+    figures = {"ways": found, "speed": speed, "peak_mib": peaks}
+    (folder / f"figures-{name}.json").write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
