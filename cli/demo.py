@@ -1,4 +1,4 @@
-"""`skelmae demo`: the whole path on synthetic recordings, pre-trained against random initialisation."""
+"""`skelmae demo`: the whole path on synthetic recordings, with few labels, from three starts."""
 
 import shutil
 import time
@@ -9,11 +9,10 @@ from . import options
 from .printing import echo, progress, table
 
 SUBJECTS, REPETITIONS, SEED = 6, 3, 0
-SIZES = ("num_frames=16", "units=32")
-PRETRAIN_SETTINGS = (*SIZES, "epochs=30")
-FINETUNE_SETTINGS = (*SIZES, "epochs=40")
+LABELLED, EPOCHS = 2, 40  # sequences of each action that are learned from, passes over them
 TRAIN_SPLIT, HELD_OUT_SPLIT = "xsub_train", "xsub_val"
-STARTS = {"pretrained": "pre-trained", "random": "random"}
+WEIGHTS = "coco17-motion-3d"
+STARTS = {"weights": f"weights {WEIGHTS}", "pretrained": "pre-trained here", "random": "random"}
 MARKER = ".skelmae_demo"
 
 
@@ -45,26 +44,32 @@ def convert(folder, say):
 
 
 def train(folder, store, say):
-    """Pre-train once, fine-tune twice; returns the figures of each start by its name."""
+    """Pre-train once, fine-tune from every start; returns the figures of each by its name."""
     from keras_skelmae.evaluation import evaluate_model
+    from keras_skelmae.experiments.protocols import few_shots
     from keras_skelmae.report.evidence import measure_evaluated, measure_pretrained
     from keras_skelmae.training import finetune, pretrain
+    from skelmae_datasets.runs.run_folder import write_ids
     from skelmae_datasets.runs.settings import resolve_settings
 
-    before = resolve_settings("pretrain", overrides=PRETRAIN_SETTINGS, seed=SEED)
-    after = resolve_settings("finetune", overrides=FINETUNE_SETTINGS, seed=SEED)
-    say(f"3/6  pre-training on {len(store.select(TRAIN_SPLIT))} sequences, without their labels")
+    before = resolve_settings("pretrain", seed=SEED)
+    after = resolve_settings("finetune", seed=SEED, epochs=EPOCHS)
+    indices = store.select(TRAIN_SPLIT)
+    say(f"3/6  pre-training on {len(indices)} sequences, without their labels")
     seconds = pretrain(store, TRAIN_SPLIT, folder / "pretrain", before, verbose=False)["seconds"]
     measure_pretrained(folder / "pretrain", store)
-    say("4/6  fine-tuning twice: from the pre-trained encoder, from random initialisation")
+    chosen = indices[few_shots(store.labels[indices], LABELLED, SEED)]
+    write_ids(folder, [store.ids[index] for index in chosen], "labelled.txt")
+    say(f"4/6  fine-tuning on {len(chosen)} labelled sequences, from: {', '.join(STARTS.values())}")
+    sources = {"weights": WEIGHTS, "pretrained": folder / "pretrain", "random": None}
     results = {}
-    for name in STARTS:
-        run, source = folder / f"finetune_{name}", folder / "pretrain" if name == "pretrained" else None
-        made = finetune(store, TRAIN_SPLIT, HELD_OUT_SPLIT, run, after, pretrained=source, verbose=False)
+    for name, source in sources.items():
+        run, split = folder / f"finetune_{name}", f"ids={folder / 'labelled.txt'}"
+        made = finetune(store, split, HELD_OUT_SPLIT, run, after, pretrained=source, verbose=False)
         found = evaluate_model(run, store, HELD_OUT_SPLIT)
         measure_evaluated(run, store, found)
         measured = found.result
-        spent = made["seconds"] + (seconds if source else 0)
+        spent = made["seconds"] + (seconds if name == "pretrained" else 0)
         results[name] = {"top1": measured["top1"], "mean_class": measured["mean_class"], "seconds": spent}
     return results
 
@@ -83,7 +88,7 @@ def run_demo(folder, say=click.echo):
     with SkeletonStore(folder / "demo.h5") as store:
         held_out = [store.ids[index] for index in store.select(HELD_OUT_SPLIT)]
         starts = train(folder, store, say)
-    model, recording = folder / "finetune_pretrained", folder / "recordings" / f"{held_out[0]}.skeleton"
+    model, recording = folder / "finetune_weights", folder / "recordings" / f"{held_out[0]}.skeleton"
     prediction = predict_files(model, [recording])[0]
     say(f"5/6  {recording.name}: {prediction['label'] or 'nothing known'} ({100 * prediction['probability']:.0f} %)")
     exported = export_model(model, output=folder / "saved_model")
@@ -108,7 +113,10 @@ def _summary(figures, output):
     for name, text in STARTS.items():
         top1, mean_class, seconds = figures["starts"][name].values()
         rows.append((text, f"{100 * top1:.1f}", f"{100 * mean_class:.1f}", f"{seconds:.0f}"))
-    title = f"\nHeld-out subjects ({HELD_OUT_SPLIT}, {figures['held_out']} sequences), synthetic data:"
+    title = (
+        f"\nHeld-out subjects ({HELD_OUT_SPLIT}, {figures['held_out']} sequences), synthetic data, "
+        f"{LABELLED} labelled sequences of each action:"
+    )
     end = f"Everything is in {output}; {figures['seconds']:.0f} s in all."
     return "\n".join([title, table(rows), end, f"report: {figures['report']}, open it in a browser"])
 

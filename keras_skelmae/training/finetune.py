@@ -137,7 +137,7 @@ def _train(source, train, validation, run, start, select, verbose, callbacks, mi
     data = LabelledBatches(source, train, model, balance, batch_size=batch_size, **augmented)
 
     _compile(model, settings, data, compared)
-    if start.learned:  # its statistics are of other clips, or of masked ones
+    if start.pretrained:  # its statistics are of other clips, or of masked ones
         estimate_statistics(model, source, train, **augmented)
     epochs, keep = settings.optimizer.epochs, KeepBest(compared) if compared else None
     watch = [EpochLine(len(data) * data.batch_size)] if verbose else []

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_skelmae.fast.networks.devices import device_count, is_writer, shared_batches
 from keras_skelmae.training.checkpoints import Checkpoints
-from keras_skelmae.training.runs import SHARE, History
+from keras_skelmae.training.runs import History, Writing
 from skelmae_datasets import DataError
 
 CHECKPOINT_MINUTES = 10.0
@@ -103,7 +103,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
 class Checkpointing(keras.callbacks.Callback):
     """Write checkpoints while training, and put a training into the state of one.
 
-    After an epoch, unless writing would take more than SHARE of the time, every ``minutes`` and on a signal.
+    After an epoch, unless writing would take too much of the time (Writing), every ``minutes`` and on a signal.
 
     Args:
         run: Run. data: SkeletonBatches. history: History. keep: KeepBest or None. minutes: float. flag: SignalFlag.
@@ -115,7 +115,7 @@ class Checkpointing(keras.callbacks.Callback):
         self.files, self.place = Checkpoints(run.path), (0, 0)
         self.state = None  # to be put into place when the next fit begins, as (arrays, meta)
         self.hold = False  # keep the state of the epoch's end before the moving average takes the weights' place
-        self.written, self.took = time.perf_counter(), 0.0
+        self.writing = Writing(time.perf_counter())
 
     def load(self):
         """Find the run's last whole checkpoint; returns the damaged ones after it."""
@@ -155,12 +155,10 @@ class Checkpointing(keras.callbacks.Callback):
         return arrays, meta
 
     def _save(self, epoch, batch):
-        started = time.perf_counter()
-        arrays, meta = self.snapshot(epoch, batch)  # all processes take part
-        if is_writer():
-            self.files.save(epoch * self.data.num_batches_of_epoch + batch, arrays, meta)
-        self.written = time.perf_counter()
-        self.took = self.written - started
+        with self.writing:
+            arrays, meta = self.snapshot(epoch, batch)  # all processes take part
+            if is_writer():
+                self.files.save(epoch * self.data.num_batches_of_epoch + batch, arrays, meta)
 
     def _assign(self, *kinds):
         arrays, variables = self.state[0], self._variables()
@@ -191,7 +189,7 @@ class Checkpointing(keras.callbacks.Callback):
         if done >= self.data.num_batches_of_epoch:
             return  # on_epoch_end follows
         stop = self.flag.number is not None
-        late = time.perf_counter() - self.written > 60 * self.minutes
+        late = self.writing.seconds > 60 * self.minutes
         if (stop or late) and device_count() == 1:  # several processes would have to agree on the step
             self._save(self.place[0], done)
         if stop and device_count() == 1:
@@ -202,7 +200,7 @@ class Checkpointing(keras.callbacks.Callback):
         if self.hold:
             self.state = self.snapshot(epoch + 1, 0)
         self.place = (epoch + 1, 0)
-        if stop or device_count() > 1 or time.perf_counter() - self.written > self.took / SHARE:
+        if stop or device_count() > 1 or self.writing.due:
             self._save(epoch + 1, 0)
         if stop:
             self._stop(epoch + 1, 0)

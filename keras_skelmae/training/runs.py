@@ -26,6 +26,29 @@ CHOSEN = {  # what is kept as a digest, and where it comes from
 }
 
 
+class Writing:
+    """Tells when to write again, so that no more than SHARE of the time goes into it; a context manager around that."""
+
+    def __init__(self, written=0.0):
+        self.written, self.took = written, 0.0
+
+    @property
+    def due(self):
+        return self.seconds > self.took / SHARE
+
+    @property
+    def seconds(self):
+        """Time since the last writing."""
+        return time.perf_counter() - self.written
+
+    def __enter__(self):
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_):
+        self.written = time.perf_counter()
+        self.took = self.written - self._started
+
+
 class History(keras.callbacks.Callback):
     """Write history.csv after an epoch, unless that would take more than SHARE of the time; `fit` does at the end.
 
@@ -36,7 +59,7 @@ class History(keras.callbacks.Callback):
     def __init__(self, path, rows=(), seconds=0.0):
         super().__init__()
         self.path, self.rows, self.started = Path(path), list(rows), time.perf_counter() - seconds
-        self.written, self.took = 0.0, 0.0
+        self.writing = Writing()
 
     @property
     def seconds(self):
@@ -47,18 +70,14 @@ class History(keras.callbacks.Callback):
         row = {"epoch": epoch + 1, "seconds": round(self.seconds, 3)}
         row.update({key: float(value) for key, value in (logs or {}).items()})
         self.rows.append(row)
-        if time.perf_counter() - self.written > self.took / SHARE:
+        if self.writing.due:
             self.write()
 
     def write(self):
         """Write the file, or nothing where another process does."""
-        if not is_writer() or not self.rows:
-            return
-
-        started = time.perf_counter()
-        write_history(self.path, self.rows)
-        self.written = time.perf_counter()
-        self.took = self.written - started
+        if is_writer() and self.rows:
+            with self.writing:
+                write_history(self.path, self.rows)
 
 
 def ids_digest(store, indices):

@@ -14,7 +14,7 @@ class Start:
     """What a fine-tuning begins with."""
 
     backbone: STRLBackbone
-    learned: list  # its layers with pre-trained weights
+    pretrained: bool
     settings: object  # Settings with the architecture that it has
 
 
@@ -48,7 +48,7 @@ def starting_point(store, settings, pretrained=None):
     """
     if pretrained is None:
         values = settings.flat()
-        return Start(STRLBackbone.from_settings(values, as_preprocessor(store, values)), [], settings)
+        return Start(STRLBackbone.from_settings(values, as_preprocessor(store, values)), False, settings)
     model = load_pretrained(pretrained, as_preprocessor(store, settings.flat()))
     part = find_part(model, STRLBackbone | SkeletonEncoder)
     if part is None:
@@ -56,7 +56,7 @@ def starting_point(store, settings, pretrained=None):
     part.preprocessor.check(store, pretrained)
     if isinstance(part, STRLBackbone):
         settings = settings.adopt({**part.encoder_config, **part.get_config(), **_clips(part.preprocessor)}, pretrained)
-        return Start(part, [part], settings)
+        return Start(part, True, settings)
     free = ("num_frames", "num_people")
     clips = {key: value for key, value in _clips(part.preprocessor).items() if key not in free}
     settings = settings.adopt({**part.get_config(), **clips}, pretrained)
@@ -66,7 +66,7 @@ def starting_point(store, settings, pretrained=None):
     encoder = SkeletonEncoder.from_config({**part.get_config(), "preprocessor": preprocessor})
     encoder.set_weights(part.get_weights())
     backbone = STRLBackbone.from_settings({**settings.flat(), "encoder": encoder}, store)
-    return Start(backbone, backbone.encoder_layers, settings)
+    return Start(backbone, True, settings)
 
 
 def _clips(preprocessor):

@@ -83,5 +83,5 @@ def test_demo(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]
     figures = json.loads(done.stdout)
-    assert set(figures["starts"]) == {"pretrained", "random"}
-    assert figures["starts"]["pretrained"]["top1"] > 0.3, "ten classes: chance is 0.1"
+    assert set(figures["starts"]) == {"weights", "pretrained", "random"}
+    assert figures["starts"]["weights"]["top1"] > 0.3, "ten classes: chance is 0.1"
