@@ -21,7 +21,7 @@ def command(data, train_split, output, **chosen):
 
     \b
     Recipes:
-      small    20 epochs, batches of 32, adam at 0.001, cosine, at least 400 steps
+      small    20 epochs, batches of 32, adam at 0.001, cosine, at least 1600 steps
       strong   50 epochs, batches of 256, adam at 0.001, cosine, at least 2000 steps
       paper    50 epochs, batches of 1024, adam at 0.00015, constant, at least 2000 steps
 

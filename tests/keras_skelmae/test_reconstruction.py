@@ -176,4 +176,4 @@ def test_the_small_recipe_reconstructs_on_nwucla(tmp_path):
     with SkeletonStore(tmp_path / "s.h5") as store:
         pretrain(store, "xsub5_train_nodup", tmp_path / "run", resolve_settings("pretrain"), verbose=False)
         found = reconstruct(tmp_path / "run", store, PARTS, fit_split="xsub5_train_nodup")
-    assert found.compared["error"] < 0.65 * found.compared["mean_pose"]
+    assert found.compared["error"] < 0.9 * found.compared["mean_pose"]
