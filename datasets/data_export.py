@@ -43,7 +43,7 @@ def export_data(path, output, to=None, train_split=None, test_split=None, progre
     with open_recordings(path, to=to, strict=False) as store:
         if output.resolve() == Path(path).resolve():
             raise DataError(output, "output", "another file than the input")
-        notes = [str(store.mapping)] if store.mapping else []
+        notes = store.notes
         report = {"form": output.suffix.lower() or "folder of .json", "notes": notes}
         return report | forms[output.suffix.lower()](store, output, asked, notes, progress or (lambda *_: None))
 

@@ -47,7 +47,7 @@ def project_recordings(
             found = f"{','.join(store.channels)} in {store.units}"
             raise DataError(path, "channels", "x,y,z in metres, a 3D recording", found)
         joints = _joints(path, store.layout, layout)
-        notes = [] if layout is None else [str(joints)]
+        notes = store.notes + ([] if layout is None else [str(joints)])
         provenance = {"reader": "project", "source": path.name, "views": views, "seed": seed, "clean": clean}
         provenance |= {"recordings": store.provenance}
         channels = ("x", "y", "score") if dims == 2 else ("x", "y", "z")

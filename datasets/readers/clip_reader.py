@@ -100,9 +100,8 @@ class ClipReader:
             raise DataError(self.source, "channels", ",".join(self.asked), ",".join(self.channels))
         self.normalized = bool(clip.is_normalized) and dims == 2
         if self.normalized and self.image_size is None:
-            self.notes.append(
-                "x and y are 0 to 1 and kept so, in an image of 1 x 1: --image-size W,H makes them pixels"
-            )
+            way = "--image-size W,H of convert and predict makes them pixels"
+            self.notes.append(f"x and y are 0 to 1 and kept so, in an image of 1 x 1: {way}")
 
     def own_labels(self):
         """Labels that the files themselves have."""

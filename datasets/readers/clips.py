@@ -16,7 +16,7 @@ from .clip_reader import ClipReader, Part, Result
 from .inputs import find_recordings
 from .journal import Journal
 from .label_source import LabelSource
-from .labels import ClassTable
+from .labels import ClassTable, LabelNote
 from .pool import read_in_order
 from .report import Conversion, parse_channels
 
@@ -86,7 +86,7 @@ def convert_clips(
     table = ClassTable(named.labels | (set() if labels is not None else reader.own_labels()), classes)
     notes = [*reader.notes, *table.notes, *([f"{others} other files are not read"] if others else [])]
     if labels is None and len({name.partition("/")[0] for name in reader.names if "/" in name}) > 1:
-        notes.append("folders may name classes: --labels folders takes them")
+        notes.append(LabelNote("folders may name classes: --labels folders takes them"))
     writer = StoreWriter(
         output,
         layout=adaptation.mapping.target if adaptation.mapping else reader.layout,

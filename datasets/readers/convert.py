@@ -16,7 +16,7 @@ from .clips import convert_clips
 from .intervals import IntervalTable, cut_intervals, has_intervals
 from .journal import Journal
 from .label_source import LabelSource
-from .labels import ClassTable
+from .labels import ClassTable, LabelNote
 from .recordings import CALLED, convert_recordings, kind_of, open_recordings
 from .report import Conversion, threshold_note, unscored
 
@@ -74,7 +74,6 @@ def _cut(inputs, output, layout, people, common, options):
         read = convert(inputs, whole, layout, people=people, **common, **options)
         with SkeletonStore(whole, source=inputs[0]) as store:
             report = cut_intervals(store, table, output, people, classes, options.get("fps"), bool(force))
-    report["notes"] += [note for note in read["notes"] if note not in report["notes"]]
     return report | {"read": read["read"], "skipped": read["skipped"]}
 
 
@@ -150,8 +149,7 @@ def _common_notes(inputs, stores, given):
                 expected, found = (getattr(value, "name", value) for value in (expected, found))
                 way = " (--to NAME reads all in one)" if key == "layout" else ""
                 raise DataError(path, key, f"{expected} as in {inputs[0].name}{way}", found)
-        notes += store.provenance.get("notes", ())
-        notes += [str(store.mapping)] if store.mapping else []
+        notes += [*map(LabelNote, store.provenance.get("label_notes", ())), *store.notes]
     if "min_score" in given:
         notes.append(threshold_note(given["min_score"], first.has_score))
     return list(dict.fromkeys(notes))

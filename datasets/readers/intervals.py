@@ -10,7 +10,7 @@ from ..store import Sample, StoreWriter
 from .csv_table import encoding_of
 from .journal import Journal
 from .label_source import FOLDERS, parse_facts, plain_name
-from .labels import ClassTable
+from .labels import ClassTable, LabelNote
 from .report import Conversion
 
 FRAMES, SECONDS = ("start_frame", "end_frame"), ("start", "end")
@@ -192,10 +192,11 @@ def cut_intervals(store, table, output, people=None, classes=None, fps=None, for
         found = f"{next(iter(table.files))!r}" if not table.used else "lines without labels"
         raise DataError(table.path.name, "file", f"names of recordings, such as {store.ids[0]!r}", found)
     names = ClassTable({interval.label for _, interval in chosen}, classes)
-    notes, splits = list(names.notes), {}
+    notes, splits = [*names.notes, *store.notes], {}
     if len(table.used) < len(table.files):
         left = sorted(set(table.files) - set(table.used))
-        notes.append(f"{len(left)} names of the table of intervals are of no recording, such as {left[0]!r}")
+        text = f"{len(left)} names of the table of intervals are of no recording, such as {left[0]!r}"
+        notes.append(LabelNote(text))
     facts = {"layout": store.layout, "channels": store.channels, "units": store.units, "dtype": store.dtype}
     provenance = {"reader": "intervals", "table": table.path.name, "recordings": store.provenance}
     writer = StoreWriter(output, classes=names.names, fps=rate, provenance=provenance, **facts)

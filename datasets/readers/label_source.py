@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
 from .csv_table import encoding_of
-from .labels import plain_label
+from .labels import LabelNote, plain_label
 
 FOLDERS = "folders"
 _NUMBERS = ("subject", "camera", "setup")
@@ -56,10 +56,10 @@ class LabelSource:
     def notes(self, unknown, total):
         """What is to be told after `total` samples, `unknown` of them without a label."""
         if unknown and (self._folders or self._pattern or self._table):
-            yield f"{unknown} of {total} sequences have no label"
+            yield LabelNote(f"{unknown} of {total} sequences have no label")
         if self._table and len(self._table) > len(self.used):
             left = sorted(set(self._table) - self.used)
-            yield f"{len(left)} names of the table of labels are of no sequence, such as {left[0]!r}"
+            yield LabelNote(f"{len(left)} names of the table of labels are of no sequence, such as {left[0]!r}")
 
 
 def _compiled(text):

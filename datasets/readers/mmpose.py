@@ -39,7 +39,7 @@ def finish(people):
     clip = people.clip((*("x", "y", "z")[:width], "score"))
     if width == 3 and clip.points.shape[1] == 17:
         clip.layout = "h36m17"
-        clip.notes.append("17 joints in 3D are taken for h36m17's, a pose lifter's (--layout names others)")
+        clip.notes.append("17 joints in 3D are taken for h36m17's, a pose lifter's (convert --layout names others)")
     return clip
 
 

@@ -18,7 +18,7 @@ from ..transforms.presence import MIN_SCORE, seen_only
 from .journal import Journal
 from .json_file import told
 from .kinetics import KeypointFiles
-from .labels import ClassTable, plain, plain_label
+from .labels import ClassTable, LabelNote, plain, plain_label
 from .report import Conversion, looks_scored, parse_channels, usual_layout, with_scores
 from .restricted_pickle import restricted_load
 
@@ -156,7 +156,8 @@ class AnnotationFile:
             ("gym" in file and len(present) > 49, "finegym99", 99),
         ):
             if fits and max(present) < number:
-                self.notes.append(f"classes are named as those of {benchmark} (--classes FILE names them otherwise)")
+                text = f"classes are named as those of {benchmark} (--classes FILE names them otherwise)"
+                self.notes.append(LabelNote(text))
                 return class_names(benchmark)
         return None
 

@@ -10,6 +10,7 @@ from ..errors import DataError
 from ..layouts import default_layout, get_layout, layout_names
 from ..store.writer import CHANNELS
 from ..transforms.presence import MIN_SCORE, seen_only
+from .labels import LabelNote
 from .people import MAX_PEOPLE, arrange_people
 
 MAX_METRES, MAX_SCORE = 50, 2  # what is larger is given in another unit
@@ -17,6 +18,7 @@ MAX_METRES, MAX_SCORE = 50, 2  # what is larger is given in another unit
 COUNTED = {
     "unseen": f"joints at -1, not finite or scored {MIN_SCORE} or lower count as not seen",
     "empty": "sequences in which nobody was seen",
+    "still": "sequences are of one frame: they show no motion",
     "gaps": "frames between others in which nobody was seen stay empty",
     "joined": "tracks that began after another had ended go on as the same person",
     "crowded": f"sequences with more than two people, the best first and at most {MAX_PEOPLE} of them",
@@ -28,7 +30,8 @@ COUNTED = {
 def with_scores(xyz, asked, notes):
     """The channels of x, y, z with scores beside, all unless x, y, z alone are asked for; a note where they go."""
     if asked == ("x", "y", "z"):
-        notes.append("scores beside x, y, z tell what was seen, and are then left out (--channels x,y,z,score: kept)")
+        way = "convert --channels x,y,z,score keeps them"
+        notes.append(f"scores beside x, y, z tell what was seen, and are then left out ({way})")
         return xyz
     return (*xyz, "score")
 
@@ -99,6 +102,7 @@ class Conversion:
         there = np.flatnonzero(keypoints[..., : 3 if "z" in channels else 2].any(axis=(0, 2, 3)))
         gaps = int(there[-1] - there[0] + 1 - len(there)) if len(there) else 0
         told = {"unseen": unseen, "empty": int(not len(there)), "gaps": gaps, "joined": joined}
+        told["still"] = int(keypoints.shape[1] == 1)
         self.counts.update(told | {"crowded": int(found > 2)})
 
     def conclude(self, splits, benchmark=None):
@@ -121,7 +125,7 @@ class Conversion:
         sizes = {name: len(ids) - missing[name] for name, ids in splits.items()}
         benchmark, counts = self._claimed(benchmark, sizes)
         if len(writer.classes) == 1:
-            self.notes.append(f"one class only, {writer.classes[0]!r}: there is nothing to tell apart")
+            self.notes.append(LabelNote(f"one class only, {writer.classes[0]!r}: there is nothing to tell apart"))
         dims, scored = 3 if "z" in writer.channels else 2, "score" in writer.channels
         if writer.units == "metres" and max(self.largest[:dims]) > MAX_METRES:
             self.notes.append(f"values up to {max(self.largest[:dims]):g} are stored as metres, which they hardly are")
@@ -130,7 +134,10 @@ class Conversion:
         self.notes += [f"{self.counts[key]} {text}" for key, text in COUNTED.items() if self.counts[key]]
         partial = any(entry["found"] != entry["expected"] for entry in counts.values())
         writer.provenance |= {"benchmark": benchmark, "skipped": len(skipped), "partial": partial}
-        writer.provenance |= {"notes": self.notes} if self.notes else {}
+        notes = {"notes": [], "label_notes": []}
+        for note in self.notes:
+            notes["label_notes" if isinstance(note, LabelNote) else "notes"].append(note)
+        writer.provenance |= {key: texts for key, texts in notes.items() if texts}
         return {
             "samples": len(writer.ids),
             "skipped": skipped,
@@ -155,10 +162,11 @@ class Conversion:
             while known in tidy or known == "all":
                 known += "_"
             if known != name:
-                self.notes.append(f"split {name!r} is called {known!r}")
+                self.notes.append(LabelNote(f"split {name!r} is called {known!r}"))
             tidy[known] = list(dict.fromkeys(ids))
             if len(tidy[known]) < len(ids):
-                self.notes.append(f"split {known!r} names {len(ids) - len(tidy[known])} ids more than once, taken once")
+                text = f"split {known!r} names {len(ids) - len(tidy[known])} ids more than once, taken once"
+                self.notes.append(LabelNote(text))
         return tidy
 
     def _claimed(self, benchmark, sizes):
@@ -168,7 +176,7 @@ class Conversion:
         if not counts or any(2 * entry["found"] >= entry["expected"] for entry in counts.values()):
             return benchmark, counts
         told = "its splits and classes are taken, but compare with no published figures"
-        self.notes.append(f"named as in {benchmark}, but too few to be it: {told}")
+        self.notes.append(LabelNote(f"named as in {benchmark}, but too few to be it: {told}"))
         return None, {}
 
 
@@ -191,7 +199,7 @@ def usual_layout(joints, notes, dims=None):
     skeleton = default_layout(joints)
     names = [name for name in layout_names() if get_layout(name).num_joints == joints]
     if len(names) > 1 and (joints, dims) not in ((17, 2), (25, 3)):
-        notes.append(f"{joints} joints are taken for {skeleton.name}'s (--layout {' or '.join(names)})")
+        notes.append(f"{joints} joints are taken for {skeleton.name}'s (convert --layout {' or '.join(names)})")
     return skeleton
 
 

@@ -80,6 +80,11 @@ class SkeletonStore:
     def has_score(self):
         return "score" in self.channels
 
+    @property
+    def notes(self):
+        """What a user has to know of how the joints were read, by the conversion and by `map_to`, line by line."""
+        return [*([str(self.mapping)] if self.mapping else []), *self.provenance.get("notes", ())]
+
     def map_to(self, layout):
         """Read all samples as another layout's from now on. Returns the LayoutMap; raises DataError as `layout_map`."""
         self.mapping = layout_map(self.layout, layout)
