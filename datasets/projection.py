@@ -80,6 +80,6 @@ def _seen(store, number, joints, generator, settings, name):
     keypoints = joints.apply(store.read(number), store.channels)[..., :3]
     found = view(keypoints, joints.target, generator, settings).keypoints
     size = settings.image_size if settings.dims == 2 else (0, 0)
-    numbers = {"subject": int(store.subject[number]), "setup": int(store.setup[number])}
+    numbers = {"subject": store.subject_name(store.subject[number]), "setup": int(store.setup[number])}
     camera = int(name.rpartition("-view")[2])
     return Sample(name, found, int(store.labels[number]), camera=camera, image_size=size, **numbers)

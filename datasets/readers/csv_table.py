@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import DataError
 from ..layouts import get_layout, layout_names
 from ..store import Sample, StoreWriter
+from ..store.facts import EXPECTED, is_fact
 from ..transforms.presence import MIN_SCORE, seen_only
 from .clock import Clock
 from .journal import Journal
@@ -26,8 +27,7 @@ from .report import Conversion, usual_layout
 
 REQUIRED = ("sample", "frame", "joint", "x", "y")
 OPTIONAL = ("z", "score", "person", "label", "subject", "camera", "setup", "split")
-_NUMBERS = ("subject", "camera", "setup")
-_FACTS = ("label", *_NUMBERS, "split")  # the same in all lines of a sample
+_FACTS = ("label", *EXPECTED, "split")  # the same in all lines of a sample
 _DELIMITERS = (",", ";", "\t")
 _ABSENT = {"", "nan", "na", "n/a", "<na>", "none", "null", "-"}
 _MAX_LINE, _MAX_NAMES = 1 << 16, 1 << 17  # characters, names
@@ -366,7 +366,7 @@ class _Gathered:
         counts["unseen"] += int((np.nan_to_num(given).any(-1) & ~points.any(-1)).sum())
         keypoints, joined, _ = self._people(frames, index[:, 1:].astype("int64"), points, length, people)
         counts["joined"] += joined
-        numbers = {key: self._whole(key, where) for key in _NUMBERS}
+        numbers = {key: self._whole(key, where) for key in EXPECTED}
         return Sample(self.name, keypoints, self._label(where), **numbers)
 
     def _people(self, frames, index, points, length, people):
@@ -400,8 +400,8 @@ class _Gathered:
     def _whole(self, key, where):
         text = self._fields.get(key, "")
         number = -1 if text.lower() in _ABSENT else plain_label(text)
-        if not isinstance(number, int):
-            raise DataError(self.form.source, where + key, "a whole number", ascii(text)[:60])
+        if not is_fact(key, number):
+            raise DataError(self.form.source, where + key, EXPECTED[key], ascii(text)[:60])
         return number
 
 

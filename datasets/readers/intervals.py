@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
 from ..store import Sample, StoreWriter
+from ..store.facts import EXPECTED
 from .csv_table import encoding_of
 from .journal import Journal
 from .label_source import FOLDERS, parse_facts, plain_name
@@ -221,7 +222,8 @@ def _clip(store, index, interval, names):
     keypoints = store.read_frames(index, interval.start, interval.end)
     if interval.person is not None:
         keypoints = keypoints[interval.person - 1 : interval.person]
-    own = {key: int(getattr(store, key)[index]) for key in ("subject", "camera", "setup")}
+    own = {key: int(getattr(store, key)[index]) for key in EXPECTED}
+    own["subject"] = store.subject_name(own["subject"])
     own |= {key: value for key, value in interval.facts.items() if key in own and value != -1}
     size = tuple(map(int, store.image_size[index]))
     return Sample(_clip_id(store.ids[index], interval), keypoints, label, image_size=size, **own)

@@ -13,7 +13,7 @@ from ..benchmarks import class_names, match_name, name_numbers, ntu_benchmark
 from ..errors import DataError
 from ..layouts import get_layout
 from ..store import Sample, StoreWriter
-from ..store.writer import is_whole
+from ..store.facts import EXPECTED, is_fact, is_whole
 from ..transforms.presence import MIN_SCORE, seen_only
 from .journal import Journal
 from .json_file import told
@@ -249,9 +249,9 @@ class AnnotationFile:
         found = name_numbers(_name(annotation[self.key]))
         for field, other in (("subject", "subject"), ("camera", "view"), ("setup", "setup")):
             value = plain(annotation.get(field, annotation.get(other, found[field])))
-            value = -1 if value is None else value
-            if not is_whole(value) or not -1 <= value < 2**31:
-                fail(field, "a whole number", value)
+            value = plain_label(value) if field == "subject" else -1 if value is None else value
+            if not is_fact(field, value):
+                fail(field, EXPECTED[field], value)
             found[field] = value
         size = (0, 0) if "z" in self.channels else annotation.get("img_shape")
         size = (0, 0) if size is None else size

@@ -19,6 +19,7 @@ from skelmae_datasets import (
     convert_pyskl,
     get_layout,
 )
+from skelmae_datasets.data_export import export_data
 from skelmae_datasets.readers.inputs import find_recordings
 from skelmae_datasets.readers.label_source import LabelSource
 from skelmae_datasets.synthetic import write_dataset
@@ -116,6 +117,19 @@ def test_labels_of_folders_tables_and_patterns(walkers, tmp_path):
         assert store.splits["test"].tolist() == [2]
     assert "1 of 3 sequences have no label" in report["notes"]
     assert any("such as 'zz'" in note for note in report["notes"])
+    table.write_text("file,label,subject\na.npy,jump,anna\nb.npy,run,P03\nc.npy,run,3\n")
+    assert convert(folder, out, labels=str(table))["classes"] == 2
+    with SkeletonStore(out) as store:
+        assert store.subjects == ["3", "P03", "anna"] and store.select("subject=anna").tolist() == [1]
+    export_data(out, tmp_path / "t.csv")
+    export_data(out, tmp_path / "jsons")
+    for again in (tmp_path / "t.csv", tmp_path / "jsons", [tmp_path / "jsons" / "kick", tmp_path / "jsons" / "wave"]):
+        convert(again, tmp_path / "again.h5")
+        with SkeletonStore(tmp_path / "again.h5") as store:
+            assert [store.sample(index).subject for index in range(3)] == ["3", "anna", "P03"]
+    convert(folder, out, labels=r"(?P<label>\w+)/(?P<subject>.)")
+    with SkeletonStore(out) as store:
+        assert store.subjects == ["a", "b", "c"] and store.subject.tolist() == [2, 0, 1]
     convert(folder, out, labels=r"(?P<label>\w+)/(?P<split>.)", classes=["wave", "kick"])
     with SkeletonStore(out) as store:
         assert store.labels.tolist() == [1, 0, 0] and set(store.splits) == {"a", "b", "c"}
@@ -129,7 +143,7 @@ def test_labels_of_folders_tables_and_patterns(walkers, tmp_path):
         ("bad.csv", "columns file, label"),
         ("empty.csv", "the name of a file and its label"),
         ("twice.csv", "line 3: expected one line for"),
-        ("number.csv", "line 2: subject: expected a whole number"),
+        ("number.csv", "line 2: camera: expected a whole number"),
     ],
 )
 def test_labels_that_are_no_labels(tmp_path, monkeypatch, given, match):
@@ -137,7 +151,7 @@ def test_labels_that_are_no_labels(tmp_path, monkeypatch, given, match):
     Path("bad.csv").write_text("name,action\na,b\n")
     Path("empty.csv").write_text("file,label\n")
     Path("twice.csv").write_text("file,label\na.npy,x\na.npy,y\n")
-    Path("number.csv").write_text("file,label,subject\na.npy,x,anna\n")
+    Path("number.csv").write_text("file,label,camera\na.npy,x,front\n")
     with pytest.raises(DataError, match=match):
         LabelSource(given)
 

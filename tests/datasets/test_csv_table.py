@@ -114,7 +114,7 @@ def test_labels_and_joints_that_count_from_1(tmp_path):
     report, two = convert(write(tmp_path, shifted, name="u.csv"), classes=["wave", "kick"])
     assert one.fingerprint == two.fingerprint and one.labels.tolist() == [0, 1]
     assert report["notes"] == [
-        "17 joints are taken for coco17's (--layout coco17 or h36m17)",
+        "17 joints are taken for coco17's (convert --layout coco17 or h36m17)",
         "joints count from 1: 1 is nose, 17 is right_ankle",
         "labels count from 1 to 2: 1 is 'wave', 2 is 'kick'",
         "2 frames between others in which nobody was seen stay empty",
