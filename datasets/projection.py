@@ -47,14 +47,14 @@ def project_recordings(
             found = f"{','.join(store.channels)} in {store.units}"
             raise DataError(path, "channels", "x,y,z in metres, a 3D recording", found)
         joints = _joints(path, store.layout, layout)
-        notes = store.notes + ([] if layout is None else [str(joints)])
+        notes = ([] if layout is None else [str(joints)]) + store.notes
         provenance = {"reader": "project", "source": path.name, "views": views, "seed": seed, "clean": clean}
         provenance |= {"recordings": store.provenance}
         channels = ("x", "y", "score") if dims == 2 else ("x", "y", "z")
         options = {"layout": joints.target, "classes": store.classes, "channels": channels, "provenance": provenance}
         total, names = len(store) * views, []
         with Journal(output, force=force), StoreWriter(output, **options) as writer:
-            conversion = Conversion(writer, path.name, strict, arranged=True, notes=notes)
+            conversion = Conversion(writer, path.name, strict, arranged=True, notes=notes, upright=True)
             for number in range(len(store)):
                 names.append([f"{store.ids[number]}-view{camera}" for camera in range(views)])
                 for camera, name in enumerate(names[-1]):

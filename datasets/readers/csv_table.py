@@ -44,6 +44,7 @@ def convert_csv(
     people=None,
     columns=None,
     step=None,
+    up=None,
     force=False,
 ):
     """Convert a table of joints into a store.
@@ -63,7 +64,7 @@ def convert_csv(
         people: the most persons kept, as `people.join_tracks`.
         columns: dict column -> how the header of the table calls it, for those with another name.
         step: how much `frame` grows from one frame to the next; by default found in the table.
-        force: replace an output that is no store.
+        up: as `Conversion`. force: replace an output that is no store.
 
     Returns: as `Conversion.conclude`.
     Raises: DataError naming file, line and column; OSError where the file cannot be read.
@@ -78,7 +79,7 @@ def convert_csv(
     options = {"layout": form.layout, "classes": form.classes.names, "channels": form.channels}
     writer, splits = StoreWriter(output, provenance=provenance, **options), {}
     with Journal(output, force=force), writer:
-        conversion = Conversion(writer, path.name, strict, arranged=True, notes=form.notes)
+        conversion = Conversion(writer, path.name, strict, arranged=True, notes=form.notes, up=up)
         for gathered in _gathered(table, survey.lines, form, progress):
             if conversion.add(gathered.name, lambda g=gathered: g.sample(conversion.counts, people)):
                 for split in gathered.splits():

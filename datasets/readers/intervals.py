@@ -202,7 +202,7 @@ def cut_intervals(store, table, output, people=None, classes=None, fps=None, for
     provenance = {"reader": "intervals", "table": table.path.name, "recordings": store.provenance}
     writer = StoreWriter(output, classes=names.names, fps=rate, provenance=provenance, **facts)
     with Journal(output, force=force), writer:
-        conversion = Conversion(writer, table.path.name, strict=True, people=people, notes=notes)
+        conversion = Conversion(writer, table.path.name, strict=True, people=people, notes=notes, upright=True)
         for index, interval in chosen:
             conversion.add(f"line {interval.line}", lambda i=index, x=interval: _clip(store, i, x, names))
             for split in interval.facts.get("split", ()):

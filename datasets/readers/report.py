@@ -12,6 +12,7 @@ from ..store.writer import CHANNELS
 from ..transforms.presence import MIN_SCORE, seen_only
 from .labels import LabelNote
 from .people import MAX_PEOPLE, arrange_people
+from .upright import NOT_UP, UpFinder, axis_of, check_up, turned
 
 MAX_METRES, MAX_SCORE = 50, 2  # what is larger is given in another unit
 
@@ -63,11 +64,17 @@ class Conversion:
     Args:
         writer: StoreWriter, entered. source: what errors name. strict: raise on the first bad sample instead of leaving
         it out. people: the most persons kept, all where None. arranged: the reader did `people.arrange_people`'s work.
-        notes: what the reader mends, a list that may grow until the end.
+        notes: what the reader mends, a list that may grow until the end. up: of x, y, z the axis that points up, one of
+        `upright.AXES`: they are turned so that y does; None: y is expected, and told where it is not. upright: y is
+        known to be up.
     Attributes: skipped, list of (id, Reason); notes; counts, a Counter of COUNTED.
     """
 
-    def __init__(self, writer, source, strict=False, people=None, arranged=False, notes=None):
+    def __init__(self, writer, source, strict=False, people=None, arranged=False, notes=None, up=None, upright=False):
+        check_up(up, writer.channels)
+        self.up, self._finder = up, None
+        if "z" in writer.channels and not up and not upright:
+            self._finder, self._ways = UpFinder(writer.layout.joints), []
         self.writer, self.source, self.strict = writer, source, strict
         self.people, self.arranged, self.largest = people, arranged, 0
         self.skipped, self.notes, self.counts = [], [] if notes is None else notes, Counter()
@@ -96,8 +103,11 @@ class Conversion:
         found = len(keypoints)
         if not self.arranged:
             keypoints, joined, found = arrange_people(keypoints, channels, self.people)
-        sample.keypoints = keypoints
+        sample.keypoints = keypoints = turned(keypoints, self.up) if self.up else keypoints
         self.writer.append(sample)
+        if self._finder:
+            way = self._finder.way(keypoints[..., :3].reshape(-1, *keypoints.shape[2:3], 3))
+            self._ways += [way / np.linalg.norm(way)] if way.any() else []
         self.largest = np.maximum(self.largest, np.abs(keypoints).max(axis=(0, 1, 2)))
         there = np.flatnonzero(keypoints[..., : 3 if "z" in channels else 2].any(axis=(0, 2, 3)))
         gaps = int(there[-1] - there[0] + 1 - len(there)) if len(there) else 0
@@ -131,9 +141,14 @@ class Conversion:
             self.notes.append(f"values up to {max(self.largest[:dims]):g} are stored as metres, which they hardly are")
         if scored and self.largest[-1] > MAX_SCORE:
             self.notes.append(f"scores up to {self.largest[-1]:g} are left as they are, though 1 should be the most")
+        up = axis_of(np.median(self._ways, axis=0)) if self._finder and self._ways else None
+        if up not in (None, "y"):
+            expected = "but y is taken to be up, by the virtual camera and by weights of 3D data"
+            self.notes.append(f"{NOT_UP}{up}, {expected}: convert --up={up} turns them, unless they lie there")
         self.notes += [f"{self.counts[key]} {text}" for key, text in COUNTED.items() if self.counts[key]]
         partial = any(entry["found"] != entry["expected"] for entry in counts.values())
         writer.provenance |= {"benchmark": benchmark, "skipped": len(skipped), "partial": partial}
+        self.notes[:] = dict.fromkeys(self.notes)  # an input read by a conversion of its own has told some
         notes = {"notes": [], "label_notes": []}
         for note in self.notes:
             notes["label_notes" if isinstance(note, LabelNote) else "notes"].append(note)

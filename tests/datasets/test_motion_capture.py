@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from skelmae_cli.main import cli
 from skelmae_datasets import DataError, SkeletonStore, convert, get_layout, open_recordings, read_sequence, validate
-from skelmae_datasets.readers import motion_capture
+from skelmae_datasets.readers import motion_capture, upright
 from skelmae_datasets.readers.named_joints import body_names
 
 SMPL = ("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
@@ -137,7 +137,7 @@ def test_unit_and_up_are_found_by_the_body_or_asked_for():
             clip = motion_capture.clip_of_motion(turn(body()) * factor, SMPL, 30, "a")
             np.testing.assert_allclose(clip.points, body(), atol=1e-4)
             assert (unit, up) and clip.fps == 30
-    turned = {up: motion_capture._turned(np.eye(3)[None], up)[0] for up in motion_capture.AXES}
+    turned = {up: upright.turned(np.eye(3)[None], up)[0] for up in upright.AXES}
     for up, matrix in turned.items():
         axis = np.eye(3)["xyz".index(up[-1])] * (-1 if up[0] == "-" else 1)
         np.testing.assert_allclose(axis @ matrix, [0, 1, 0])
