@@ -10,7 +10,6 @@ import numpy as np
 from ..errors import DataError
 from ..layout_map import layout_map
 from ..store import Sample, StoreWriter
-from ..store.writer import check_rate
 from .adaptation import Adaptation
 from .clip_reader import ClipReader, Part, Result
 from .inputs import find_recordings
@@ -83,7 +82,9 @@ def convert_clips(
         )
         recordings, others = recordings + found, others + count
     source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
-    reader = ClipReader(recordings, source, layout, channels, image_size, min_score, people, by_names or to is not None)
+    reader = ClipReader(
+        recordings, source, layout, channels, image_size, min_score, people, by_names or to is not None, source_fps
+    )
     adaptation = Adaptation(None if to is None else layout_map(reader.layout, to), fps)
     named = LabelSource(labels, [recording.name for recording in recordings])
     table = ClassTable(named.labels | (set() if labels is not None else reader.own_labels()), classes)
@@ -102,7 +103,7 @@ def convert_clips(
     with Journal(output, settings if len(recordings) > 1 else None, resume, force) as journal, writer:
         resumed = len(journal.done)
         conversion = Conversion(writer, source, strict, arranged=True, notes=notes, up=up)
-        taking = _Taking(conversion, adaptation, named, table, labels is not None, check_rate("source_fps", source_fps))
+        taking = _Taking(conversion, adaptation, named, table, labels is not None, reader.source_fps)
         taken = Counter()
         for number, result in enumerate(_read_all(reader, recordings, workers or 1, journal), 1):
             taking.take(result)

@@ -77,6 +77,7 @@ def convert_csv(
     form = _Form(table, survey, layout, classes, step)
     provenance = {"reader": "csv", "source": path.name, "step": form.clock.step}
     options = {"layout": form.layout, "classes": form.classes.names, "channels": form.channels}
+    options["fps"] = form.clock.fps
     writer, splits = StoreWriter(output, provenance=provenance, **options), {}
     with Journal(output, force=force), writer:
         conversion = Conversion(writer, path.name, strict, arranged=True, notes=form.notes, up=up)

@@ -46,7 +46,7 @@ def clips(content, source, channels=None):
     people = People(source, channels)
     for number, frame in enumerate(_frames(content)):
         named = next((frame[key] for key in _NUMBER if key in frame), number) if isinstance(frame, dict) else number
-        people.frame(named)
+        people.frame(named, frame)
         add(people, frame, f"[{number}]")
     return [("", finish(people))]
 

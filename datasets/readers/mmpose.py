@@ -51,7 +51,7 @@ def clips(content, source, channels=None):
         where = f"{name}[{number}]"
         if not isinstance(frame, dict) or not isinstance(frame.get("instances"), list):
             people.fail(f"{where}.instances", "a list", frame)
-        people.frame(frame.get("frame_id", number))
+        people.frame(frame.get("frame_id", number), frame)
         add(people, frame["instances"], f"{where}.instances")
     return [("", finish(people))]
 
