@@ -76,7 +76,7 @@ class Conversion:
         if "z" in writer.channels and not up and not upright:
             self._finder, self._ways = UpFinder(writer.layout.joints), []
         self.writer, self.source, self.strict = writer, source, strict
-        self.people, self.arranged, self.largest = people, arranged, 0
+        self.people, self.arranged, self.largest, self.empty = people, arranged, 0, []
         self.skipped, self.notes, self.counts = [], [] if notes is None else notes, Counter()
 
     def add(self, name, read):
@@ -111,6 +111,7 @@ class Conversion:
         self.largest = np.maximum(self.largest, np.abs(keypoints).max(axis=(0, 1, 2)))
         there = np.flatnonzero(keypoints[..., : 3 if "z" in channels else 2].any(axis=(0, 2, 3)))
         gaps = int(there[-1] - there[0] + 1 - len(there)) if len(there) else 0
+        self.empty += [] if len(there) else [sample.id]
         told = {"unseen": unseen, "empty": int(not len(there)), "gaps": gaps, "joined": joined}
         told["still"] = int(keypoints.shape[1] == 1)
         self.counts.update(told | {"crowded": int(found > 2)})
@@ -120,10 +121,11 @@ class Conversion:
 
         Args:
             splits: dict name -> ids. benchmark: the one the samples are named after, with official counts, or None.
-        Returns: dict with samples, skipped, people {M: samples}, layout, channels, classes (number), splits {name:
-            samples}, split_missing {name: ids not among the samples}, notes [text], the counts of COUNTED, benchmark
-            (None where less than half of every official count is there: the name alone is no proof), counts {split:
-            {found, expected}}, and partial: whether a count differs from the official one.
+        Returns: dict with samples, skipped, people {M: samples}, layout, channels, classes (number), class_counts
+            {name: samples}, nobody_seen [ids], splits {name: samples}, split_missing {name: ids not among the samples},
+            notes [text], the counts of COUNTED, benchmark (None where less than half of every official count is there:
+            the name alone is no proof), counts {split: {found, expected}}, and partial: whether a count differs from
+            the official one.
         Raises: DataError where there are no samples.
         """
         writer, skipped = self.writer, self.skipped
@@ -152,6 +154,7 @@ class Conversion:
         notes = {"notes": [], "label_notes": []}
         for note in self.notes:
             notes["label_notes" if isinstance(note, LabelNote) else "notes"].append(note)
+        notes["nobody_seen"] = self.empty
         writer.provenance |= {key: texts for key, texts in notes.items() if texts}
         return {
             "samples": len(writer.ids),
@@ -160,6 +163,8 @@ class Conversion:
             "layout": writer.layout.name,
             "channels": list(writer.channels),
             "classes": len(writer.classes),
+            "class_counts": writer.class_counts,
+            "nobody_seen": self.empty,
             "splits": sizes,
             "split_missing": missing,
             "benchmark": benchmark,

@@ -89,6 +89,12 @@ class StoreWriter:
         """dict number of persons -> how many of the samples written have so many."""
         return dict(sorted(Counter(self._columns["people"]).items()))
 
+    @property
+    def class_counts(self):
+        """dict class -> how many of the samples written are of it."""
+        found = Counter(self._columns["label"])
+        return {name: found[label] for label, name in enumerate(self.classes)}
+
     def append(self, sample):
         """Add one Sample, joints not seen as zeros. Raises DataError naming it where something does not fit."""
         rows = self._checked(sample)  # (M, T, V, C)

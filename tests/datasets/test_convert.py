@@ -278,3 +278,29 @@ def test_resume_is_of_many_files(known, tmp_path):
         convert(known["pickle"][0], tmp_path / "o.h5", resume=True)
     report = convert(known["raw"][0], tmp_path / "o.h5", resume=True, workers=2)
     assert report["resumed"] == 0 and report["samples"] == 4
+
+
+def test_classes_and_clips_of_nobody_are_counted(walkers, tmp_path):
+    folder = clips(tmp_path / "set", walkers)
+    for number in range(12):
+        (folder / "none").mkdir(exist_ok=True)
+        np.save(folder / f"none/{number:02}.npy", np.zeros((4, 17, 2)))
+    arguments = ["convert", str(folder), str(tmp_path / "o.h5"), "--labels", "folders"]
+    result = CliRunner().invoke(cli, arguments)
+    told = "12 sequences in which nobody was seen"
+    assert "o.h5: 15 sequences (kick 1, none 12, wave 2)\n" in result.output and told in result.output
+    assert "fewer than 5 sequences of kick 1, wave 2\n" in result.output
+    assert "nobody was seen in none/00, none/01," in result.output and "none/09, ... (12)" in result.output
+    with SkeletonStore(tmp_path / "o.h5") as store:
+        empty = [f"none/{number:02}" for number in range(12)]
+        assert store.provenance["nobody_seen"] == empty and store.labels.tolist() == [0, *[1] * 12, 2, 2]
+    described = CliRunner().invoke(cli, ["info", str(tmp_path / "o.h5")]).output
+    assert "nobody_seen" in described and "none/00, none/01" in described and "(12)" in described and told in described
+    report = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).output)
+    assert report["class_counts"] == {"kick": 1, "none": 12, "wave": 2} and report["nobody_seen"] == empty
+    for number in range(60):
+        (folder / f"c{number}").mkdir()
+        np.save(folder / f"c{number}/x.npy", walkers(1, 3)[0])
+    lines = CliRunner().invoke(cli, arguments).output.splitlines()
+    assert any(line.endswith(": 75 sequences of 63 classes, 1 to 12 of each") for line in lines) and len(lines) < 12
+    assert any(line.startswith("  fewer than 5 sequences of c0 1, c1 1,") and "... (62)" in line for line in lines)
