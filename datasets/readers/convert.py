@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..layout_map import advised
 from ..layouts import get_layout
 from ..store import SkeletonStore, StoreWriter
 from ..store.writer import check_rate
@@ -61,7 +62,7 @@ def convert(inputs, output, layout=None, *, people=None, strict=False, progress=
         report = convert_recordings(inputs[0], output, layout, **common, **given)
         return report | {"read": {CALLED[kinds[0]]: 1}}
     if "resume" in given:
-        expected = "estimators' files or a folder of .skeleton files alone for --resume, without --to or --fps"
+        expected = "estimators' files, or a folder of .skeleton files and no other option, for --resume"
         raise DataError(inputs[0], "", expected, CALLED.get(kinds[0], "others"))
     return _together(inputs, kinds, output, layout, common, given)
 
@@ -154,8 +155,9 @@ def _common_notes(inputs, stores, given):
         for key in ("layout", "channels", "units"):
             expected, found = getattr(first, key), getattr(store, key)
             if expected != found:
+                way = advised((found, expected), (expected, found)) if key == "layout" else ""
+                way = f" ({way} reads all in one)" if way else ""
                 expected, found = (getattr(value, "name", value) for value in (expected, found))
-                way = " (--to NAME reads all in one)" if key == "layout" else ""
                 raise DataError(path, key, f"{expected} as in {inputs[0].name}{way}", found)
         notes += [*map(LabelNote, store.provenance.get("label_notes", ())), *store.notes]
     notes = [note for note in notes if not note.startswith(NOT_UP)]  # found anew

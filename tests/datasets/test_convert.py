@@ -274,7 +274,7 @@ def test_workers_and_resume_give_the_same_store(walkers, tmp_path):
 
 
 def test_resume_is_of_many_files(known, tmp_path):
-    with pytest.raises(DataError, match="files alone for --resume"):
+    with pytest.raises(DataError, match="files and no other option, for --resume"):
         convert(known["pickle"][0], tmp_path / "o.h5", resume=True)
     report = convert(known["raw"][0], tmp_path / "o.h5", resume=True, workers=2)
     assert report["resumed"] == 0 and report["samples"] == 4

@@ -180,7 +180,7 @@ def test_files_of_estimators_are_predicted_as_their_conversions(model, tmp_path)
     assert found[0]["sample"] == "frames" and found[0]["probabilities"] == alone[0]["probabilities"]
     arguments = ["predict", str(tmp_path / "model.keras"), str(tmp_path / "frames"), "--stream", "--window", "10"]
     result = CliRunner().invoke(cli, arguments)
-    assert result.exit_code == 0 and result.output.startswith("frames "), result.output
+    assert result.exit_code == 0 and result.stdout.startswith("frames "), result.output
 
 
 def test_what_a_conversion_notes_is_told_once_a_kind(model, tmp_path):
@@ -237,6 +237,14 @@ def test_another_layout_is_refused_with_the_way_out_and_read_with_to(model, tmp_
     for given in (tmp_path / "frames", tmp_path / "o.h5", tmp_path / "c.h5"):
         assert predict_files(path, [given], to="coco17", told=lines.append)[0]["probabilities"] == expected
     assert lines[0] == f"{tmp_path / 'frames'}: openpose25 to coco17: 17 of 17 joints"
+    hand, depth = {"layout": "hand21", "channels": ("x", "y")}, {"layout": "ntu25", "channels": ("x", "y", "z")}
+    for header in (hand, depth):  # --to would be refused, too
+        joints = get_layout(header["layout"]).num_joints
+        with StoreWriter(tmp_path / "h.h5", classes=[], **header) as writer:
+            writer.append(Sample("a", np.ones((1, 4, joints, len(header["channels"])))))
+        with pytest.raises(DataError, match="layout: expected coco17, 17 joints") as caught:
+            predict_files(path, [tmp_path / "h.h5"])
+        assert "--to" not in str(caught.value)
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(DataError, match="bad.json: expected JSON"):
         predict_files(path, [tmp_path / "bad.json"])
