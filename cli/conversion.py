@@ -2,6 +2,8 @@
 
 from .printing import SHOWN, echo, progress, table
 
+FEW = 5  # clips, of which a class is hardly learnt
+
 LEFT_OUT = {
     "missing_listed": "files of the benchmark's own missing-skeleton list left out",
     "split_missing": "ids named by a split and not among the samples",
@@ -41,7 +43,11 @@ def _told(report, output):
     """The lines of a conversion's report."""
     for form, number in (report.get("read") or {}).items():
         yield f"read as {form}" + (f": {number}" if number > 1 else "")
-    yield f"{output}: {report['samples']} sequences"
+    counts = report.get("class_counts") or {}
+    yield f"{output}: {report['samples']} sequences{_of_classes(counts)}"
+    few = [f"{name} {number}" for name, number in counts.items() if number < FEW]
+    if few and any(counts.values()):
+        yield f"  fewer than {FEW} sequences of {_listed(few)}"
     if report.get("splits"):
         yield table([(name, _count(entry)) for name, entry in report["splits"].items()])
     if report.get("partial"):
@@ -50,6 +56,8 @@ def _told(report, output):
         if entry["found"] != entry["expected"]:
             yield f"    {name}: {entry['found']} of {entry['expected']}"
     yield from (f"  {note}" for note in report.get("notes") or ())
+    if report.get("nobody_seen"):
+        yield f"  nobody was seen in {_listed(report['nobody_seen'])}: they stay as empty clips, with their labels"
     for key, text in LEFT_OUT.items():
         if _count(report.get(key)):
             yield f"  {_count(report[key])} {text}"
@@ -60,6 +68,20 @@ def _told(report, output):
     if skipped:
         yield f"  {len(skipped)} left out:"
         yield from _some(str(why) if str(name) in str(why) else f"{name}: {why}" for name, why in skipped)
+
+
+def _of_classes(counts):
+    """How many sequences there are of each class; of many classes from how few to how many."""
+    if not any(counts.values()):
+        return ""
+    if len(counts) <= SHOWN:
+        return f" ({', '.join(f'{name} {number}' for name, number in counts.items())})"
+    return f" of {len(counts)} classes, {min(counts.values())} to {max(counts.values())} of each"
+
+
+def _listed(names):
+    """The first names, and how many there are where these are more."""
+    return ", ".join(names[:SHOWN]) + (f", ... ({len(names)})" if len(names) > SHOWN else "")
 
 
 def _some(texts):

@@ -42,7 +42,8 @@ from .conversion import run_conversion
 @click.option(
     "--up",
     type=click.Choice(["x", "y", "z", "-x", "-y", "-z"]),
-    help="Axis of motion capture that points up (default: as head and feet tell).",
+    help="Axis of x, y, z that points up: they are turned so that y does (default: y; of motion capture as head and "
+    "feet tell).",
 )
 @options.channels_option
 @click.option("--workers", type=click.IntRange(1), help="Processes that read many files (default: 1).")

@@ -18,14 +18,16 @@ def _windows(predictor, inputs, image_size, to):
     from keras_skelmae.evaluation.predict import open_inputs
     from keras_skelmae.evaluation.streaming import stream_lines, stream_recording
 
-    for path in inputs:
-        if path == STDIN:
-            yield from ((path, "-", window) for window in stream_lines(predictor, click.get_text_stream("stdin")))
-            continue
-        with ExitStack() as stack:
-            for _, store in open_inputs(stack, predictor.model, [path], image_size, to, _say):
-                for index, sample in enumerate(store.ids):
-                    yield from ((path, sample, window) for window in stream_recording(predictor, store.read(index)))
+    files = [path for path in inputs if path != STDIN]
+    with ExitStack() as stack:
+        stores = open_inputs(stack, predictor.model, files, image_size, to, _say)
+        for path in inputs:
+            if path == STDIN:
+                yield from ((path, "-", window) for window in stream_lines(predictor, click.get_text_stream("stdin")))
+                continue
+            _, store = next(stores)
+            for index, sample in enumerate(store.ids):
+                yield from ((path, sample, window) for window in stream_recording(predictor, store.read(index)))
 
 
 def _say(line):

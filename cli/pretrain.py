@@ -8,7 +8,7 @@ from .training import run_training
 @options.stores_argument
 @options.split_option(
     "train",
-    'A split of the store, all, or made on the spot: "subject=1,2", "camera=2", "ids=FILE". '
+    'A split of the store, all, or made on the spot: "subject=1,2" or "subject=anna", "camera=2", "ids=FILE". '
     'For several stores one for all, or one for each: "train1;all".',
 )
 @options.output_folder("Run folder to write.")

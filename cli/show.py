@@ -44,6 +44,6 @@ def command(source, sample, output, frames, names, layout, to, rate):
         output = Path(f"{safe.lstrip('.') or 'sequence'}.png")
     show_sequence(sequence, output, frames, names, rate)
     people, total = sequence.sample.keypoints.shape[:2]
-    if sequence.mapping:
-        click.echo(f"{source}: {sequence.mapping}", err=True)
+    for note in sequence.notes:
+        click.echo(f"{source}: {note}", err=True)
     click.echo(f"{output}: {sequence.sample.id}, {total} frames, {people} {'people' if people > 1 else 'person'}")

@@ -12,8 +12,9 @@ import orjson
 
 from .errors import DataError, naming
 from .files import TEMPORARY, current_umask, replacing
-from .readers.plain_json import NUMBERS, content_of
+from .readers.plain_json import content_of
 from .readers.recordings import open_recordings
+from .store.facts import EXPECTED
 
 _PEOPLE = 2  # places in CTR-GCN's arrays, used or not
 
@@ -43,7 +44,7 @@ def export_data(path, output, to=None, train_split=None, test_split=None, progre
     with open_recordings(path, to=to, strict=False) as store:
         if output.resolve() == Path(path).resolve():
             raise DataError(output, "output", "another file than the input")
-        notes = [str(store.mapping)] if store.mapping else []
+        notes = store.notes
         report = {"form": output.suffix.lower() or "folder of .json", "notes": notes}
         return report | forms[output.suffix.lower()](store, output, asked, notes, progress or (lambda *_: None))
 
@@ -146,15 +147,18 @@ def _file_name(name, used):
 
 def _write_table(store, output, asked, notes, progress):
     actions, splits = _actions(store), _splits_of(store)
-    known = [key for key in NUMBERS if (getattr(store, key) >= 0).any()]
+    known = [key for key in EXPECTED if (getattr(store, key) >= 0).any()]
     columns = ["sample", "frame", "person", "joint", *store.channels, "label", *known, "split"]
     with replacing(output) as temporary, naming(output), open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         for index, name in enumerate(store.ids):
-            numbers = [number if number >= 0 else "" for number in (int(getattr(store, key)[index]) for key in known)]
+            sample = store.sample(index)
+            numbers = ["" if value == -1 else value for value in (getattr(sample, key) for key in known)]
             facts = [actions[index] or "", *numbers, ";".join(splits[index])]
-            writer.writerows([name, *row, *facts] for row in _rows(store.read(index), store.layout.joints))
+            writer.writerows(
+                [name, *row, *facts] for row in _rows(sample.keypoints.astype("float32"), store.layout.joints)
+            )
             progress(index + 1, len(store))
     return {"samples": len(store)}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import DataError
-from .layouts import SkeletonLayout, get_layout
+from .layouts import SkeletonLayout, get_layout, layout_names
 
 _ALIASES = {
     "spine_base": "pelvis",
@@ -142,6 +142,24 @@ def layout_map(source, target):
         expected = f"a layout that has a third of the {target.num_joints} joints of {target.name} or more"
         raise DataError("layout map", f"{source.name} to {target.name}", expected, f"{count} of them")
     return LayoutMap(source, target, tuple(sources), tuple(derived))
+
+
+def advised(*pairs):
+    """The option that reads the joints of one layout as another's by their names, "" where too few are alike.
+
+    pairs: (source, target) layouts; of several the one that leaves least missing.
+    """
+    found = []
+    for source, target in pairs:
+        try:
+            found.append(layout_map(source, target))
+        except DataError:
+            continue
+    if not found:
+        return ""
+    target = min(found, key=lambda each: each.missing.sum()).target
+    known = target.name in layout_names() and get_layout(target.name) == target
+    return f"--to {target.name}" if known else f"--to FILE.toml of {target.name}"
 
 
 def _point(layout, joint):

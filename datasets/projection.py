@@ -47,14 +47,14 @@ def project_recordings(
             found = f"{','.join(store.channels)} in {store.units}"
             raise DataError(path, "channels", "x,y,z in metres, a 3D recording", found)
         joints = _joints(path, store.layout, layout)
-        notes = [] if layout is None else [str(joints)]
+        notes = ([] if layout is None else [str(joints)]) + store.notes
         provenance = {"reader": "project", "source": path.name, "views": views, "seed": seed, "clean": clean}
         provenance |= {"recordings": store.provenance}
         channels = ("x", "y", "score") if dims == 2 else ("x", "y", "z")
         options = {"layout": joints.target, "classes": store.classes, "channels": channels, "provenance": provenance}
         total, names = len(store) * views, []
         with Journal(output, force=force), StoreWriter(output, **options) as writer:
-            conversion = Conversion(writer, path.name, strict, arranged=True, notes=notes)
+            conversion = Conversion(writer, path.name, strict, arranged=True, notes=notes, upright=True)
             for number in range(len(store)):
                 names.append([f"{store.ids[number]}-view{camera}" for camera in range(views)])
                 for camera, name in enumerate(names[-1]):
@@ -80,6 +80,6 @@ def _seen(store, number, joints, generator, settings, name):
     keypoints = joints.apply(store.read(number), store.channels)[..., :3]
     found = view(keypoints, joints.target, generator, settings).keypoints
     size = settings.image_size if settings.dims == 2 else (0, 0)
-    numbers = {"subject": int(store.subject[number]), "setup": int(store.setup[number])}
+    numbers = {"subject": store.subject_name(store.subject[number]), "setup": int(store.setup[number])}
     camera = int(name.rpartition("-view")[2])
     return Sample(name, found, int(store.labels[number]), camera=camera, image_size=size, **numbers)

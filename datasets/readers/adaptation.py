@@ -53,7 +53,7 @@ class Adaptation:
                     yield f"{count} sequences are resampled from {rate:g} to {self.fps:g} frames a second"
         elif told and self.rate is None:
             rates = ", ".join(f"{rate:g}" for rate in sorted(told)[:4])
-            yield f"no one frame rate is kept ({rates} and others or unknown): --fps N resamples to one"
+            yield f"no one frame rate is kept ({rates} and others or unknown): convert --fps N resamples to one"
 
     @staticmethod
     def _alike(one, other):

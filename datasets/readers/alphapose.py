@@ -37,7 +37,7 @@ def clips(content, source, channels=None):
         image = PurePath(image).stem if isinstance(image, str) else image
         frames.setdefault(image, []).append((number, person))
     for image, found in frames.items():
-        people.frame(image)
+        people.frame(image, found[0][1])
         for number, person in found:
             identity = person.get("idx", person.get("track_id"))
             people.add(person["keypoints"], person=identity, where=f"[{number}].keypoints")

@@ -11,6 +11,7 @@ from .clock import Clock
 from .json_file import told
 from .labels import plain
 from .people import MAX_VALUES
+from .rates import rate_in, time_in, timed
 
 _BLOCK = 1 << 12  # people that are held as lists
 MAX_EXTENT = 3  # normalised coordinates may leave the image by so much; pixels hardly stay within
@@ -23,10 +24,11 @@ class Clip:
     points: (N, V, C), joints that were not seen as the file has them. channels: names of the C values. frames: (N,)
     int64 from 0. ids: (N,) int64, -1 unknown. length: number of frames. normalized: whether x and y are parts of the
     image's width and height; None where only the values tell. layout: it or its name, None: the usual one. label: class
-    as in the file, -1 unknown. image_size: (height, width). fps: frames per second, None unknown. notes: what is read
-    otherwise than it is written. arranged: whether the ids are people from 0, the best first, and known to be the same
-    ones over time. names: of the joints where
-    the file has them; they are then taken by name. facts: subject, camera, setup and split, where the file tells them.
+    as in the file, -1 unknown. image_size: (height, width). fps: frames per second, None unknown; seconds: (length,)
+    those of each frame where they are not even, and fps is what to resample to. notes: what is read otherwise than it
+    is written. arranged: whether the ids are people from 0, the best first, and known to be the same ones over time.
+    names: of the joints where the file has them; they are then taken by name. facts: subject, camera, setup and split,
+    where the file tells them.
     """
 
     points: np.ndarray
@@ -39,6 +41,7 @@ class Clip:
     label: int | str = -1
     image_size: tuple[int, int] = (0, 0)
     fps: float | None = None
+    seconds: np.ndarray | None = None
     notes: list[str] = field(default_factory=list)
     arranged: bool = False
     names: tuple[str, ...] | None = None
@@ -67,13 +70,16 @@ class People:
         self.notes, self.facts = [], {}
         self._points, self._scores, self._where, self._at, self._ids = [], [], [], [], []
         self._blocks, self._values, self._first = [], 0, None  # arrays of those before, values in them, shapes
+        self._times_told, self._rates_told = [], set()
 
     def __len__(self):
         return len(self._at)
 
-    def frame(self, key):
-        """A new frame; the people added next are in it."""
+    def frame(self, key, content=None):
+        """A new frame; the people added next are in it. content: its JSON, which may tell its time or the rate."""
         self.keys.append(key)
+        self._times_told.append(time_in(content))
+        self._rates_told |= {rate_in(content, self.source)} - {None}
 
     def add(self, points, scores=None, person=None, where="keypoints"):
         """A person: numbers flat or (V, D), scores (V,) beside them or None, an id or None; where: key in the file."""
@@ -110,6 +116,14 @@ class People:
             points = np.concatenate([points, scores[..., None]], -1)
         points = points if len(points) else np.zeros((0, 0, len(channels)), "float32")
         frames, length = self._times()
+        fps, seconds, note = timed(self._times_told, frames)
+        if fps is None and len(self._rates_told) == 1:
+            (fps,) = self._rates_told
+        if seconds is not None:  # each frame has its time, and no number
+            rank = np.argsort(np.argsort(frames, kind="stable"), kind="stable")
+            frames, length = rank, len(rank)
+        self.notes += [note] if note else []
+        facts = {"fps": fps, "seconds": seconds} | facts
         frames = frames[np.array(self._at, "int64")]
         rows = np.argsort(frames, kind="stable")
         return Clip(points[rows], channels, frames[rows], self._numbered()[rows], length, notes=self.notes, **facts)

@@ -9,9 +9,11 @@ import numpy as np
 from ..errors import DataError
 from ..layouts import get_layout
 from ..store import Sample
+from ..store.writer import check_rate
 from ..transforms.presence import MIN_SCORE, seen_only
 from .named_joints import in_layout, layout_for
 from .people import MAX_PEOPLE, MAX_VALUES, Track, join_tracks
+from .rates import evened
 from .report import threshold_note, unscored, usual_layout, with_scores
 from .tracking import frame_starts, link_people
 
@@ -44,11 +46,12 @@ class Result:
 class ClipReader:
     """Reads recordings in one form. Attributes: layout, channels, names, notes; normalized, whether x, y are 0 to 1."""
 
-    def __init__(self, recordings, source, layout, channels, image_size, min_score, people, by_names):
-        self.by_names = by_names
+    def __init__(self, recordings, source, layout, channels, image_size, min_score, people, by_names, source_fps):
+        self.by_names, self.source_fps = by_names, check_rate("source_fps", source_fps)
         self.recordings, self.source, self.asked, self.people = recordings, source, channels, people
         self.image_size, self.min_score = _checked_size(image_size), min_score
         self.settings = {"people": people, "channels": channels, "image_size": image_size, "min_score": min_score}
+        self.settings["source_fps"] = self.source_fps
         self.names, self.notes = [recording.name for recording in recordings], []
         self.given = None if layout is None else get_layout(layout)
         if min_score is not None and not 0 <= min_score <= 1:
@@ -100,9 +103,8 @@ class ClipReader:
             raise DataError(self.source, "channels", ",".join(self.asked), ",".join(self.channels))
         self.normalized = bool(clip.is_normalized) and dims == 2
         if self.normalized and self.image_size is None:
-            self.notes.append(
-                "x and y are 0 to 1 and kept so, in an image of 1 x 1: --image-size W,H makes them pixels"
-            )
+            way = "--image-size W,H of convert and predict makes them pixels"
+            self.notes.append(f"x and y are 0 to 1 and kept so, in an image of 1 x 1: {way}")
 
     def own_labels(self):
         """Labels that the files themselves have."""
@@ -135,6 +137,9 @@ class ClipReader:
             name = f"{recording.name}-{place}" if place else recording.name
             try:
                 sample = self.sample(name, clip, result)
+                if clip.seconds is not None and self.source_fps is None:
+                    sample.keypoints, note = evened(sample.keypoints, clip.seconds, clip.fps, self.channels)
+                    clip.notes.append(note)
             except DataError as error:
                 sample = error
             result.notes += [note for note in clip.notes if note not in result.notes]

@@ -10,13 +10,12 @@ import numpy as np
 from ..errors import DataError
 from ..layout_map import layout_map
 from ..store import Sample, StoreWriter
-from ..store.writer import check_rate
 from .adaptation import Adaptation
 from .clip_reader import ClipReader, Part, Result
 from .inputs import find_recordings
 from .journal import Journal
 from .label_source import LabelSource
-from .labels import ClassTable
+from .labels import ClassTable, LabelNote
 from .pool import read_in_order
 from .report import Conversion, parse_channels
 
@@ -63,7 +62,8 @@ def convert_clips(
         fps: frames per second of the store: recordings whose rate is known and another are resampled.
         source_fps: frames per second of the recordings, where they do not tell it or wrongly.
         classes: class names in label order; by default those found, sorted. labels: as `LabelSource`.
-        unit, up: of motion capture that does not say them, as `motion_capture.clip_of_motion`.
+        unit: of motion capture that does not say it, as `motion_capture.clip_of_motion`. up: as `Conversion`; motion
+            capture is turned as its body tells without it.
         by_names: take joints whose names are no built-in layout's in a layout made of the names, for `layout_map`.
         workers: processes that read, a recording each at a time. resume: continue a killed conversion with the same
             settings; files that changed are read again.
@@ -77,16 +77,20 @@ def convert_clips(
     recordings, others = [], 0
     for path in paths:
         path.stat()
-        found, count = find_recordings(path, path.resolve().name if len(paths) > 1 else "", {"unit": unit, "up": up})
+        found, count = find_recordings(
+            path, path.resolve().name if len(paths) > 1 else "", {"unit": unit, "up": up and "y"}
+        )
         recordings, others = recordings + found, others + count
     source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
-    reader = ClipReader(recordings, source, layout, channels, image_size, min_score, people, by_names or to is not None)
+    reader = ClipReader(
+        recordings, source, layout, channels, image_size, min_score, people, by_names or to is not None, source_fps
+    )
     adaptation = Adaptation(None if to is None else layout_map(reader.layout, to), fps)
     named = LabelSource(labels, [recording.name for recording in recordings])
     table = ClassTable(named.labels | (set() if labels is not None else reader.own_labels()), classes)
     notes = [*reader.notes, *table.notes, *([f"{others} other files are not read"] if others else [])]
     if labels is None and len({name.partition("/")[0] for name in reader.names if "/" in name}) > 1:
-        notes.append("folders may name classes: --labels folders takes them")
+        notes.append(LabelNote("folders may name classes: --labels folders takes them"))
     writer = StoreWriter(
         output,
         layout=adaptation.mapping.target if adaptation.mapping else reader.layout,
@@ -98,8 +102,8 @@ def convert_clips(
     settings |= reader.settings
     with Journal(output, settings if len(recordings) > 1 else None, resume, force) as journal, writer:
         resumed = len(journal.done)
-        conversion = Conversion(writer, source, strict, arranged=True, notes=notes)
-        taking = _Taking(conversion, adaptation, named, table, labels is not None, check_rate("source_fps", source_fps))
+        conversion = Conversion(writer, source, strict, arranged=True, notes=notes, up=up)
+        taking = _Taking(conversion, adaptation, named, table, labels is not None, reader.source_fps)
         taken = Counter()
         for number, result in enumerate(_read_all(reader, recordings, workers or 1, journal), 1):
             taking.take(result)

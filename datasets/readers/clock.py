@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..errors import DataError
+from .rates import seconds_rate
 
 _TOLERANCE = 0.25  # how far, in steps, a gap may be from a whole number of them
 _MAX_GAP = 10  # frame numbers as far apart as this are rather times
@@ -15,7 +16,8 @@ class Clock:
     Args:
         times: iterable of arrays, the times of each sample, in any order and repeated.
         source: what errors name. step: how much the time grows from one frame to the next; None: to be found out.
-    Attributes: step; whole, whether times are whole numbers; note, "" where the times are plain frame numbers.
+    Attributes: step; whole, whether times are whole numbers; note, "" where the times are plain frame numbers; fps,
+        frames per second where the times are seconds, for they have fractions, else None.
     Raises: DataError where gaps and the rate cannot be told apart.
     """
 
@@ -29,6 +31,7 @@ class Clock:
             self.step = self._found(np.concatenate(gaps) if gaps else np.zeros(0))
         if self.step != 1:
             self.note = f"frames are {self.step:g} apart in the table: read as one after the other"
+        self.fps = None if self.whole else seconds_rate(self.step)
 
     def _found(self, gaps):
         if not len(gaps) or (gaps.min() == 1 and np.median(gaps) < _MAX_GAP):

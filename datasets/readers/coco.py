@@ -40,7 +40,7 @@ def clips(content, source, channels=None):
 def _clip(rows, source, channels):
     people, size = People(source, channels), (0, 0)
     for key, image, found in rows:
-        people.frame(key)
+        people.frame(key, image)
         sides = image.get("height"), image.get("width")
         if all(isinstance(side, int) and 0 < side < 2**20 for side in sides):
             size = sides

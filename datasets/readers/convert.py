@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..layout_map import advised
 from ..layouts import get_layout
 from ..store import SkeletonStore, StoreWriter
 from ..store.writer import check_rate
@@ -16,16 +17,17 @@ from .clips import convert_clips
 from .intervals import IntervalTable, cut_intervals, has_intervals
 from .journal import Journal
 from .label_source import LabelSource
-from .labels import ClassTable
+from .labels import ClassTable, LabelNote
 from .recordings import CALLED, convert_recordings, kind_of, open_recordings
 from .report import Conversion, threshold_note, unscored
+from .upright import NOT_UP, check_up, turned
 
 _OWN = {  # what the converters of each kind take besides layout, people, strict and progress
-    "skeletons": ("workers", "resume", "force"),
-    "annotations": ("classes", "channels", "force"),
-    "arrays": ("classes", "channels", "force"),
-    "table": ("classes", "force"),
-    "mocap": ("force",),
+    "skeletons": ("workers", "resume", "up", "force"),
+    "annotations": ("classes", "channels", "up", "force"),
+    "arrays": ("classes", "channels", "up", "force"),
+    "table": ("classes", "up", "force"),
+    "mocap": ("up", "force"),
 }
 _OF_CLIPS = ("channels", "image_size", "min_score", "fps", "source_fps", "unit", "up", "workers")
 
@@ -60,7 +62,7 @@ def convert(inputs, output, layout=None, *, people=None, strict=False, progress=
         report = convert_recordings(inputs[0], output, layout, **common, **given)
         return report | {"read": {CALLED[kinds[0]]: 1}}
     if "resume" in given:
-        expected = "estimators' files or a folder of .skeleton files alone for --resume, without --to or --fps"
+        expected = "estimators' files, or a folder of .skeleton files and no other option, for --resume"
         raise DataError(inputs[0], "", expected, CALLED.get(kinds[0], "others"))
     return _together(inputs, kinds, output, layout, common, given)
 
@@ -74,7 +76,6 @@ def _cut(inputs, output, layout, people, common, options):
         read = convert(inputs, whole, layout, people=people, **common, **options)
         with SkeletonStore(whole, source=inputs[0]) as store:
             report = cut_intervals(store, table, output, people, classes, options.get("fps"), bool(force))
-    report["notes"] += [note for note in read["notes"] if note not in report["notes"]]
     return report | {"read": read["read"], "skipped": read["skipped"]}
 
 
@@ -87,6 +88,7 @@ def _together(inputs, kinds, output, layout, common, given):
             for path, kind in zip(inputs, kinds, strict=True)
         ]
         first, notes = stores[0], _common_notes(inputs, stores, given)
+        check_up(given.get("up"), first.channels)
         source = LabelSource(given.get("labels"), [name for store in stores for name in store.ids])
         table = _classes(stores, source, given)
         writer = StoreWriter(
@@ -100,7 +102,9 @@ def _together(inputs, kinds, output, layout, common, given):
         )
         splits, done, unknown, total = {}, 0, 0, sum(map(len, stores))
         with Journal(output, force=given.get("force", False)), writer:
-            conversion = Conversion(writer, first.path.name, common["strict"], arranged=True, notes=notes)
+            conversion = Conversion(
+                writer, first.path.name, common["strict"], arranged=True, notes=notes, upright="up" in given
+            )
             for kind, store in zip(kinds, stores, strict=True):
                 clips = kind == "clips"  # adapted while they were read, besides the joints
                 threshold = given.get("min_score") if first.has_score and not clips else None
@@ -115,8 +119,12 @@ def _together(inputs, kinds, output, layout, common, given):
                     label = _label(store, index, table, facts, given)
                     unknown += label == -1
 
-                    def sample(store=store, index=index, label=label, facts=facts, threshold=threshold, fps=fps):
+                    def sample(
+                        kind=kind, store=store, index=index, label=label, facts=facts, threshold=threshold, fps=fps
+                    ):
                         made = _sample(store, index, label, facts, threshold)
+                        if kind == "store" and "up" in given:  # others were turned while they were read
+                            made.keypoints = turned(made.keypoints, given["up"])
                         return adaptation.apply(made, store.channels, fps)
 
                     conversion.add(name, sample)
@@ -133,7 +141,7 @@ def _together(inputs, kinds, output, layout, common, given):
 
 def _opened(path, kind, layout, common, given):
     """An input as a store, opened with what its reader takes of the options."""
-    taken = _OF_CLIPS if kind == "clips" else set(_OWN.get(kind, ())) & {"channels", "image_size"}
+    taken = _OF_CLIPS if kind == "clips" else set(_OWN.get(kind, ())) & {"channels", "image_size", "up"}
     joints = "coco17" if layout is not None and get_layout(layout).num_joints == 17 else "all"
     own = {name: given[name] for name in taken if name in given}
     shared = {"people": common["people"], "strict": common["strict"]}
@@ -147,11 +155,12 @@ def _common_notes(inputs, stores, given):
         for key in ("layout", "channels", "units"):
             expected, found = getattr(first, key), getattr(store, key)
             if expected != found:
+                way = advised((found, expected), (expected, found)) if key == "layout" else ""
+                way = f" ({way} reads all in one)" if way else ""
                 expected, found = (getattr(value, "name", value) for value in (expected, found))
-                way = " (--to NAME reads all in one)" if key == "layout" else ""
                 raise DataError(path, key, f"{expected} as in {inputs[0].name}{way}", found)
-        notes += store.provenance.get("notes", ())
-        notes += [str(store.mapping)] if store.mapping else []
+        notes += [*map(LabelNote, store.provenance.get("label_notes", ())), *store.notes]
+    notes = [note for note in notes if not note.startswith(NOT_UP)]  # found anew
     if "min_score" in given:
         notes.append(threshold_note(given["min_score"], first.has_score))
     return list(dict.fromkeys(notes))

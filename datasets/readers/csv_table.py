@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import DataError
 from ..layouts import get_layout, layout_names
 from ..store import Sample, StoreWriter
+from ..store.facts import EXPECTED, is_fact
 from ..transforms.presence import MIN_SCORE, seen_only
 from .clock import Clock
 from .journal import Journal
@@ -26,8 +27,7 @@ from .report import Conversion, usual_layout
 
 REQUIRED = ("sample", "frame", "joint", "x", "y")
 OPTIONAL = ("z", "score", "person", "label", "subject", "camera", "setup", "split")
-_NUMBERS = ("subject", "camera", "setup")
-_FACTS = ("label", *_NUMBERS, "split")  # the same in all lines of a sample
+_FACTS = ("label", *EXPECTED, "split")  # the same in all lines of a sample
 _DELIMITERS = (",", ";", "\t")
 _ABSENT = {"", "nan", "na", "n/a", "<na>", "none", "null", "-"}
 _MAX_LINE, _MAX_NAMES = 1 << 16, 1 << 17  # characters, names
@@ -44,6 +44,7 @@ def convert_csv(
     people=None,
     columns=None,
     step=None,
+    up=None,
     force=False,
 ):
     """Convert a table of joints into a store.
@@ -63,7 +64,7 @@ def convert_csv(
         people: the most persons kept, as `people.join_tracks`.
         columns: dict column -> how the header of the table calls it, for those with another name.
         step: how much `frame` grows from one frame to the next; by default found in the table.
-        force: replace an output that is no store.
+        up: as `Conversion`. force: replace an output that is no store.
 
     Returns: as `Conversion.conclude`.
     Raises: DataError naming file, line and column; OSError where the file cannot be read.
@@ -76,9 +77,10 @@ def convert_csv(
     form = _Form(table, survey, layout, classes, step)
     provenance = {"reader": "csv", "source": path.name, "step": form.clock.step}
     options = {"layout": form.layout, "classes": form.classes.names, "channels": form.channels}
+    options["fps"] = form.clock.fps
     writer, splits = StoreWriter(output, provenance=provenance, **options), {}
     with Journal(output, force=force), writer:
-        conversion = Conversion(writer, path.name, strict, arranged=True, notes=form.notes)
+        conversion = Conversion(writer, path.name, strict, arranged=True, notes=form.notes, up=up)
         for gathered in _gathered(table, survey.lines, form, progress):
             if conversion.add(gathered.name, lambda g=gathered: g.sample(conversion.counts, people)):
                 for split in gathered.splits():
@@ -366,7 +368,7 @@ class _Gathered:
         counts["unseen"] += int((np.nan_to_num(given).any(-1) & ~points.any(-1)).sum())
         keypoints, joined, _ = self._people(frames, index[:, 1:].astype("int64"), points, length, people)
         counts["joined"] += joined
-        numbers = {key: self._whole(key, where) for key in _NUMBERS}
+        numbers = {key: self._whole(key, where) for key in EXPECTED}
         return Sample(self.name, keypoints, self._label(where), **numbers)
 
     def _people(self, frames, index, points, length, people):
@@ -400,8 +402,8 @@ class _Gathered:
     def _whole(self, key, where):
         text = self._fields.get(key, "")
         number = -1 if text.lower() in _ABSENT else plain_label(text)
-        if not isinstance(number, int):
-            raise DataError(self.form.source, where + key, "a whole number", ascii(text)[:60])
+        if not is_fact(key, number):
+            raise DataError(self.form.source, where + key, EXPECTED[key], ascii(text)[:60])
         return number
 
 

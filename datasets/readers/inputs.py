@@ -24,6 +24,7 @@ from . import (
 )
 from .clip import People
 from .json_file import load_json, told
+from .rates import rate_in
 from .restricted_pickle import restricted_load
 
 SUFFIXES = (".json", ".txt", ".csv", ".npy", ".npz", *motion_capture.SUFFIXES, ".slp")  # of clips and frames
@@ -182,11 +183,11 @@ def _read_frames(files, numbers, form, channels=None, joints=None):
     people.numbers = numbers
     for file in files:
         people.source = str(file).rpartition(os.sep)[2]
-        people.frame(people.source)
+        content = None if form.name == yolo.TEXT_NAME else load_json(file)
+        people.frame(people.source, content)
         if form.name == yolo.TEXT_NAME:
             yolo.read_text(file, people)
             continue
-        content = load_json(file)
         if content in ([], {}):
             continue
         if not form.fits(content):
@@ -261,7 +262,12 @@ def _read_json(recording, path, channels=None, joints=None):
     form = recognise(content, path.name)
     recording.form = form.name
     if form.clips:
-        return form.clips(content, path.name, channels)
+        clips, rate = form.clips(content, path.name, channels), rate_in(content, path.name)
+        for _, clip in clips:
+            if clip.fps and rate and abs(clip.fps - rate) > 0.02 * rate:
+                clip.notes.append(f"its times say {clip.fps:g} frames a second, its rate {rate:g}: the times are taken")
+            clip.fps = clip.fps or rate
+        return clips
     people = People(path.name, channels)
     people.frame(0)
     form.add(people, content)

@@ -7,10 +7,11 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
 from ..store import Sample, StoreWriter
+from ..store.facts import EXPECTED
 from .csv_table import encoding_of
 from .journal import Journal
 from .label_source import FOLDERS, parse_facts, plain_name
-from .labels import ClassTable
+from .labels import ClassTable, LabelNote
 from .report import Conversion
 
 FRAMES, SECONDS = ("start_frame", "end_frame"), ("start", "end")
@@ -192,15 +193,16 @@ def cut_intervals(store, table, output, people=None, classes=None, fps=None, for
         found = f"{next(iter(table.files))!r}" if not table.used else "lines without labels"
         raise DataError(table.path.name, "file", f"names of recordings, such as {store.ids[0]!r}", found)
     names = ClassTable({interval.label for _, interval in chosen}, classes)
-    notes, splits = list(names.notes), {}
+    notes, splits = [*names.notes, *store.notes], {}
     if len(table.used) < len(table.files):
         left = sorted(set(table.files) - set(table.used))
-        notes.append(f"{len(left)} names of the table of intervals are of no recording, such as {left[0]!r}")
+        text = f"{len(left)} names of the table of intervals are of no recording, such as {left[0]!r}"
+        notes.append(LabelNote(text))
     facts = {"layout": store.layout, "channels": store.channels, "units": store.units, "dtype": store.dtype}
     provenance = {"reader": "intervals", "table": table.path.name, "recordings": store.provenance}
     writer = StoreWriter(output, classes=names.names, fps=rate, provenance=provenance, **facts)
     with Journal(output, force=force), writer:
-        conversion = Conversion(writer, table.path.name, strict=True, people=people, notes=notes)
+        conversion = Conversion(writer, table.path.name, strict=True, people=people, notes=notes, upright=True)
         for index, interval in chosen:
             conversion.add(f"line {interval.line}", lambda i=index, x=interval: _clip(store, i, x, names))
             for split in interval.facts.get("split", ()):
@@ -220,7 +222,8 @@ def _clip(store, index, interval, names):
     keypoints = store.read_frames(index, interval.start, interval.end)
     if interval.person is not None:
         keypoints = keypoints[interval.person - 1 : interval.person]
-    own = {key: int(getattr(store, key)[index]) for key in ("subject", "camera", "setup")}
+    own = {key: int(getattr(store, key)[index]) for key in EXPECTED}
+    own["subject"] = store.subject_name(own["subject"])
     own |= {key: value for key, value in interval.facts.items() if key in own and value != -1}
     size = tuple(map(int, store.image_size[index]))
     return Sample(_clip_id(store.ids[index], interval), keypoints, label, image_size=size, **own)

@@ -21,7 +21,7 @@ def clips(content, source, channels=None):
         where = f"data[{number}]"
         if not isinstance(frame, dict) or not isinstance(frame.get("skeleton"), list):
             people.fail(f"{where}.skeleton", "a list", frame)
-        people.frame(frame.get("frame_index", number))
+        people.frame(frame.get("frame_index", number), frame)
         for index, person in enumerate(frame["skeleton"]):
             key = f"{where}.skeleton[{index}]"
             if not isinstance(person, dict) or not {"pose", "score"} <= set(person):

@@ -5,12 +5,12 @@ import re
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
+from ..store.facts import EXPECTED, is_fact
 from .csv_table import encoding_of
-from .labels import plain_label
+from .labels import LabelNote, plain_label
 
 FOLDERS = "folders"
-_NUMBERS = ("subject", "camera", "setup")
-_FACTS = ("label", *_NUMBERS, "split")
+_FACTS = ("label", *EXPECTED, "split")
 _MAX_LINES = 1 << 22
 
 
@@ -56,10 +56,10 @@ class LabelSource:
     def notes(self, unknown, total):
         """What is to be told after `total` samples, `unknown` of them without a label."""
         if unknown and (self._folders or self._pattern or self._table):
-            yield f"{unknown} of {total} sequences have no label"
+            yield LabelNote(f"{unknown} of {total} sequences have no label")
         if self._table and len(self._table) > len(self.used):
             left = sorted(set(self._table) - self.used)
-            yield f"{len(left)} names of the table of labels are of no sequence, such as {left[0]!r}"
+            yield LabelNote(f"{len(left)} names of the table of labels are of no sequence, such as {left[0]!r}")
 
 
 def _compiled(text):
@@ -110,15 +110,14 @@ _ENDS = (".json", ".txt", ".csv", ".npy", ".npz", ".pkl", ".skeleton", ".mp4", "
 
 
 def parse_facts(values, source, where):
-    """The facts in a dict of texts; numbers where they should be."""
+    """The facts in a dict of texts; subjects may have names, cameras and setups are numbers."""
     facts = {"label": plain_label(values["label"])}
     if facts["label"] is None:
         raise DataError(source, where, "a label", ascii(values["label"])[:60])
-    for key in _NUMBERS:
+    for key, expected in EXPECTED.items():
         text = values.get(key) or ""
-        number = plain_label(text)
-        if not isinstance(number, int):
-            raise DataError(source, f"{where}: {key}", "a whole number", ascii(text)[:60])
-        facts[key] = number
+        facts[key] = plain_label(text)
+        if not is_fact(key, facts[key]):
+            raise DataError(source, f"{where}: {key}", expected, ascii(text)[:60])
     splits = [name.strip() for name in re.split(r"[;|]", values.get("split") or "") if name.strip()]
     return facts | ({"split": splits} if splits else {})

@@ -36,6 +36,10 @@ def plain_label(value):
     return value if isinstance(value, int) and not isinstance(value, bool) and -1 <= value < _MAX_LABEL else None
 
 
+class LabelNote(str):
+    """A note of a conversion on classes, labels or splits: it says nothing of how joints were read."""
+
+
 class ClassTable:
     """Class names in label order, and the number of each label.
 
@@ -56,7 +60,8 @@ class ClassTable:
             if not texts and order != list(range(len(order))):
                 self.originals = order
                 told = ", ".join(self.names[:4]) + ("..." if len(order) > 4 else "")
-                self.notes.append(f"labels are not 0 to {len(order) - 1}: the classes are called by them, {told}")
+                text = f"labels are not 0 to {len(order) - 1}: the classes are called by them, {told}"
+                self.notes.append(LabelNote(text))
         else:
             self.names = unique_names(names)
             if numbers and not all(str(label) in self.names for label in numbers):
@@ -68,9 +73,11 @@ class ClassTable:
         names = self.names
         if numbers[0] == 1 and numbers[-1] == len(names):
             self._first = 1
-            self.notes.append(f"labels count from 1 to {len(names)}: 1 is {names[0]!r}, {len(names)} is {names[-1]!r}")
+            text = f"labels count from 1 to {len(names)}: 1 is {names[0]!r}, {len(names)} is {names[-1]!r}"
+            self.notes.append(LabelNote(text))
         elif numbers[0] > 0 and numbers[-1] < len(names):
-            self.notes.append(f"no label is 0: they are counted from 0, so {numbers[0]} is {names[numbers[0]]!r}")
+            text = f"no label is 0: they are counted from 0, so {numbers[0]} is {names[numbers[0]]!r}"
+            self.notes.append(LabelNote(text))
 
     def number(self, label):
         """The class number of a label; -1 for none, None where it is no class."""

@@ -46,7 +46,7 @@ def clips(content, source, channels=None):
     people = People(source, channels)
     for number, frame in enumerate(_frames(content)):
         named = next((frame[key] for key in _NUMBER if key in frame), number) if isinstance(frame, dict) else number
-        people.frame(named)
+        people.frame(named, frame)
         add(people, frame, f"[{number}]")
     return [("", finish(people))]
 
@@ -116,6 +116,6 @@ def as_landmarks(clip, world, both=False):
     clip.points, clip.channels = clip.points[..., columns], (*names, "score") if scored else names
     clip.normalized = False if world else None
     if not world:
-        other = "; --channels x,y,z reads the world landmarks" if both else ""
+        other = "; convert --channels x,y,z reads the world landmarks" if both else ""
         clip.notes.append(f"depth of image landmarks has no sure scale and is left out{other}")
     return clip

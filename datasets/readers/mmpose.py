@@ -39,7 +39,7 @@ def finish(people):
     clip = people.clip((*("x", "y", "z")[:width], "score"))
     if width == 3 and clip.points.shape[1] == 17:
         clip.layout = "h36m17"
-        clip.notes.append("17 joints in 3D are taken for h36m17's, a pose lifter's (--layout names others)")
+        clip.notes.append("17 joints in 3D are taken for h36m17's, a pose lifter's (convert --layout names others)")
     return clip
 
 
@@ -51,7 +51,7 @@ def clips(content, source, channels=None):
         where = f"{name}[{number}]"
         if not isinstance(frame, dict) or not isinstance(frame.get("instances"), list):
             people.fail(f"{where}.instances", "a list", frame)
-        people.frame(frame.get("frame_id", number))
+        people.frame(frame.get("frame_id", number), frame)
         add(people, frame["instances"], f"{where}.instances")
     return [("", finish(people))]
 

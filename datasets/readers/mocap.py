@@ -24,18 +24,18 @@ def is_mocap(path):
         return False
 
 
-def convert_mocap(path, output, layout=None, progress=None, strict=False, people=None, force=False):
+def convert_mocap(path, output, layout=None, progress=None, strict=False, people=None, up=None, force=False):
     """Convert motion capture into a store of x, y, z in metres.
 
     Args:
         path: an `.npz`: root (F, 3) and rel (F, V, 3) of all sequences one after the other, whose sums are places in
             metres with y up; start (N + 1,), frames start[i] to start[i + 1] are sequence i; joints (V,) names; and if
             there, of each sequence name, source, subject, action and licence, and fps.
-        output: the store to write. Actions become classes, sources splits, subjects numbers in order of their names.
+        output: the store to write. Actions become classes, sources splits; subjects keep their names.
         layout: SkeletonLayout, name or TOML file; by default the built-in one with joints of these names.
         progress: called with (done, total). strict: raise on the first bad sequence instead of leaving it out.
         people: as other readers; there is one person in each sequence.
-        force: replace an output that is no store.
+        up: as `Conversion`. force: replace an output that is no store.
 
     Returns: as `Conversion.conclude`.
     Raises: DataError naming file and key; OSError where the file cannot be read.
@@ -43,22 +43,20 @@ def convert_mocap(path, output, layout=None, progress=None, strict=False, people
     path = Path(path)
     arrays = _read(path)
     skeleton, start, texts = _layout(path, arrays["joints"], layout), arrays["start"], _texts(path, arrays)
-    subjects = {name: number for number, name in enumerate(sorted(set(texts["subject"])), 1)}
     classes = sorted(set(texts["action"]) - {""})
     provenance = {"reader": "mocap", "source": path.name}
-    provenance |= {"licences": sorted(set(texts["licence"]) - {""}), "subjects": list(subjects)}
+    provenance |= {"licences": sorted(set(texts["licence"]) - {""})}
     options = {"classes": classes or ["motion"], "provenance": provenance, "fps": arrays.get("fps")}
     writer = StoreWriter(output, layout=skeleton, channels=("x", "y", "z"), **options)
     with Journal(output, force=force), writer:
-        conversion, splits, count = Conversion(writer, path.name, strict, people), {}, len(start) - 1
+        conversion, splits, count = Conversion(writer, path.name, strict, people, up=up), {}, len(start) - 1
         for number in range(count):
             frames = slice(start[number], start[number + 1])
             text = {key: values[number] for key, values in texts.items()}
             name = text["name"] or f"sequence-{number:05d}"
             places = arrays["root"][frames, None].astype("float32") + arrays["rel"][frames].astype("float32")
             label = classes.index(text["action"]) if text["action"] else -1
-            subject = subjects[text["subject"]] if text["subject"] else -1
-            sample = Sample(name, places[None], label, subject)
+            sample = Sample(name, places[None], label, text["subject"] or -1)
             if conversion.add(name, lambda sample=sample: sample) and text["source"]:
                 splits.setdefault(text["source"], []).append(name)
             if progress:

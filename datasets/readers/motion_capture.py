@@ -12,18 +12,15 @@ import numpy as np
 from ..errors import DataError
 from .clip import Clip
 from .json_file import MAX_BYTES
-from .named_joints import body_names
 from .people import MAX_VALUES
+from .upright import AXES, UpFinder, axis_of, turned
 
 NAMES = {".trc": "TRC", ".bvh": "BVH", ".c3d": "C3D"}
 SUFFIXES = tuple(NAMES)
 SMPL_NAME = "joints of SMPL bodies"
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
-AXES = ("x", "y", "z", "-x", "-y", "-z")
 _UNIT_WORDS = {"meters": "m", "metres": "m", "meter": "m", "inches": "in"}
 _TALL = (0.6, 2.7)  # metres that a person's body, arms spread or not, measures along its longest axis
-_UPRIGHT = 0.75  # share of the way from feet to head that is along the axis which is up
-_HIGH, _LOW = ("head_top", "head", "nose", "neck"), ("ankle", "heel", "big_toe", "foot", "knee")
 _SMPL = ("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
     "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
     "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand")  # fmt: skip
@@ -63,7 +60,7 @@ def clip_of_motion(points, names, fps, source, unit=None, up=None):
     if up is None:
         up = _up(points, names, source)
         notes.append(f"{up} is up: it is where the head is" if up != "y" else "")
-    points = _turned(points * UNITS[unit], up).astype("float32")
+    points = turned(points * UNITS[unit], up).astype("float32")
     frames = np.flatnonzero(points.any(axis=(1, 2)))
     clip = Clip(points[frames], ("x", "y", "z"), frames, np.zeros(len(frames), "int64"), len(points))
     clip.names, clip.fps, clip.arranged, clip.notes = tuple(names), fps, True, [note for note in notes if note]
@@ -85,26 +82,14 @@ def _unit(points, source):
 
 def _up(points, names, source):
     """The axis along which the head is above the feet."""
-    meant = body_names(names)
-    high = next(([meant.index(name)] for name in _HIGH if name in meant), [])
-    low = next((found for name in _LOW if (found := [i for i, m in enumerate(meant) if m.endswith(f"_{name}")])), [])
+    finder = UpFinder(names)
     expected = "--up y or --up z (or another axis): the file does not say it"
-    if not high or not low:
+    if not finder.known:
         raise DataError(source, "", expected, "no joints named as head and feet")
-    both = points[:, high + low].any(-1).all(-1)
-    way = points[both][:, high].mean(1) - points[both][:, low].mean(1) if both.any() else np.zeros((1, 3))
-    way = np.median(way, axis=0)
-    axis = int(np.abs(way).argmax())
-    if axis == 0 or not np.abs(way[axis]) >= _UPRIGHT * np.linalg.norm(way) > 0:  # nobody has x upwards
+    up = axis_of(finder.way(points))
+    if up in (None, "x", "-x"):  # nobody has x upwards
         raise DataError(source, "", expected, "a body that is not upright")
-    return ("-" if way[axis] < 0 else "") + "xyz"[axis]
-
-
-def _turned(points, up):
-    """(F, V, 3) turned so that the axis `up` is y; a rotation, so that left stays left."""
-    x, y, z = np.moveaxis(points, -1, 0)
-    turned = {"y": (x, y, z), "-y": (x, -y, -z), "z": (x, z, -y), "-z": (x, -z, y), "x": (-y, x, z), "-x": (y, -x, z)}
-    return np.stack(turned[up], -1)
+    return up
 
 
 # === TRC ===

@@ -5,6 +5,7 @@ import re
 import numpy as np
 
 from ..errors import DataError
+from ..layout_map import advised
 from ..layouts import SkeletonLayout, get_layout, layout_names
 
 _CENTRE = {
@@ -86,11 +87,13 @@ def layout_for(clip, given, by_names, source, notes):
     Raises: DataError where the names are of no layout.
     """
     names, meant = [_plain(name) for name in clip.names], body_names(clip.names)
+    body = {"name": "joints by name", "joints": meant, "edges": [], "parts": {"body": meant}}
     if given is not None:
         have, wanted = {*names, *meant}, {_plain(joint) for joint in given.joints}
         if not wanted <= have:
             if len(names) != given.num_joints or wanted & have:
-                expected = f"all joints of {given.name} (or --to {given.name}, by what the names mean)"
+                way = _advised(body, [given])
+                expected = f"all joints of {given.name}" + (f" (or {way}, by what the names mean)" if way else "")
                 raise DataError(source, "joints", expected, _listed(clip.names))
             notes.append(f"joints are named otherwise than {given.name}'s and taken in their order")
         return given
@@ -100,10 +103,20 @@ def layout_for(clip, given, by_names, source, notes):
         if set(get_layout(name).joints) in (set(names), set(meant)):
             return get_layout(name)
     if by_names:
-        body = {"name": "joints by name", "joints": meant, "edges": [], "parts": {"body": meant}}
         return SkeletonLayout.from_dict(body, source)
-    expected = "the names of a built-in layout, --layout FILE.toml with these, or --to NAME by what they mean"
+    way = _advised(body, map(get_layout, layout_names()))
+    expected = "the names of a built-in layout, " + (f"{way} by what they mean, or " if way else "or ")
+    expected += "--layout FILE.toml with these"
     raise DataError(source, "joints", expected, _listed(clip.names))
+
+
+def _advised(body, targets):
+    """As `advised`, of a layout of names alone."""
+    try:
+        own = SkeletonLayout.from_dict(body)
+    except DataError:
+        return ""
+    return advised(*((own, target) for target in targets))
 
 
 def in_layout(clip, layout):

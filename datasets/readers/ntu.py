@@ -77,6 +77,7 @@ def convert_ntu(
     strict=False,
     denoise="skelmae",
     resume=False,
+    up=None,
     force=False,
 ):
     """Convert a folder of `.skeleton` files, searched recursively, into one store; or a single such file.
@@ -91,7 +92,7 @@ def convert_ntu(
         joints, people, denoise: as `read_skeleton`.
         workers: processes that parse. progress: called with (done, total). strict: raise on the first bad file.
         resume: continue a killed conversion with the same settings; files that changed are read again.
-        force: replace an output that is no store.
+        up: as `Conversion`. force: replace an output that is no store.
     Returns: as `Conversion.conclude`, skipped with file names; and dropped [(sample, body id, frames, reason)] of the
         tracks that became no person, missing_listed, resumed (files taken from the killed conversion).
     Raises: DataError where no file is usable, or as `read_skeleton` if strict.
@@ -105,7 +106,7 @@ def convert_ntu(
     writer = StoreWriter(output, classes=found.classes, **options)
     with Journal(output, {"folder": str(path.resolve())} | settings, resume, force) as journal, writer:
         resumed, dropped = len(journal.done), []
-        conversion = Conversion(writer, path, strict or path.is_file(), arranged=True)
+        conversion = Conversion(writer, path, strict or path.is_file(), arranged=True, up=up, upright=True)
         conversion.skipped += found.skipped
         results = _read_all(found.files, (people, joints, denoise), workers, journal)
         for done, (file, result) in enumerate(results, 1):

@@ -10,14 +10,14 @@ import numpy as np
 
 from ..errors import DataError
 from ..layouts import SkeletonLayout, get_layout, layout_names
-from ..store.writer import CHANNELS, check_rate, is_whole
+from ..store.facts import EXPECTED, is_fact, is_whole
+from ..store.writer import CHANNELS, check_rate
 from .clip import Clip
 from .json_file import told
 from .labels import plain_label
 from .people import MAX_PEOPLE, MAX_VALUES
 
 NAME, FORMAT, VERSION = "skelmae JSON", "skelmae-sequence", 1
-NUMBERS = ("subject", "camera", "setup")
 UNITS = {2: "pixels", 3: "metres"}  # of x, y and of x, y, z
 
 
@@ -25,7 +25,7 @@ def content_of(sample, layout, channels, action=None, splits=(), fps=None):
     """The JSON-able form of a Sample; keypoints stay an array. action: name of its class, None unknown."""
     known = layout.name in layout_names() and get_layout(layout.name) == layout
     height, width = sample.image_size
-    numbers = {key: getattr(sample, key) for key in NUMBERS}
+    facts = {key: getattr(sample, key) for key in EXPECTED}
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -37,7 +37,7 @@ def content_of(sample, layout, channels, action=None, splits=(), fps=None):
         "fps": fps,
         "image_size": [width, height] if height and width else None,
         "label": action,
-        **{key: number if number >= 0 else None for key, number in numbers.items()},
+        **{key: None if value == -1 else value for key, value in facts.items()},
         "splits": list(splits),
         "keypoints": np.ascontiguousarray(sample.keypoints, "float32"),
     }
@@ -70,10 +70,10 @@ def clips(content, source, channels=None):
     if size is not None and not (isinstance(size, list) and len(size) == 2 and all(map(is_whole, size))):
         fail("image_size", "[width, height] or null")
     size = (0, 0) if size is None else (size[1], size[0])
-    facts = {key: content[key] for key in NUMBERS if content.get(key) is not None}
-    for key, number in facts.items():
-        if not is_whole(number) or number < 0:
-            fail(key, "a whole number or null")
+    facts = {key: content[key] for key in EXPECTED if content.get(key) is not None}
+    for key, value in facts.items():
+        if not is_fact(key, value) or value == -1:
+            fail(key, f"{EXPECTED[key]}, or null")
     splits = content.get("splits") or []
     if not isinstance(splits, list) or not all(isinstance(name, str) for name in splits):
         fail("splits", "a list of names")

@@ -13,12 +13,12 @@ from ..benchmarks import class_names, match_name, name_numbers, ntu_benchmark
 from ..errors import DataError
 from ..layouts import get_layout
 from ..store import Sample, StoreWriter
-from ..store.writer import is_whole
+from ..store.facts import EXPECTED, is_fact, is_whole
 from ..transforms.presence import MIN_SCORE, seen_only
 from .journal import Journal
 from .json_file import told
 from .kinetics import KeypointFiles
-from .labels import ClassTable, plain, plain_label
+from .labels import ClassTable, LabelNote, plain, plain_label
 from .report import Conversion, looks_scored, parse_channels, usual_layout, with_scores
 from .restricted_pickle import restricted_load
 
@@ -35,6 +35,7 @@ def convert_pyskl(
     kpfiles=None,
     people=None,
     channels=None,
+    up=None,
     force=False,
 ):
     """Convert an annotation pickle into a store.
@@ -52,7 +53,7 @@ def convert_pyskl(
         kpfiles: the folder of Kinetics' keypoint files, without which its annotations hold no keypoints.
         people: the most persons kept, as `people.join_tracks`.
         channels: what the values of `keypoint` are, where C = 3: ("x", "y", "z") or ("x", "y", "score").
-        force: replace an output that is no store.
+        up: as `Conversion`. force: replace an output that is no store.
     Returns: as `Conversion.conclude`; and labels (the originals if renumbered, else None).
     Raises: DataError where the file or every annotation is unusable, OSError where it cannot be read.
     """
@@ -63,7 +64,7 @@ def convert_pyskl(
     form = {"layout": file.layout, "channels": file.channels, "dtype": file.dtype}
     writer = StoreWriter(output, classes=table.names, provenance=provenance, **form)
     with Journal(output, force=force), writer:
-        conversion = Conversion(writer, file.source, strict, people, notes=file.notes + table.notes)
+        conversion = Conversion(writer, file.source, strict, people, notes=file.notes + table.notes, up=up)
         for number in range(len(file)):
             conversion.add(file.name(number) or str(number), lambda n=number: file.sample(n, table))
             if progress:
@@ -156,7 +157,8 @@ class AnnotationFile:
             ("gym" in file and len(present) > 49, "finegym99", 99),
         ):
             if fits and max(present) < number:
-                self.notes.append(f"classes are named as those of {benchmark} (--classes FILE names them otherwise)")
+                text = f"classes are named as those of {benchmark} (--classes FILE names them otherwise)"
+                self.notes.append(LabelNote(text))
                 return class_names(benchmark)
         return None
 
@@ -248,9 +250,9 @@ class AnnotationFile:
         found = name_numbers(_name(annotation[self.key]))
         for field, other in (("subject", "subject"), ("camera", "view"), ("setup", "setup")):
             value = plain(annotation.get(field, annotation.get(other, found[field])))
-            value = -1 if value is None else value
-            if not is_whole(value) or not -1 <= value < 2**31:
-                fail(field, "a whole number", value)
+            value = plain_label(value) if field == "subject" else -1 if value is None else value
+            if not is_fact(field, value):
+                fail(field, EXPECTED[field], value)
             found[field] = value
         size = (0, 0) if "z" in self.channels else annotation.get("img_shape")
         size = (0, 0) if size is None else size

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
-from ..layout_map import LayoutMap
 from ..layouts import SkeletonLayout, get_layout
 from ..store import Sample, SkeletonStore, describe_store
 from . import animals, landmark_table, yolo
@@ -181,14 +180,14 @@ def _told_of(path, folder):
 
 @dataclass
 class Sequence:
-    """A sample, the layout of its joints, what its channels are, the name of its class ("": unknown), and the
-    LayoutMap it was read by or None."""
+    """A sample, the layout of its joints, what its channels are, the name of its class ("": unknown), and notes on how
+    its file was read."""
 
     sample: Sample
     layout: SkeletonLayout
     channels: tuple[str, ...]
     action: str = ""
-    mapping: LayoutMap | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def num_coordinates(self):
@@ -213,4 +212,4 @@ def read_sequence(path, sample=None, layout=None, to=None):
             raise DataError(path, "sample", f"an id such as {', '.join(close)}", f"{sample!r}{note}")
         found = store.sample(0 if sample is None else store.ids.index(sample))
         action = store.classes[found.label] if found.label >= 0 else ""
-        return Sequence(found, store.layout, store.channels, action, store.mapping)
+        return Sequence(found, store.layout, store.channels, action, tuple(store.notes))

@@ -10,13 +10,16 @@ from ..errors import DataError
 from ..layouts import default_layout, get_layout, layout_names
 from ..store.writer import CHANNELS
 from ..transforms.presence import MIN_SCORE, seen_only
+from .labels import LabelNote
 from .people import MAX_PEOPLE, arrange_people
+from .upright import NOT_UP, UpFinder, axis_of, check_up, turned
 
 MAX_METRES, MAX_SCORE = 50, 2  # what is larger is given in another unit
 
 COUNTED = {
     "unseen": f"joints at -1, not finite or scored {MIN_SCORE} or lower count as not seen",
     "empty": "sequences in which nobody was seen",
+    "still": "sequences are of one frame: they show no motion",
     "gaps": "frames between others in which nobody was seen stay empty",
     "joined": "tracks that began after another had ended go on as the same person",
     "crowded": f"sequences with more than two people, the best first and at most {MAX_PEOPLE} of them",
@@ -28,7 +31,8 @@ COUNTED = {
 def with_scores(xyz, asked, notes):
     """The channels of x, y, z with scores beside, all unless x, y, z alone are asked for; a note where they go."""
     if asked == ("x", "y", "z"):
-        notes.append("scores beside x, y, z tell what was seen, and are then left out (--channels x,y,z,score: kept)")
+        way = "convert --channels x,y,z,score keeps them"
+        notes.append(f"scores beside x, y, z tell what was seen, and are then left out ({way})")
         return xyz
     return (*xyz, "score")
 
@@ -60,13 +64,19 @@ class Conversion:
     Args:
         writer: StoreWriter, entered. source: what errors name. strict: raise on the first bad sample instead of leaving
         it out. people: the most persons kept, all where None. arranged: the reader did `people.arrange_people`'s work.
-        notes: what the reader mends, a list that may grow until the end.
+        notes: what the reader mends, a list that may grow until the end. up: of x, y, z the axis that points up, one of
+        `upright.AXES`: they are turned so that y does; None: y is expected, and told where it is not. upright: y is
+        known to be up.
     Attributes: skipped, list of (id, Reason); notes; counts, a Counter of COUNTED.
     """
 
-    def __init__(self, writer, source, strict=False, people=None, arranged=False, notes=None):
+    def __init__(self, writer, source, strict=False, people=None, arranged=False, notes=None, up=None, upright=False):
+        check_up(up, writer.channels)
+        self.up, self._finder = up, None
+        if "z" in writer.channels and not up and not upright:
+            self._finder, self._ways = UpFinder(writer.layout.joints), []
         self.writer, self.source, self.strict = writer, source, strict
-        self.people, self.arranged, self.largest = people, arranged, 0
+        self.people, self.arranged, self.largest, self.empty = people, arranged, 0, []
         self.skipped, self.notes, self.counts = [], [] if notes is None else notes, Counter()
 
     def add(self, name, read):
@@ -93,12 +103,17 @@ class Conversion:
         found = len(keypoints)
         if not self.arranged:
             keypoints, joined, found = arrange_people(keypoints, channels, self.people)
-        sample.keypoints = keypoints
+        sample.keypoints = keypoints = turned(keypoints, self.up) if self.up else keypoints
         self.writer.append(sample)
+        if self._finder:
+            way = self._finder.way(keypoints[..., :3].reshape(-1, *keypoints.shape[2:3], 3))
+            self._ways += [way / np.linalg.norm(way)] if way.any() else []
         self.largest = np.maximum(self.largest, np.abs(keypoints).max(axis=(0, 1, 2)))
         there = np.flatnonzero(keypoints[..., : 3 if "z" in channels else 2].any(axis=(0, 2, 3)))
         gaps = int(there[-1] - there[0] + 1 - len(there)) if len(there) else 0
+        self.empty += [] if len(there) else [sample.id]
         told = {"unseen": unseen, "empty": int(not len(there)), "gaps": gaps, "joined": joined}
+        told["still"] = int(keypoints.shape[1] == 1)
         self.counts.update(told | {"crowded": int(found > 2)})
 
     def conclude(self, splits, benchmark=None):
@@ -106,10 +121,11 @@ class Conversion:
 
         Args:
             splits: dict name -> ids. benchmark: the one the samples are named after, with official counts, or None.
-        Returns: dict with samples, skipped, people {M: samples}, layout, channels, classes (number), splits {name:
-            samples}, split_missing {name: ids not among the samples}, notes [text], the counts of COUNTED, benchmark
-            (None where less than half of every official count is there: the name alone is no proof), counts {split:
-            {found, expected}}, and partial: whether a count differs from the official one.
+        Returns: dict with samples, skipped, people {M: samples}, layout, channels, classes (number), class_counts
+            {name: samples}, nobody_seen [ids], splits {name: samples}, split_missing {name: ids not among the samples},
+            notes [text], the counts of COUNTED, benchmark (None where less than half of every official count is there:
+            the name alone is no proof), counts {split: {found, expected}}, and partial: whether a count differs from
+            the official one.
         Raises: DataError where there are no samples.
         """
         writer, skipped = self.writer, self.skipped
@@ -121,16 +137,25 @@ class Conversion:
         sizes = {name: len(ids) - missing[name] for name, ids in splits.items()}
         benchmark, counts = self._claimed(benchmark, sizes)
         if len(writer.classes) == 1:
-            self.notes.append(f"one class only, {writer.classes[0]!r}: there is nothing to tell apart")
+            self.notes.append(LabelNote(f"one class only, {writer.classes[0]!r}: there is nothing to tell apart"))
         dims, scored = 3 if "z" in writer.channels else 2, "score" in writer.channels
         if writer.units == "metres" and max(self.largest[:dims]) > MAX_METRES:
             self.notes.append(f"values up to {max(self.largest[:dims]):g} are stored as metres, which they hardly are")
         if scored and self.largest[-1] > MAX_SCORE:
             self.notes.append(f"scores up to {self.largest[-1]:g} are left as they are, though 1 should be the most")
+        up = axis_of(np.median(self._ways, axis=0)) if self._finder and self._ways else None
+        if up not in (None, "y"):
+            expected = "but y is taken to be up, by the virtual camera and by weights of 3D data"
+            self.notes.append(f"{NOT_UP}{up}, {expected}: convert --up={up} turns them, unless they lie there")
         self.notes += [f"{self.counts[key]} {text}" for key, text in COUNTED.items() if self.counts[key]]
         partial = any(entry["found"] != entry["expected"] for entry in counts.values())
         writer.provenance |= {"benchmark": benchmark, "skipped": len(skipped), "partial": partial}
-        writer.provenance |= {"notes": self.notes} if self.notes else {}
+        self.notes[:] = dict.fromkeys(self.notes)  # an input read by a conversion of its own has told some
+        notes = {"notes": [], "label_notes": []}
+        for note in self.notes:
+            notes["label_notes" if isinstance(note, LabelNote) else "notes"].append(note)
+        notes["nobody_seen"] = self.empty
+        writer.provenance |= {key: texts for key, texts in notes.items() if texts}
         return {
             "samples": len(writer.ids),
             "skipped": skipped,
@@ -138,6 +163,8 @@ class Conversion:
             "layout": writer.layout.name,
             "channels": list(writer.channels),
             "classes": len(writer.classes),
+            "class_counts": writer.class_counts,
+            "nobody_seen": self.empty,
             "splits": sizes,
             "split_missing": missing,
             "benchmark": benchmark,
@@ -155,10 +182,11 @@ class Conversion:
             while known in tidy or known == "all":
                 known += "_"
             if known != name:
-                self.notes.append(f"split {name!r} is called {known!r}")
+                self.notes.append(LabelNote(f"split {name!r} is called {known!r}"))
             tidy[known] = list(dict.fromkeys(ids))
             if len(tidy[known]) < len(ids):
-                self.notes.append(f"split {known!r} names {len(ids) - len(tidy[known])} ids more than once, taken once")
+                text = f"split {known!r} names {len(ids) - len(tidy[known])} ids more than once, taken once"
+                self.notes.append(LabelNote(text))
         return tidy
 
     def _claimed(self, benchmark, sizes):
@@ -168,7 +196,7 @@ class Conversion:
         if not counts or any(2 * entry["found"] >= entry["expected"] for entry in counts.values()):
             return benchmark, counts
         told = "its splits and classes are taken, but compare with no published figures"
-        self.notes.append(f"named as in {benchmark}, but too few to be it: {told}")
+        self.notes.append(LabelNote(f"named as in {benchmark}, but too few to be it: {told}"))
         return None, {}
 
 
@@ -191,7 +219,7 @@ def usual_layout(joints, notes, dims=None):
     skeleton = default_layout(joints)
     names = [name for name in layout_names() if get_layout(name).num_joints == joints]
     if len(names) > 1 and (joints, dims) not in ((17, 2), (25, 3)):
-        notes.append(f"{joints} joints are taken for {skeleton.name}'s (--layout {' or '.join(names)})")
+        notes.append(f"{joints} joints are taken for {skeleton.name}'s (convert --layout {' or '.join(names)})")
     return skeleton
 
 

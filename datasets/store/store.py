@@ -18,9 +18,10 @@ import numpy as np
 from ..errors import DataError
 from ..layout_map import layout_map
 from ..layouts import SkeletonLayout
+from .facts import EXPECTED
 from .writer import COLUMNS, CRC32, FORMAT, VERSION, Sample, check_header, check_rate, content_fingerprint
 
-SELECTORS = ("subject", "camera", "setup")
+SELECTORS = tuple(EXPECTED)
 _COUNTS = {"min": np.min, "median": np.median, "max": np.max, "total": np.sum}
 _BLOCK_ROWS = 1 << 14
 _INDEX_BYTES = 16 << 20  # HDF5 keeps 1 MiB of a file's index: too little for 100,000 sequences in any order
@@ -33,7 +34,8 @@ class SkeletonStore:
     Args:
         path: the file. source: what errors name instead, where the file is a converted copy.
     Attributes: ids, labels, people, frames, splits, ... of the samples; layout, classes, channels, units; fps, frames
-        per second or None; dtype, provenance, fingerprint; mapping, the LayoutMap of `map_to` or None;
+        per second or None; subjects, their names, [] where they are numbers; dtype, provenance, fingerprint;
+        mapping, the LayoutMap of `map_to` or None;
         left_out, [(name, why)] where a conversion left out what it could not read.
     Raises: DataError where the file is not a sound store, OSError where it cannot be read.
     """
@@ -80,6 +82,15 @@ class SkeletonStore:
     def has_score(self):
         return "score" in self.channels
 
+    @property
+    def notes(self):
+        """What a user has to know of how the joints were read, by the conversion and by `map_to`, line by line."""
+        return [*([str(self.mapping)] if self.mapping else []), *self.provenance.get("notes", ())]
+
+    def subject_name(self, number):
+        """The name of a subject, or the number where subjects have none; -1 unknown."""
+        return self.subjects[number] if self.subjects and number >= 0 else int(number)
+
     def map_to(self, layout):
         """Read all samples as another layout's from now on. Returns the LayoutMap; raises DataError as `layout_map`."""
         self.mapping = layout_map(self.layout, layout)
@@ -119,11 +130,14 @@ class SkeletonStore:
     def sample(self, index):
         """One Sample, keypoints in the precision stored."""
         values = {name: int(getattr(self, name)[index]) for name in SELECTORS}
+        values["subject"] = self.subject_name(values["subject"])
         size = tuple(map(int, self.image_size[index]))
         return Sample(self.ids[index], self._mapped(index), int(self.labels[index]), image_size=size, **values)
 
     def select(self, expression):
         """Indices, int64, of "all", a split, "subject=1,2", "camera=1", "setup=3" or "ids=FILE" (one per line).
+
+        Subjects that have names are selected by these, "subject=anna,ben".
 
         Raises DataError, listing what there is, where the name is unknown or nothing is selected.
         """
@@ -140,12 +154,14 @@ class SkeletonStore:
             listed = ", ".join(close + [name for name in known if name not in close])
             raise DataError(self.path, "split", f"one of {listed}", repr(expression))
         column = getattr(self, key)
-        present = ", ".join(map(str, np.unique(column).tolist()))
-        wanted = value.split(",")
+        name = self.subject_name if key == "subject" else int
+        present = {str(name(number)): number for number in np.unique(column).tolist()}
+        wanted = [item.strip() for item in value.split(",")]
+        wanted = [str(int(item)) if item.lstrip("-").isdecimal() else item for item in wanted]  # 01 is 1
         for item in wanted:
-            if not item.strip().lstrip("-").isdecimal() or int(item) not in column:
-                raise DataError(self.path, key, f"values of {present}", repr(item))
-        return np.flatnonzero(np.isin(column, [int(item) for item in wanted]))
+            if item not in present:
+                raise DataError(self.path, key, f"values of {', '.join(present)}", repr(item))
+        return np.flatnonzero(np.isin(column, [present[item] for item in wanted]))
 
     def verify(self):
         """Recompute the fingerprint from the content. Raises DataError where it differs."""
@@ -238,6 +254,10 @@ class SkeletonStore:
         if "fps" in attrs:
             self._header["fps"] = str(attrs["fps"])
             self.fps = check_rate(self.path, attrs["fps"])
+        self.subjects = []
+        if "subjects" in attrs:
+            self._header["subjects"] = str(attrs["subjects"])
+            self.subjects = list(map(str, json.loads(attrs["subjects"])))
         data = self._dataset(file, "keypoints")
         check_header(self.path, self.channels, self.units, data.dtype)
         self.dtype, shape = data.dtype, (self.layout.num_joints, len(self.channels))
@@ -264,6 +284,8 @@ class SkeletonStore:
             raise DataError(self.path, "samples", f"rows within {len(data)}", "a sample outside")
         if self.labels.min() < -1 or self.labels.max() >= len(self.classes):
             raise DataError(self.path, "samples/label", f"-1 to {len(self.classes) - 1}", self.labels.max())
+        if self.subjects and not -1 <= self.subject.min() <= self.subject.max() < len(self.subjects):
+            raise DataError(self.path, "samples/subject", f"-1 to {len(self.subjects) - 1}", self.subject.max())
         self._group(file, "splits")
         self.splits = {name: self._dataset(file, f"splits/{name}")[()] for name in file["splits"]}
         for name, indices in self.splits.items():
@@ -294,6 +316,7 @@ def describe_store(path):
         known = {
             name: np.unique(column[column >= 0]).tolist() for name in SELECTORS for column in [getattr(store, name)]
         }
+        known["subject"] = [store.subject_name(number) for number in known["subject"]]
         return {
             "path": str(store.path),
             "samples": len(store),

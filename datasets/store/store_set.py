@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from .facts import numbered_subjects
 from .store import SELECTORS, SkeletonStore
 
 _ALIKE = ("layout", "classes", "channels", "units")
@@ -65,6 +66,11 @@ class StoreSet(SkeletonStore):
             raise DataError(self.path, "ids", "every id once", f"{twice!r} twice")
         for key in ("labels", "people", "frames", "image_size", *SELECTORS):
             setattr(self, key, np.concatenate([getattr(store, key) for store in self.stores]))
+        self.subjects = []
+        if any(store.subjects for store in self.stores):  # each has its own numbers for them
+            named = [store.subject_name(number) for store in self.stores for number in store.subject.tolist()]
+            numbers, self.subjects = numbered_subjects(named)
+            self.subject = np.array(numbers, "int64")
         if any(store.classes != first.classes for store in self.stores):
             self.classes, self.labels = [], np.full_like(self.labels, -1)
         self._starts = np.cumsum([0, *(len(store) for store in self.stores)])

@@ -15,6 +15,7 @@ from ..errors import DataError, naming
 from ..files import replacing
 from ..layouts import get_layout
 from ..transforms.presence import seen_only
+from .facts import EXPECTED, is_fact, is_whole, numbered_subjects
 
 FORMAT, VERSION = "skelmae-store", 1
 CHANNELS = (("x", "y", "score"), ("x", "y"), ("x", "y", "z"), ("x", "y", "z", "score"))
@@ -27,12 +28,15 @@ _CHUNK_ROWS, _BUFFER_BYTES = 64, 8 << 20
 
 @dataclass
 class Sample:
-    """One recording: keypoints (M, T, V, C), absent joints zero or as `seen_only` knows them; -1, (0, 0): unknown."""
+    """One recording: keypoints (M, T, V, C), absent joints zero or as `seen_only` knows them; -1, (0, 0): unknown.
+
+    subject: a number or a name.
+    """
 
     id: str
     keypoints: np.ndarray
     label: int = -1
-    subject: int = -1
+    subject: int | str = -1
     camera: int = -1
     setup: int = -1
     image_size: tuple[int, int] = (0, 0)  # (height, width), pixels
@@ -85,6 +89,12 @@ class StoreWriter:
         """dict number of persons -> how many of the samples written have so many."""
         return dict(sorted(Counter(self._columns["people"]).items()))
 
+    @property
+    def class_counts(self):
+        """dict class -> how many of the samples written are of it."""
+        found = Counter(self._columns["label"])
+        return {name: found[label] for label, name in enumerate(self.classes)}
+
     def append(self, sample):
         """Add one Sample, joints not seen as zeros. Raises DataError naming it where something does not fit."""
         rows = self._checked(sample)  # (M, T, V, C)
@@ -124,8 +134,10 @@ class StoreWriter:
             raise DataError(self.path.name, key, f"values within {self.dtype}", "a larger one")
         if not isinstance(sample.id, str) or not sample.id or sample.id in self.ids or not sample.id.isprintable():
             raise DataError(self.path.name, key, "a new, printable id")
-        numbers = {name: [getattr(sample, name)] for name in ("label", "subject", "camera", "setup")}
-        size = sample.image_size
+        for name, expected in EXPECTED.items():
+            if not is_fact(name, getattr(sample, name)):
+                raise DataError(self.path.name, key, f"{expected} as {name}", repr(getattr(sample, name))[:60])
+        numbers, size = {"label": [sample.label]}, sample.image_size
         numbers["image_size"] = size if isinstance(size, list | tuple | np.ndarray) and len(size) == 2 else [None]
         for name, values in numbers.items():
             if not all(is_whole(value) and -1 <= value < 2**31 for value in values):
@@ -174,6 +186,7 @@ class StoreWriter:
             raise DataError(self.path.name, "samples", "one sample or more", "none")
         self._flush()
         samples, splits = self._file.create_group("samples"), self._file.create_group("splits")
+        self._columns["subject"], subjects = numbered_subjects(self._columns["subject"])
         columns = {name: np.array(values, "int64") for name, values in self._columns.items()}
         for name, values in columns.items():
             samples[name] = values
@@ -183,6 +196,7 @@ class StoreWriter:
         for name, indices in self._splits.items():
             splits[name] = indices
         texts = {"layout": self.layout.to_dict(), "classes": self.classes, "channels": list(self.channels)}
+        texts |= {"subjects": subjects} if subjects else {}
         header = {name: json.dumps(value, ensure_ascii=False) for name, value in texts.items()} | {"units": self.units}
         header |= {} if self.fps is None else {"fps": repr(self.fps)}
         fingerprint = content_fingerprint(self._digest, header, list(self.ids), columns, self._splits)
@@ -192,11 +206,6 @@ class StoreWriter:
                 value = np.bytes_(value.encode())
             self._file.attrs[name] = value
         self._file.close()
-
-
-def is_whole(value):
-    """Whether a value is a whole number, NumPy's too, and no bool."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def check_header(path, channels, units, dtype):

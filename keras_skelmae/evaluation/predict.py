@@ -1,5 +1,7 @@
 """From a trained classifier and recordings to probabilities: the one loop over batches."""
 
+import re
+
 import numpy as np
 
 from keras_skelmae.data import LabelledBatches, SequenceSource
@@ -75,14 +77,15 @@ def open_inputs(stack, model, inputs, image_size=None, to=None, told=None):
     Args:
         image_size: (width, height) in pixels of inputs whose coordinates are 0 to 1, or None.
         to: the layout, the model's, to read their joints in by name; None for inputs that have it.
-        told: called with a line for every :func:`notes_of` an input.
+        told: called with a line for each kind of note on how inputs were read, before the last of them is given.
 
     Raises:
         DataError: an input does not fit the model, or as `open_recordings`.
     """
     layout, dims = model.preprocessor.layout, model.preprocessor.num_coordinates
     joints = "coco17" if layout.num_joints == 17 and dims == 2 else "all"
-    for path in inputs:
+    notes = {}  # of each kind [the first input, note, how many more]
+    for number, path in enumerate(inputs, 1):
         kind = kind_of(path)
         reading = {"joints": joints}
         if kind == "clips":
@@ -94,15 +97,15 @@ def open_inputs(stack, model, inputs, image_size=None, to=None, told=None):
         else:
             store = _opened_as(stack, model, path, reading)
         model.preprocessor.check(store)
-        for note in notes_of(store) if told else ():
-            told(f"{path}: {note}")
+        for note in store.notes:
+            notes.setdefault(_NUMBER.sub("N", note), [path, note, -1])[-1] += 1
+        if told and number == len(inputs):
+            for first, note, more in notes.values():
+                told(f"{first}{f' and {more} more' if more else ''}: {note}")
         yield path, store
 
 
-def notes_of(store):
-    """What a user has to know of how an input was read: joints taken by name, pixels that are none."""
-    notes = [str(store.mapping)] if store.mapping else []
-    return notes + [note for note in store.provenance.get("notes", ()) if "--image-size" in note]
+_NUMBER = re.compile(r"(?<!\w)\d[\d.]*(e[+-]?\d+)?(?!\w)")  # one kind of note may count differently for each input
 
 
 def _opened_as(stack, model, path, reading):

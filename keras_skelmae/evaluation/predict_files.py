@@ -14,7 +14,7 @@ def predict_files(model_path, inputs, image_size=None, to=None, told=None):
 
     Args:
         model_path: run folder or .keras file. inputs: paths. image_size, to: as `open_inputs`.
-        told: called with a line for every input that is read in another layout: what is derived and missing.
+        told: as `open_inputs`.
 
     Returns:
         list of dict as of ``result_of``: input, sample, label, probability and probabilities by class name; label None,

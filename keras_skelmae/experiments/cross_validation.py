@@ -164,7 +164,9 @@ def _summary(store, results, tests, groups, kind):
     labels = store.labels[indices][np.concatenate(tests)]
     rows = []
     for result, test in zip(results, tests, strict=True):
-        named = {"subjects": np.unique(groups[test]).tolist()} if kind == "subject" else {}
+        named = (
+            {"subjects": [store.subject_name(each) for each in np.unique(groups[test])]} if kind == "subject" else {}
+        )
         rows.append({key: 100 * result[key] for key in ACCURACIES} | {"num_samples": len(test), **named})
     spread = {
         key: {

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from skelmae_datasets import DataError, SkeletonLayout, get_layout
-from skelmae_datasets.layout_map import layout_map
+from skelmae_datasets.layout_map import advised, layout_map
 from skelmae_datasets.transforms.presence import seen_only
 from skelmae_datasets.transforms.sampling import (
     SAMPLINGS,
@@ -216,7 +216,8 @@ class SkeletonPreprocessor:
         """DataError, naming the store, unless its joints, channels and units are what ``model`` was made for."""
         expected, found = self.layout.joints, data.layout.joints
         if expected != found:
-            raise DataError(data.path, "layout", *_told(self.layout, data.layout, model))
+            alike = data.num_coordinates == self.num_coordinates  # else joints are not all that differs
+            raise DataError(data.path, "layout", *_told(self.layout, data.layout, model, alike))
         coordinates = (self.num_coordinates, data.num_coordinates)
         if coordinates[0] != coordinates[1] or list(data.channels[: len(self.channels)]) != self.channels:
             wanted = f"{', '.join(self.channels)} as {model} takes"
@@ -246,9 +247,10 @@ def _layout(layout):
     return SkeletonLayout.from_dict(layout) if isinstance(layout, dict) else get_layout(layout)
 
 
-def _told(expected, found, model):
+def _told(expected, found, model, alike):
     """Two layouts in words: their names and sizes, or where the sizes agree the first joint that differs."""
-    way = f"; --to {expected.name} of convert and predict reads joints by their names"
+    way = advised((found, expected)) if alike else ""
+    way = f"; {way} of convert and predict reads joints by their names" if way else ""
     if expected.num_joints != found.num_joints:
         texts = [f"{layout.name}, {layout.num_joints} joints" for layout in (expected, found)]
     else:

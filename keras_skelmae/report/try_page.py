@@ -59,6 +59,7 @@ def answer(model, path):
         return {
             "samples": samples,
             "left_out": len(store) - len(chosen),
+            "notes": store.notes,
             "classes": list(model.names),
             "edges": [[int(child), int(parent), colours[child]] for child, parent in edges],
             "rate": store.fps or FRAMES_PER_SECOND,

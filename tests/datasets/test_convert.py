@@ -19,6 +19,7 @@ from skelmae_datasets import (
     convert_pyskl,
     get_layout,
 )
+from skelmae_datasets.data_export import export_data
 from skelmae_datasets.readers.inputs import find_recordings
 from skelmae_datasets.readers.label_source import LabelSource
 from skelmae_datasets.synthetic import write_dataset
@@ -116,6 +117,19 @@ def test_labels_of_folders_tables_and_patterns(walkers, tmp_path):
         assert store.splits["test"].tolist() == [2]
     assert "1 of 3 sequences have no label" in report["notes"]
     assert any("such as 'zz'" in note for note in report["notes"])
+    table.write_text("file,label,subject\na.npy,jump,anna\nb.npy,run,P03\nc.npy,run,3\n")
+    assert convert(folder, out, labels=str(table))["classes"] == 2
+    with SkeletonStore(out) as store:
+        assert store.subjects == ["3", "P03", "anna"] and store.select("subject=anna").tolist() == [1]
+    export_data(out, tmp_path / "t.csv")
+    export_data(out, tmp_path / "jsons")
+    for again in (tmp_path / "t.csv", tmp_path / "jsons", [tmp_path / "jsons" / "kick", tmp_path / "jsons" / "wave"]):
+        convert(again, tmp_path / "again.h5")
+        with SkeletonStore(tmp_path / "again.h5") as store:
+            assert [store.sample(index).subject for index in range(3)] == ["3", "anna", "P03"]
+    convert(folder, out, labels=r"(?P<label>\w+)/(?P<subject>.)")
+    with SkeletonStore(out) as store:
+        assert store.subjects == ["a", "b", "c"] and store.subject.tolist() == [2, 0, 1]
     convert(folder, out, labels=r"(?P<label>\w+)/(?P<split>.)", classes=["wave", "kick"])
     with SkeletonStore(out) as store:
         assert store.labels.tolist() == [1, 0, 0] and set(store.splits) == {"a", "b", "c"}
@@ -129,7 +143,7 @@ def test_labels_of_folders_tables_and_patterns(walkers, tmp_path):
         ("bad.csv", "columns file, label"),
         ("empty.csv", "the name of a file and its label"),
         ("twice.csv", "line 3: expected one line for"),
-        ("number.csv", "line 2: subject: expected a whole number"),
+        ("number.csv", "line 2: camera: expected a whole number"),
     ],
 )
 def test_labels_that_are_no_labels(tmp_path, monkeypatch, given, match):
@@ -137,7 +151,7 @@ def test_labels_that_are_no_labels(tmp_path, monkeypatch, given, match):
     Path("bad.csv").write_text("name,action\na,b\n")
     Path("empty.csv").write_text("file,label\n")
     Path("twice.csv").write_text("file,label\na.npy,x\na.npy,y\n")
-    Path("number.csv").write_text("file,label,subject\na.npy,x,anna\n")
+    Path("number.csv").write_text("file,label,camera\na.npy,x,front\n")
     with pytest.raises(DataError, match=match):
         LabelSource(given)
 
@@ -260,7 +274,33 @@ def test_workers_and_resume_give_the_same_store(walkers, tmp_path):
 
 
 def test_resume_is_of_many_files(known, tmp_path):
-    with pytest.raises(DataError, match="files alone for --resume"):
+    with pytest.raises(DataError, match="files and no other option, for --resume"):
         convert(known["pickle"][0], tmp_path / "o.h5", resume=True)
     report = convert(known["raw"][0], tmp_path / "o.h5", resume=True, workers=2)
     assert report["resumed"] == 0 and report["samples"] == 4
+
+
+def test_classes_and_clips_of_nobody_are_counted(walkers, tmp_path):
+    folder = clips(tmp_path / "set", walkers)
+    for number in range(12):
+        (folder / "none").mkdir(exist_ok=True)
+        np.save(folder / f"none/{number:02}.npy", np.zeros((4, 17, 2)))
+    arguments = ["convert", str(folder), str(tmp_path / "o.h5"), "--labels", "folders"]
+    result = CliRunner().invoke(cli, arguments)
+    told = "12 sequences in which nobody was seen"
+    assert "o.h5: 15 sequences (kick 1, none 12, wave 2)\n" in result.output and told in result.output
+    assert "fewer than 5 sequences of kick 1, wave 2\n" in result.output
+    assert "nobody was seen in none/00, none/01," in result.output and "none/09, ... (12)" in result.output
+    with SkeletonStore(tmp_path / "o.h5") as store:
+        empty = [f"none/{number:02}" for number in range(12)]
+        assert store.provenance["nobody_seen"] == empty and store.labels.tolist() == [0, *[1] * 12, 2, 2]
+    described = CliRunner().invoke(cli, ["info", str(tmp_path / "o.h5")]).output
+    assert "nobody_seen" in described and "none/00, none/01" in described and "(12)" in described and told in described
+    report = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).output)
+    assert report["class_counts"] == {"kick": 1, "none": 12, "wave": 2} and report["nobody_seen"] == empty
+    for number in range(60):
+        (folder / f"c{number}").mkdir()
+        np.save(folder / f"c{number}/x.npy", walkers(1, 3)[0])
+    lines = CliRunner().invoke(cli, arguments).output.splitlines()
+    assert any(line.endswith(": 75 sequences of 63 classes, 1 to 12 of each") for line in lines) and len(lines) < 12
+    assert any(line.startswith("  fewer than 5 sequences of c0 1, c1 1,") and "... (62)" in line for line in lines)

@@ -114,7 +114,7 @@ def test_labels_and_joints_that_count_from_1(tmp_path):
     report, two = convert(write(tmp_path, shifted, name="u.csv"), classes=["wave", "kick"])
     assert one.fingerprint == two.fingerprint and one.labels.tolist() == [0, 1]
     assert report["notes"] == [
-        "17 joints are taken for coco17's (--layout coco17 or h36m17)",
+        "17 joints are taken for coco17's (convert --layout coco17 or h36m17)",
         "joints count from 1: 1 is nose, 17 is right_ankle",
         "labels count from 1 to 2: 1 is 'wave', 2 is 'kick'",
         "2 frames between others in which nobody was seen stay empty",
@@ -146,7 +146,9 @@ def test_numbers_as_other_programs_write_them(tmp_path, case):
     report, two = convert(
         write(tmp_path, [",".join(change(line.split(","))) for line in lines], name="u.csv"), layout="coco17"
     )
-    assert one.fingerprint == two.fingerprint and one.frames.tolist() == [6, 6]
+    assert (one.fingerprint == two.fingerprint) == (case != "seconds") and one.frames.tolist() == [6, 6]
+    assert all((one.read(index) == two.read(index)).all() for index in range(2))
+    assert one.fps is None and two.fps == (30 if case == "seconds" else None)
     *notes, gaps = report["notes"]
     assert gaps.startswith("2 frames between others") and " ".join(notes).startswith(note) and bool(notes) == bool(note)
 

@@ -18,7 +18,7 @@ def recordings(tmp_path):
     rng = np.random.default_rng(0)
     with StoreWriter(tmp_path / "long.h5", layout="coco17", classes=[], channels=("x", "y"), fps=10) as writer:
         for name, people, frames in (("day/hour", 2, 50), ("other", 1, 20)):
-            writer.append(Sample(name, rng.uniform(1, 400, (people, frames, 17, 2)), subject=7, image_size=(4, 5)))
+            writer.append(Sample(name, rng.uniform(1, 400, (people, frames, 17, 2)), subject="7b", image_size=(4, 5)))
     return tmp_path / "long.h5"
 
 
@@ -37,10 +37,10 @@ def test_intervals_in_seconds_become_clips(recordings, tmp_path):
     with SkeletonStore(recordings) as whole, SkeletonStore(tmp_path / "clips.h5") as clips:
         hour, other = whole.read(0), whole.read(1)
         expected = {
-            "day/hour@0-15-person1": ("wave", hour[:1, :15], 7),
-            "day/hour@15-20-person1": ("kick", hour[:1, 15:20], 3),
-            "day/hour@3-50-person2": ("kick", hour[1:, 3:50], 7),
-            "other@10-20": ("sit", other[:, 10:], 7),
+            "day/hour@0-15-person1": ("wave", hour[:1, :15], "7b"),
+            "day/hour@15-20-person1": ("kick", hour[:1, 15:20], "3"),
+            "day/hour@3-50-person2": ("kick", hour[1:, 3:50], "7b"),
+            "other@10-20": ("sit", other[:, 10:], "7b"),
         }
         assert sorted(clips.ids) == sorted(expected) and clips.classes == ["kick", "sit", "wave"] and clips.fps == 10
         for number, name in enumerate(clips.ids):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skelmae_datasets import DataError, SkeletonLayout, get_layout, layout_map, layout_names
+from skelmae_datasets.layout_map import advised
 from skelmae_datasets.layouts import NTU25_TO_COCO17
 
 XYS = ("x", "y", "score")
@@ -69,6 +70,14 @@ def test_a_derived_joint_is_seen_where_all_its_sources_are_and_scored_as_the_lea
     y = found.apply(x, XYS)
     np.testing.assert_allclose(y[0, 0], (15, 30, 0.3), rtol=1e-6)
     assert not y[1, 0].any() and not y[1, 4].any() and y[1, 1].any()
+
+
+def test_the_option_is_advised_where_it_works():
+    coco, openpose, hand = map(get_layout, ("coco17", "openpose25", "hand21"))
+    assert advised((openpose, coco)) == advised((coco, openpose), (openpose, coco)) == "--to coco17"
+    assert advised((coco, openpose)) == "--to openpose25" and advised((hand, coco), (coco, hand)) == ""
+    own = type(coco).from_dict(coco.to_dict() | {"name": "own"})
+    assert advised((openpose, own)) == "--to FILE.toml of own", "no command knows it by its name"
 
 
 def test_what_was_done_is_told():

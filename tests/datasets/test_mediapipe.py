@@ -89,7 +89,7 @@ def test_arrays_of_the_image_and_of_the_world(read, tmp_path, walkers):
     assert store.channels == ("x", "y", "z", "score") and (found[0, ..., 3] == 0.5).all()
     found, store, report = read(tmp_path / "w.npy", channels="x,y,z")
     np.testing.assert_allclose(found[0], metres(walkers), rtol=1e-5, atol=1e-7)
-    assert store.channels == ("x", "y", "z") and any("x,y,z,score: kept" in note for note in report["notes"])
+    assert store.channels == ("x", "y", "z") and any("x,y,z,score keeps" in note for note in report["notes"])
     found, store, _ = read(tmp_path / "w.npy", channels="x,y,z,score", min_score=0.6)
     assert store.channels == ("x", "y", "z", "score") and not found.any()
 

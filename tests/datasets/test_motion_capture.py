@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from skelmae_cli.main import cli
 from skelmae_datasets import DataError, SkeletonStore, convert, get_layout, open_recordings, read_sequence, validate
-from skelmae_datasets.readers import motion_capture
+from skelmae_datasets.readers import motion_capture, upright
 from skelmae_datasets.readers.named_joints import body_names
 
 SMPL = ("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
@@ -108,12 +108,19 @@ def test_markers_need_a_layout_or_a_target(tmp_path):
     meant = ("pelvis", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "head",
         "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist")  # fmt: skip
     path = write_trc(tmp_path / "a.trc", body(4, meant) * 1000, names)
-    with pytest.raises(DataError, match="a.trc: joints: expected the names of a built-in layout, --layout FILE.toml"):
+    with pytest.raises(DataError, match="a.trc: joints: expected the names of a built-in layout, --to h36m17 by"):
         convert(path, tmp_path / "o.h5")
     found, store, report = read(path, tmp_path, to="coco17")
     wrists = get_layout("coco17").joints.index("left_wrist")
     np.testing.assert_allclose(found[0, :, wrists], body(4, ("left_wrist",))[:, 0], atol=1e-3)
     assert store.layout.name == "coco17" and any("missing: left_eye" in note for note in report["notes"])
+    with pytest.raises(DataError, match=r"names of a built-in layout, --to \w+ by what they mean, or --layout"):
+        convert(path, tmp_path / "o.h5")
+    meaningless = write_trc(tmp_path / "m.trc", body(4, SMPL[:9]) * 1000, [f"M{i}" for i in range(9)])
+    for options in ({"layout": "coco17", "up": "y"}, {"up": "y"}):
+        with pytest.raises(DataError) as caught:
+            convert(meaningless, tmp_path / "o.h5", **options)
+        assert "--to" not in str(caught.value), "it would be refused, too"
     own = get_layout("coco17").to_dict()
     own |= {"name": "own", "joints": names[::-1], "parts": {"all": names}, "edges": [], "mirror_pairs": [], "root": 0}
     own.pop("bones"), own.pop("shoulders"), own.pop("spine")
@@ -137,7 +144,7 @@ def test_unit_and_up_are_found_by_the_body_or_asked_for():
             clip = motion_capture.clip_of_motion(turn(body()) * factor, SMPL, 30, "a")
             np.testing.assert_allclose(clip.points, body(), atol=1e-4)
             assert (unit, up) and clip.fps == 30
-    turned = {up: motion_capture._turned(np.eye(3)[None], up)[0] for up in motion_capture.AXES}
+    turned = {up: upright.turned(np.eye(3)[None], up)[0] for up in upright.AXES}
     for up, matrix in turned.items():
         axis = np.eye(3)["xyz".index(up[-1])] * (-1 if up[0] == "-" else 1)
         np.testing.assert_allclose(axis @ matrix, [0, 1, 0])

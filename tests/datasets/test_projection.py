@@ -33,7 +33,7 @@ def test_motion_capture_is_read(mocap):
     with open_recordings(mocap) as store:
         assert store.ids == ["a", "b"] and store.channels == ("x", "y", "z") and store.layout == COCO
         assert [store.classes[label] for label in store.labels] == ["walk", "jump"]
-        assert store.subject.tolist() == [2, 1] and store.splits["home"].tolist() == [1]
+        assert store.select("subject=s1").tolist() == [1] and store.splits["home"].tolist() == [1]
         values = arrays()
         np.testing.assert_array_equal(store.read(1)[0], values["root"][5:, None] + values["rel"][5:].astype("float32"))
 
@@ -63,7 +63,7 @@ def test_views_have_the_labels_and_splits_of_their_sequence(mocap, tmp_path):
     assert report["samples"] == 6 and report["splits"] == {"home": 3, "lab": 3}
     with SkeletonStore(tmp_path / "out.h5") as store:
         assert store.ids[:4] == ["a-view0", "a-view1", "a-view2", "b-view0"] and store.channels == ("x", "y", "score")
-        assert store.camera.tolist() == [0, 1, 2] * 2 and store.subject.tolist() == [2] * 3 + [1] * 3
+        assert store.camera.tolist() == [0, 1, 2] * 2 and store.select("subject=s2").tolist() == [0, 1, 2]
         assert [store.classes[label] for label in store.labels[::3]] == ["walk", "jump"]
         assert store.image_size.tolist() == [[240, 320]] * 6 and store.frames.tolist() == [5] * 3 + [7] * 3
         assert not np.array_equal(store.read(0), store.read(1))

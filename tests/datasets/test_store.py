@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from skelmae_datasets import DataError, Sample, SkeletonLayout, SkeletonStore, StoreWriter, describe_store
+from skelmae_datasets import DataError, Sample, SkeletonLayout, SkeletonStore, StoreSet, StoreWriter, describe_store
 
 
 def make_samples(count=5, dtype="float16"):
@@ -107,6 +107,33 @@ def test_a_store_packed_again_is_the_same_store(path):
             np.testing.assert_array_equal(packed.read(i), keypoints)
 
 
+def named(path, subjects):
+    with StoreWriter(path, layout="coco17", classes=["wave"], channels=("x", "y")) as writer:
+        for number, subject in enumerate(subjects):
+            writer.append(Sample(f"{path.stem}{number}", np.ones((1, 2, 17, 2), "float32"), 0, subject))
+    return path
+
+
+def test_subjects_may_have_names(tmp_path):
+    path = named(tmp_path / "a.h5", ["ben", "anna", -1, 7, "anna"])
+    with SkeletonStore(path) as store:
+        store.verify()
+        assert store.subjects == ["7", "anna", "ben"] and store.subject.tolist() == [2, 1, -1, 0, 1]
+        assert store.select("subject=anna").tolist() == [1, 4] and store.select("subject=7, ben").tolist() == [0, 3]
+        assert [store.sample(index).subject for index in range(5)] == ["ben", "anna", -1, "7", "anna"]
+        assert describe_store(store)["subject"] == ["7", "anna", "ben"]
+        with pytest.raises(DataError, match="subject: expected values of -1, 7, anna, ben, found '2'"):
+            store.select("subject=2")
+    named(tmp_path / "b.h5", ["anna", "carl"])
+    with StoreSet([path, tmp_path / "b.h5", named(tmp_path / "c.h5", [7])]) as stores:  # each numbers them for itself
+        assert stores.subjects == ["7", "anna", "ben", "carl"] and stores.select("subject=anna").tolist() == [1, 4, 5]
+        assert stores.select("subject=7").tolist() == [3, 7]
+    with h5py.File(path, "r+") as file:
+        file.attrs["subjects"] = np.bytes_(b'["anna"]')
+    with pytest.raises(DataError, match="samples/subject: expected -1 to 0, found 2"):
+        SkeletonStore(path)
+
+
 def test_select(path, tmp_path):
     store = SkeletonStore(path)
     assert store.select("all").tolist() == [0, 1, 2, 3, 4]
@@ -193,7 +220,9 @@ def test_one_sample_touches_only_its_own_chunks(path, byte):
         ({"label": 3}, "label below 3"),
         ({"label": "a"}, "a whole number as label, found 'a'"),
         ({"label": None}, "a whole number as label"),
-        ({"subject": 1.5}, "a whole number as subject"),
+        ({"subject": 1.5}, "a whole number or a name without , and ; as subject, found 1.5"),
+        ({"subject": "anna,ben"}, "as subject, found 'anna,ben'"),
+        ({"camera": "front"}, "a whole number as camera"),
         ({"image_size": 240}, "two whole numbers as image_size"),
         ({"id": 7}, "new, printable id"),
         ({"id": "clip-0"}, "new, printable id"),

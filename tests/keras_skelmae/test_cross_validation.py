@@ -26,7 +26,7 @@ def stores(tmp_path_factory):
         with StoreWriter(folder / f"{kind}.h5", **header) as writer:
             for number in range(49):
                 name = f"rec{number // 4}@{number}-{number + 9}" if kind == "file" else f"s{number}"
-                label, who = (number % 3 if number < 48 else -1), (number // 8 if kind == "subject" else -1)
+                label, who = (number % 3 if number < 48 else -1), (f"p{number // 8}" if kind == "subject" else -1)
                 writer.append(Sample(name, np.ones((1, 5, 17, 2), "float32"), label=label, subject=who))
         opened[kind] = SkeletonStore(folder / f"{kind}.h5")
     yield opened
@@ -136,7 +136,9 @@ def test_the_folds_and_the_final_model(kind, stores, trainings, tmp_path):
 def test_finished_folds_are_not_repeated_and_other_settings_are_refused(stores, trainings, tmp_path):
     settings = resolve_settings("finetune")
     first = cross_validate(stores["subject"], tmp_path, settings, leave_one_out=True)
-    assert len(trainings) == 6 and [row["subjects"] for row in first["folds"]] == [[number] for number in range(6)]
+    assert len(trainings) == 6 and [row["subjects"] for row in first["folds"]] == [
+        [f"p{number}"] for number in range(6)
+    ]
     assert cross_validate(stores["subject"], tmp_path, settings, leave_one_out=True) == first and len(trainings) == 6
     with pytest.raises(DataError, match="config: expected what is asked for now"):
         cross_validate(stores["subject"], tmp_path, settings.replace(epochs=3), leave_one_out=True)

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from keras_skelmae.evaluation import StreamingPredictor, predict_files
 from keras_skelmae.evaluation.streaming import stream_lines, stream_recording
+from keras_skelmae.report.try_page import answer
 from skelmae_cli.main import cli
 from skelmae_datasets import DataError, Sample, StoreWriter, convert, get_layout
 
@@ -179,7 +180,40 @@ def test_files_of_estimators_are_predicted_as_their_conversions(model, tmp_path)
     assert found[0]["sample"] == "frames" and found[0]["probabilities"] == alone[0]["probabilities"]
     arguments = ["predict", str(tmp_path / "model.keras"), str(tmp_path / "frames"), "--stream", "--window", "10"]
     result = CliRunner().invoke(cli, arguments)
-    assert result.exit_code == 0 and result.output.startswith("frames "), result.output
+    assert result.exit_code == 0 and result.stdout.startswith("frames "), result.output
+
+
+def test_what_a_conversion_notes_is_told_once_a_kind(model, tmp_path):
+    """Of files and of a store made of them, by predict, --stream, show and the page; what is noted of labels is not."""
+    model.save(tmp_path / "model.keras")
+    points = np.random.default_rng(4).uniform(0.2, 0.8, (3, 12, 17, 2)).astype("float32")
+    for number, frames in enumerate((12, 12, 1)):
+        points[number, 0, :number] = -1
+        (tmp_path / f"c/{number}").mkdir(parents=True)
+        np.save(tmp_path / f"c/{number}/x.npy", points[number, :frames])
+    report = convert(tmp_path / "c", tmp_path / "o.h5")
+    about_labels = "folders may name classes: --labels folders takes them"
+    told = ["1 sequences are of one frame: they show no motion"]
+    told += ["x and y are 0 to 1 and kept so, in an image of 1 x 1", "3 joints at -1, not finite or scored"]
+    assert all(any(text in note for note in report["notes"]) for text in (*told, about_labels))
+    files = [tmp_path / f"c/{number}/x.npy" for number in range(3)]
+    lines = []
+    predict_files(tmp_path / "model.keras", files, told=lines.append)
+    assert [line.partition(": ")[0] for line in lines] == [
+        f"{files[0]} and 2 more",
+        f"{files[1]} and 1 more",
+        str(files[2]),
+    ]
+    assert "0 to 1" in lines[0] and "1 joints at -1" in lines[1] and told[0] in lines[2]
+    for inputs in ([tmp_path / "o.h5"], [tmp_path / "c"]):
+        for stream in ([], ["--stream", "--window", "4"]):
+            given = ["predict", str(tmp_path / "model.keras"), *map(str, inputs), *stream]
+            result = CliRunner().invoke(cli, given)
+            assert result.exit_code == 0 and about_labels not in result.stderr, result.output
+            assert all(result.stderr.count(f"{inputs[0]}: {text}") == 1 for text in told), result.stderr
+        result = CliRunner().invoke(cli, ["show", str(inputs[0]), "--output", str(tmp_path / "x.png")])
+        assert all(f"{inputs[0]}: {text}" in result.stderr for text in told)
+    assert [note in answer(model, files[2])["notes"] for note in told[:1]] == [True]
 
 
 def test_another_layout_is_refused_with_the_way_out_and_read_with_to(model, tmp_path):
@@ -203,6 +237,14 @@ def test_another_layout_is_refused_with_the_way_out_and_read_with_to(model, tmp_
     for given in (tmp_path / "frames", tmp_path / "o.h5", tmp_path / "c.h5"):
         assert predict_files(path, [given], to="coco17", told=lines.append)[0]["probabilities"] == expected
     assert lines[0] == f"{tmp_path / 'frames'}: openpose25 to coco17: 17 of 17 joints"
+    hand, depth = {"layout": "hand21", "channels": ("x", "y")}, {"layout": "ntu25", "channels": ("x", "y", "z")}
+    for header in (hand, depth):  # --to would be refused, too
+        joints = get_layout(header["layout"]).num_joints
+        with StoreWriter(tmp_path / "h.h5", classes=[], **header) as writer:
+            writer.append(Sample("a", np.ones((1, 4, joints, len(header["channels"])))))
+        with pytest.raises(DataError, match="layout: expected coco17, 17 joints") as caught:
+            predict_files(path, [tmp_path / "h.h5"])
+        assert "--to" not in str(caught.value)
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(DataError, match="bad.json: expected JSON"):
         predict_files(path, [tmp_path / "bad.json"])

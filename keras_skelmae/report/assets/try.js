@@ -19,7 +19,8 @@ async function send(file) {
 
 function show(found) {
   data = found;
-  $("told").textContent = found.left_out ? `the first ${found.samples.length} sequences; ${found.left_out} more are in the file` : "";
+  const first = found.left_out ? [`the first ${found.samples.length} sequences; ${found.left_out} more are in the file`] : [];
+  $("told").textContent = [...first, ...found.notes].join("; ");
   $("sample").replaceChildren(...found.samples.map((each, index) => new Option(each.id, index)));
   $("shown").hidden = false;
   choose(0);
