@@ -24,6 +24,10 @@ def command(model, port):
     Example:
       skelmae serve runs/fine
     """
+    from skelmae_datasets.runs.saved_model import read_classifier
+
+    read_classifier(model)
+
     from keras_skelmae.report.try_page import Server
 
     with Server(model, port) as server:

@@ -14,10 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 
 from keras_skelmae.evaluation import StreamingPredictor, load_classifier, predict_store
-from keras_skelmae.evaluation.predict import open_inputs
 from keras_skelmae.evaluation.streaming import stream_recording
 from keras_skelmae.report.markup import escape
 from skelmae_datasets.pictures.drawing import part_colours, pose_of
+from skelmae_datasets.runs.model_inputs import open_inputs
 
 ADDRESS = "127.0.0.1"
 MOST_BYTES = 50 << 20  # of an upload
@@ -51,7 +51,7 @@ def answer(model, path):
     Raises: DataError where it is unsound or does not fit the model; OSError where it cannot be read.
     """
     with ExitStack() as stack:
-        ((_, store),) = open_inputs(stack, model, [path])
+        ((_, store),) = open_inputs(stack, model.preprocessor, [path])
         chosen = np.arange(min(len(store), MOST_SAMPLES))
         rows = predict_store(model, store, chosen)
         samples = [_sample(model, store, index, row) for index, row in zip(chosen, rows, strict=True)]
