@@ -200,6 +200,7 @@ def command(model, inputs, whole, stream, together, output, as_json, image_size,
     saved, files = read_classifier(model), [path for path in inputs if path != STDIN]
     with ExitStack() as stack:
         opened = list(open_inputs(stack, saved.preprocessor, files, image_size, to, _say))
+        _say(saved.doubts and f"{model}: {saved.doubts}")
         if stream:
             _stream(model, inputs, dict(opened), as_json, settings)
             return

@@ -11,13 +11,17 @@ from ..errors import DataError
 from ..layout_map import layout_map
 from ..layouts import SkeletonLayout
 from .published import is_published, read_published
-from .run_folder import MODEL, model_file
+from .run_folder import KNOWN, MODEL, model_file
 
 PACKAGE = "keras_skelmae>"  # before the registered names of our classes
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 MAX_INFLATION, MAX_CONFIG, SLACK = 8, 16 << 20, 1 << 20
 CLASSIFIERS = ("STRLClassifier", "Ensemble")
 CLIPS_AGREE = ("channels", "num_frames", "num_people")  # of the members of an ensemble
+CALIBRATES = (
+    "20 clips or more of other people as --val-split of `skelmae finetune` give that, or `skelmae protocol "
+    "cross-validate --final`"
+)
 # What zipfile, json and h5py raise for content that is not what it says
 FORGED = (
     zipfile.BadZipFile,
@@ -114,6 +118,15 @@ class SavedModel:
     names: list
     num_members: int
     temperature: float
+
+    @property
+    def doubts(self):
+        """What its answers leave in doubt, and which command mends it, in a line; "" where nothing is left."""
+        found = ["its probabilities are not calibrated"] if self.temperature == 1 else []
+        if not (self.file.parent / KNOWN).is_file():
+            found.append("it cannot tell what it was not trained on")
+        way = "no command gives that to a fused model" if self.num_members > 1 else CALIBRATES
+        return f"{' and '.join(found)}; {way} (docs/trust.md)" if found else ""
 
     def expect(self, kinds, told):
         """DataError, naming the file, unless it holds a model of one of these classes; ``told``: them in words."""

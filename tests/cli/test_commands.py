@@ -117,7 +117,7 @@ def calls(monkeypatch):
     monkeypatch.setattr(splits, "protocol_splits", lambda store, *more: (store.select(more[0]), store.select(more[1])))
     monkeypatch.setattr(run_folder, "model_file", lambda path: path)
     for name in ("read_saved", "read_classifier", "check_start"):
-        monkeypatch.setattr(saved_model, name, lambda *_: types.SimpleNamespace(preprocessor=None))
+        monkeypatch.setattr(saved_model, name, lambda *_: types.SimpleNamespace(preprocessor=None, doubts=""))
     monkeypatch.setattr(exports, "plan_export", lambda *_: None)
     monkeypatch.setattr(model_inputs, "open_inputs", lambda _stack, _form, inputs, *_: [(p, None) for p in inputs])
     monkeypatch.setattr(settings, "resolve_settings", recorder("resolve_settings", "SETTINGS"))
@@ -249,6 +249,14 @@ def test_predict_prints_the_likeliest_first(calls, files):
     assert named == {"together": False, "window": 9}
     assert json.loads(succeed("predict m.keras d.h5 a.pkl --json --whole")) == [PREDICTION]
     assert calls[-1][0] == "predict_opened"
+
+
+def test_predict_says_once_what_its_answers_leave_in_doubt(calls, files, monkeypatch):
+    doubting = types.SimpleNamespace(preprocessor=None, doubts="it guesses; do that")
+    monkeypatch.setattr(saved_model, "read_classifier", lambda _: doubting)
+    for more in ([], ["--json"], ["--whole"]):
+        result = CliRunner().invoke(cli, ["predict", "m.keras", "d.h5", "a.pkl", *more])
+        assert (result.exit_code, result.stderr) == (0, "m.keras: it guesses; do that\n")
 
 
 def test_convert_ntu_says_what_it_left_out(calls, files):

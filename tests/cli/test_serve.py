@@ -75,7 +75,7 @@ def test_a_recording_gets_the_labels_of_predict(port, folder):
     found = json.loads(content)
     assert status == 200, found
     result = CliRunner().invoke(cli, ["predict", str(folder / "run"), str(path), "--json"])
-    (expected,) = json.loads(result.output)
+    (expected,) = json.loads(result.stdout)
     (sample,) = found["samples"]
     assert (sample["id"], sample["label"]) == (expected["sample"], expected["label"])
     told = dict(zip(found["classes"], sample["probabilities"], strict=True))

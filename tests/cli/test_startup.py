@@ -8,6 +8,7 @@ import zipfile
 import pytest
 
 from skelmae_datasets import SkeletonStore, convert_ntu, get_layout
+from skelmae_datasets.runs.saved_model import read_saved
 from skelmae_datasets.synthetic import write_dataset
 
 PROBE = """
@@ -101,6 +102,8 @@ def write_model(path, kind, layout="ntu25", channels=("x", "y", "z"), units="met
     form |= {"num_frames": 8, "num_people": 1}
     encoder = {"encoder": {"config": {"preprocessor": {"config": form}}}}
     content = {"backbone": {"config": encoder}, **config} if kind == "STRLClassifier" else encoder
+    if kind == "Ensemble":
+        content = {"members": [{"backbone": {"config": encoder}}] * config["num_members"], **config}
     path.parent.mkdir(exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         told = {"class_name": kind, "registered_name": f"keras_skelmae>{kind}", "config": content}
@@ -167,3 +170,21 @@ def test_an_error_is_one_line_and_comes_before_keras(line, said, folder):
 def test_data_files_are_looked_at_without_keras(line, said):
     status, output, heavy = said[line]
     assert (status, heavy) == (0, []), output
+
+
+@pytest.mark.parametrize(
+    ("config", "known", "words"),
+    [
+        ({}, False, ["not calibrated and it cannot tell what it was not", "--val-split", "cross-validate --final"]),
+        ({"num_members": 1, "temperature": 1.0}, True, ["its probabilities are not calibrated; 20 clips or more"]),
+        ({"num_members": 1, "temperature": 1.5}, False, ["it cannot tell what it was not trained on; 20 clips or"]),
+        ({"num_members": 1, "temperature": 1.5}, True, []),
+        ({"num_members": 2, "temperature": 1.0}, False, ["no command gives that to a fused model"]),
+    ],
+)
+def test_what_the_answers_of_a_model_leave_in_doubt(config, known, words, tmp_path):
+    write_model(tmp_path / "run" / "model.keras", "Ensemble" if config else "STRLClassifier", num_classes=2, **config)
+    if known:
+        (tmp_path / "run" / "known.npz").touch()
+    found = read_saved(tmp_path / "run").doubts
+    assert all(word in found for word in words) and bool(found) == bool(words) and "\n" not in found

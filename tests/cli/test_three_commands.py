@@ -50,6 +50,6 @@ def test_three_commands_lead_from_files_to_a_prediction(tmp_path, monkeypatch, e
         result = CliRunner().invoke(cli, [*words, *more])
         if result.exit_code:
             pytest.fail(f"{' '.join(words)}\n{result.output}\n{result.exception!r}")
-        outputs.append(result.output)
+        outputs.append(result.stdout)
     assert "read as MediaPipe JSON: 8" in outputs[0] and "8 sequences" in outputs[0]
     assert outputs[2].startswith("new") and {"wave", "squat"} <= set(outputs[2].replace("%", " ").split())
