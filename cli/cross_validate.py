@@ -6,7 +6,7 @@ from . import options
 from .printing import echo, progress
 
 
-@options.command("cross-validate")
+@options.command("cross-validate", goes_on=options.SAME_COMMAND)
 @options.data_argument
 @options.output_folder("Folder of folds and results; what is finished there is not repeated.", metavar="DIR")
 @click.option(

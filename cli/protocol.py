@@ -41,7 +41,7 @@ def measuring(protocol, text):
 
     example = f"skelmae protocol {protocol} jhmdb.h5 --train-split train1 --test-split test1 --output runs/{protocol}"
     run.__doc__ = f"{text}\n\n\b\nExample:\n  {example}\n"
-    return options.command(protocol)(measured_options(run))
+    return options.command(protocol, goes_on=options.SAME_COMMAND)(measured_options(run))
 
 
 def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen):

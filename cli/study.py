@@ -10,7 +10,7 @@ from .printing import echo, progress
 STUDIES = ("depth", "layers", "graph-conv-by-part", "mask-ratio", "init", "transfer")
 
 
-@options.command("study")
+@options.command("study", goes_on=options.SAME_COMMAND)
 @click.argument("name", type=click.Choice(STUDIES))
 @options.data_argument
 @options.split_option("train", "Split to pre-train on, then to fine-tune on.")
