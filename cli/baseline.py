@@ -24,14 +24,18 @@ def command(data, train_split, test_split, run, allow_overlap, output, as_json):
     Example:
       skelmae protocol baseline jhmdb.h5 --train-split train1 --test-split test1 --run runs/fine
     """
-    from keras_skelmae.experiments import baseline_table, compare_baselines
     from skelmae_datasets import SkeletonStore
     from skelmae_datasets.files import read_json, write_json, write_text
     from skelmae_datasets.runs.run_folder import BASELINE, EVALUATION, read_metrics
+    from skelmae_datasets.runs.splits import protocol_splits
 
     if run is not None:
         read_metrics(run)  # a finished run
     with SkeletonStore(data) as store, progress("baseline") as callback:
+        protocol_splits(store, train_split, test_split, allow_overlap)
+
+        from keras_skelmae.experiments import baseline_table, compare_baselines
+
         found = compare_baselines(store, train_split, test_split, callback, allow_overlap)
     if output is not None:
         write_text(output, to_json(found) + "\n")

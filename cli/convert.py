@@ -6,7 +6,9 @@ from . import options
 from .conversion import run_conversion
 
 
-@options.command("convert")
+@options.command(
+    "convert", goes_on=f"with files of estimators or .skeleton files, and without --to and --fps, {options.RESUME}"
+)
 @click.argument("inputs", type=options.PATH, nargs=-1, required=True, metavar="INPUT...")
 @options.store_output
 @options.layout_option("the form's own, or by joint count")

@@ -6,7 +6,7 @@ from . import options
 from .conversion import run_conversion
 
 
-@options.command("convert-ntu")
+@options.command("convert-ntu", goes_on=options.RESUME)
 @click.argument("folder", type=options.FOLDER)
 @options.store_output
 @click.option(

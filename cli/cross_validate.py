@@ -6,7 +6,7 @@ from . import options
 from .printing import echo, progress
 
 
-@options.command("cross-validate")
+@options.command("cross-validate", goes_on=options.SAME_COMMAND)
 @options.data_argument
 @options.output_folder("Folder of folds and results; what is finished there is not repeated.", metavar="DIR")
 @click.option(
@@ -14,7 +14,7 @@ from .printing import echo, progress
 )
 @click.option("--leave-one-subject-out", "leave_one_out", is_flag=True, help="A fold for every subject.")
 @click.option("--final", is_flag=True, help="Then train DIR/final on all clips.")
-@click.option("--pretrained", type=options.PATH, metavar="RUN|FILE", help="What every fold starts from.")
+@click.option("--pretrained", type=options.PRETRAINED, metavar="RUN|FILE|NAME", help="What every fold starts from.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of the folds and the trainings.")
 @options.report_flag
 @options.settings_options
@@ -30,11 +30,18 @@ def command(data, output, folds, leave_one_out, final, pretrained, report, as_js
     Example:
       skelmae protocol cross-validate own.h5 --output runs/own --leave-one-subject-out --final
     """
-    from keras_skelmae.experiments import cross_validate, cross_validation_table
     from skelmae_datasets import SkeletonStore
+    from skelmae_datasets.runs.folds import fold_groups
+    from skelmae_datasets.runs.saved_model import check_start
 
     with SkeletonStore(data) as store, progress("cross-validate") as callback:
         settings = options.settings_of("finetune", options.recipe_of(chosen, len(store), pretrained), chosen)
+        fold_groups(store, folds, leave_one_out)
+        if pretrained is not None:
+            check_start(pretrained, store)
+
+        from keras_skelmae.experiments import cross_validate, cross_validation_table
+
         named = {"folds": folds, "leave_one_out": leave_one_out, "final": final, "pretrained": pretrained}
         summary = cross_validate(store, output, settings, progress=callback, **named)
     echo(summary, as_json, lambda: cross_validation_table(summary))

@@ -25,9 +25,11 @@ def command(model, data, split, output):
 
     from skelmae_datasets import SkeletonStore
     from skelmae_datasets.files import write_atomically
+    from skelmae_datasets.runs.saved_model import check_start
 
     with SkeletonStore(data) as store, progress("Embedding") as callback:
         indices = store.select(split)
+        check_start(model, store)
 
         from keras_skelmae.evaluation import embed
         from keras_skelmae.models import load_model

@@ -68,12 +68,10 @@ def command(model, data, test_split, clips, batch_size, allow_overlap, output, r
 
     from skelmae_datasets.files import write_text
     from skelmae_datasets.runs.run_folder import METRICS
-    from skelmae_datasets.runs.splits import check_unseen
+    from skelmae_datasets.runs.splits import measured_split
 
     with options.open_data(data) as store, progress("Evaluating") as callback:
-        indices = store.select(test_split)
-        if not allow_overlap:
-            check_unseen(model, store, test_split, indices)
+        measured_split(model, store, test_split, allow_overlap)
 
         from keras_skelmae.evaluation import evaluate_model
 

@@ -42,12 +42,15 @@ def command(timelines, intervals, fps, output, as_json):
         if output.suffix.lower() not in (".json", ".svg"):
             raise ValueError(f"{output}: suffix: expected .json, .svg, found {output.suffix or 'none'}")
 
-    from keras_skelmae.evaluation.compare import compare_timelines
     from skelmae_datasets.files import write_text
     from skelmae_datasets.readers.intervals import IntervalTable
     from skelmae_datasets.timelines import read_timelines
 
-    compared, figures = compare_timelines(read_timelines(timelines, fps), IntervalTable(intervals))
+    predicted, true = read_timelines(timelines, fps), IntervalTable(intervals)
+
+    from keras_skelmae.evaluation.compare import compare_timelines
+
+    compared, figures = compare_timelines(predicted, true)
     result = {"predicted": str(timelines), "intervals": str(intervals), **figures}
     if output is not None and output.suffix.lower() == ".svg":
         from keras_skelmae.report.timeline_figure import timeline_svg

@@ -31,6 +31,10 @@ def command(model, output, as_json, **chosen):
       skelmae export runs/fine --output saved_models/ntu60
       skelmae export runs/fine --format onnx --output saved_models/ntu60.onnx
     """
+    from skelmae_datasets.runs.exports import plan_export
+
+    plan_export(model, chosen["format"], output)
+
     from keras_skelmae.export import export_model
 
     result = export_model(model, output=output, **chosen)

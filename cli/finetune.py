@@ -6,7 +6,7 @@ from . import options
 from .training import run_training
 
 
-@options.command("finetune")
+@options.command("finetune", goes_on=options.RESUME)
 @options.stores_argument
 @options.split_option("train", 'A split of the store, or made on the spot: "subject=1,2", "camera=2", "ids=FILE".')
 @options.split_option(

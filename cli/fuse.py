@@ -32,6 +32,9 @@ def command(models, output, weights, as_json):
         raise click.UsageError(f"--weights: expected {len(models)} numbers, found {len(weights)}")
     if output.exists():
         raise FileExistsError(17, "already there; remove it or choose another output", str(output))
+    from skelmae_datasets.runs.saved_model import read_members
+
+    read_members(models)
 
     from keras_skelmae.training import fuse
 

@@ -34,6 +34,7 @@ def _describe(path):
     """The description; only a .keras file takes Keras."""
     from skelmae_datasets import describe_recordings, describe_store
     from skelmae_datasets.runs.run_folder import describe_run, is_run
+    from skelmae_datasets.runs.saved_model import read_saved
 
     if path.is_dir() and is_run(path):
         return describe_run(path)
@@ -41,6 +42,8 @@ def _describe(path):
         return describe_store(path)
     if path.suffix.lower() != ".keras":
         return describe_recordings(path)
+    read_saved(path)
+
     from keras_skelmae.evaluation import describe
 
     return describe(path)

@@ -7,6 +7,8 @@ import click
 
 from .errors import expected_errors
 
+RESUME, SAME_COMMAND = "--resume goes on", "the same command goes on"  # of what was stopped
+
 
 class Existing(click.Path):
     """A file, folder or either ("path"). If it is missing that is bad data, not bad usage, so parsing does not look."""
@@ -54,10 +56,20 @@ PRETRAINED = Pretrained("path")
 
 
 class Command(click.Command):
-    """A command that looks for its inputs first, and whose expected failures are one line."""
+    """A command that looks for its inputs first, and whose expected failures are one line.
+
+    Args:
+        goes_on: how it goes on after it was stopped, such as RESUME; "" for one that keeps nothing.
+    """
+
+    def __init__(self, *arguments, goes_on="", **settings):
+        super().__init__(*arguments, **settings)
+        self.goes_on = goes_on
 
     def invoke(self, ctx):
-        with expected_errors(ctx.find_root().params.get("debug", False)):
+        again = ctx.params.get("resume") is False and self.goes_on == SAME_COMMAND  # --no-resume
+        goes_on = f"{SAME_COMMAND}, without --no-resume" if again else self.goes_on
+        with expected_errors(ctx.find_root().params.get("debug", False), goes_on):
             inputs = []
             for parameter in self.params:
                 value = ctx.params.get(parameter.name)

@@ -13,21 +13,16 @@ SEGMENTS = 20  # of a recording that are printed
 STDIN = Path("-")
 
 
-def _windows(predictor, inputs, image_size, to):
+def _windows(predictor, inputs, stores):
     """(input, sample, WindowLabel) of every window of the inputs."""
-    from keras_skelmae.evaluation.predict import open_inputs
     from keras_skelmae.evaluation.streaming import stream_lines, stream_recording
 
-    files = [path for path in inputs if path != STDIN]
-    with ExitStack() as stack:
-        stores = open_inputs(stack, predictor.model, files, image_size, to, _say)
-        for path in inputs:
-            if path == STDIN:
-                yield from ((path, "-", window) for window in stream_lines(predictor, click.get_text_stream("stdin")))
-                continue
-            _, store = next(stores)
-            for index, sample in enumerate(store.ids):
-                yield from ((path, sample, window) for window in stream_recording(predictor, store.read(index)))
+    for path in inputs:
+        if path == STDIN:
+            yield from ((path, "-", window) for window in stream_lines(predictor, click.get_text_stream("stdin")))
+            continue
+        for index, sample in enumerate(stores[path].ids):
+            yield from ((path, sample, window) for window in stream_recording(predictor, stores[path].read(index)))
 
 
 def _say(line):
@@ -36,13 +31,13 @@ def _say(line):
         click.echo(line, err=True)
 
 
-def _stream(model, inputs, as_json, image_size, to, settings):
+def _stream(model, inputs, stores, as_json, settings):
     """A line per window: sample, last frame, label, probability."""
     from keras_skelmae.evaluation import StreamingPredictor
     from keras_skelmae.evaluation.windows import MIN_PROBABILITY
 
     found, settings = [], {"min_probability": MIN_PROBABILITY} | settings
-    for path, sample, window in _windows(StreamingPredictor(model, **settings), inputs, image_size, to):
+    for path, sample, window in _windows(StreamingPredictor(model, **settings), inputs, stores):
         if as_json:
             named = {key: getattr(window, key) for key in ("frame", "label", "probability")}
             found.append({"input": path, "sample": sample, **named})
@@ -189,30 +184,33 @@ def command(model, inputs, whole, stream, together, output, as_json, image_size,
       skelmae predict runs/fine S001C001P001R001A001.skeleton --stream --window 48 --stride 12
     """
     settings = {key: value for key, value in settings.items() if value is not None}
-    from skelmae_datasets.readers.recordings import kind_of
-
-    for path in inputs:
-        if path != STDIN:
-            kind_of(path)  # a DataError where it is none that is read
     if whole:
         _refuse(settings | {"stream": stream or None, "output": output, "together": together}, "--whole")
-        from keras_skelmae.evaluation import predict_files
-
-        results = predict_files(model, inputs, image_size, to, _say)
-        echo(results, as_json, lambda: _ranked(results))
-        return
     if stream:
         _refuse({"output": output, "together": together}, "--stream")
-        _stream(model, inputs, as_json, image_size, to, settings)
-        return
+    elif STDIN in inputs:
+        raise click.UsageError("frames from the standard input (-) take --stream")
+    from skelmae_datasets.runs.model_inputs import open_inputs
+    from skelmae_datasets.runs.saved_model import read_classifier
+    from skelmae_datasets.timelines import check_suffix
+
     if output is not None:
         options.FOLDER.check(output.absolute().parent)
+        check_suffix(output, more=(".svg",))
+    saved, files = read_classifier(model), [path for path in inputs if path != STDIN]
+    with ExitStack() as stack:
+        opened = list(open_inputs(stack, saved.preprocessor, files, image_size, to, _say))
+        _say(saved.doubts and f"{model}: {saved.doubts}")
+        if stream:
+            _stream(model, inputs, dict(opened), as_json, settings)
+            return
+        from keras_skelmae.evaluation import predict_opened, predict_opened_recordings
 
-    from keras_skelmae.evaluation import predict_recordings
-
-    with progress("Predicting") as callback:
-        named = {"to": to, "told": _say, "progress": callback, "together": together}
-        results = predict_recordings(model, inputs, image_size, **named, **settings)
+        if whole:
+            results = predict_opened(model, opened)
+        else:
+            with progress("Predicting") as callback:
+                results = predict_opened_recordings(model, opened, callback, together=together, **settings)
     if output is not None:
         _write(output, results)
     echo([r if isinstance(r, dict) else r.to_dict() for r in results], as_json, lambda: _told(results))

@@ -4,7 +4,7 @@ from . import options
 from .training import run_training
 
 
-@options.command("pretrain")
+@options.command("pretrain", goes_on=options.RESUME)
 @options.stores_argument
 @options.split_option(
     "train",

@@ -41,16 +41,15 @@ def measuring(protocol, text):
 
     example = f"skelmae protocol {protocol} jhmdb.h5 --train-split train1 --test-split test1 --output runs/{protocol}"
     run.__doc__ = f"{text}\n\n\b\nExample:\n  {example}\n"
-    return options.command(protocol)(measured_options(run))
+    return options.command(protocol, goes_on=options.SAME_COMMAND)(measured_options(run))
 
 
 def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen):
     if pretrained is None and not random:
         raise click.UsageError("nothing to measure: give --pretrained, or leave out --no-random")
     from skelmae_datasets import SkeletonStore
-    from skelmae_datasets.runs.published import is_published
-    from skelmae_datasets.runs.run_folder import model_file
-    from skelmae_datasets.runs.splits import check_apart
+    from skelmae_datasets.runs.saved_model import check_start
+    from skelmae_datasets.runs.splits import few_shots, protocol_splits, stratified_fraction
 
     starts = {"pretrained": {"pretrained": pretrained}} if pretrained else {}
     if random:
@@ -60,15 +59,14 @@ def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen
     named["fractions"] = named["fractions"] or (() if named["shots"] else (1.0,))
     results = []
     with SkeletonStore(data) as store:
-        train, test = store.select(splits[0]), store.select(splits[1])
+        train, _ = protocol_splits(store, *splits, chosen["allow_overlap"] or protocol == "retrieval")
         recipe = options.recipe_of(chosen, len(train), _first(pretrained, chosen))
         settings = options.settings_of("finetune", recipe, chosen)
-        if not chosen["allow_overlap"] and protocol != "retrieval":
-            check_apart(store, splits[0], train, splits[1], test)
+        for draw, amounts in ((stratified_fraction, named["fractions"]), (few_shots, named["shots"])):
+            for amount in amounts:
+                draw(store.labels[train], amount, 0)
         for seed in chosen["seeds"] if pretrained else ():
-            source = pretrained.format(seed=seed)
-            if not is_published(source):
-                model_file(source)
+            check_start(pretrained.format(seed=seed), store)
 
         from keras_skelmae.experiments import markdown_table, run_protocol
 

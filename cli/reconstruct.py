@@ -57,17 +57,24 @@ def command(encoder, data, parts, sample, output, frames, fit_split, readout, as
 
     from skelmae_datasets import SkeletonStore
     from skelmae_datasets.pictures.figures import save_figure
+    from skelmae_datasets.runs.saved_model import read_saved
+    from skelmae_datasets.runs.splits import sample_index, training_split
+    from skelmae_datasets.transforms.masking import default_parts, part_mask
 
     with SkeletonStore(data) as store:
-        if fit_split is not None:
-            store.select(fit_split)
+        saved = read_saved(encoder)
+        saved.expect(["SkeletonMAE"], "a masked autoencoder of one person")
+        saved.preprocessor.check(store, encoder)
+        names = tuple(name.strip() for name in parts.split(",")) if parts else default_parts(store.layout)
+        part_mask(store.layout, names)
+        split = fit_split or training_split(encoder, store)
+        store.select(split)
+        if sample is not None:
+            sample_index(store, sample)
 
-        from keras_skelmae.report.evidence import default_parts, training_split
         from keras_skelmae.report.reconstruction import reconstruct
         from keras_skelmae.report.reconstruction_figure import reconstruction_figure
 
-        names = tuple(name.strip() for name in parts.split(",")) if parts else default_parts(store.layout)
-        split = fit_split or training_split(encoder, store)
         found = reconstruct(encoder, store, names, sample, split, readout)
     save_figure(reconstruction_figure(found, frames), output)
     echo({"output": output, **found.to_dict()}, as_json, lambda: _summary(found, output))

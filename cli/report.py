@@ -18,6 +18,11 @@ def command(runs, output):
       skelmae report runs/fine
       skelmae report runs/pretrained runs/random --output compared.html
     """
+    from skelmae_datasets.runs.run_folder import read_metrics
+
+    for run in runs:
+        read_metrics(run)
+
     from keras_skelmae.report.page import write_report
 
     click.echo(str(write_report(runs, output)))

@@ -12,7 +12,7 @@ def _kinds(_context, _parameter, text):
 
 
 @options.command("robustness")
-@click.argument("runs", type=options.PATH, nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", type=options.MODEL, nargs=-1, required=True, metavar="RUN...")
 @click.argument("data", type=options.FILE, metavar="DATA.h5")
 @options.split_option("test", "Split reported on.")
 @click.option(
@@ -37,17 +37,24 @@ def command(runs, data, test_split, kinds, seed, allow_overlap, output, report, 
     Example:
       skelmae protocol robustness runs/fine runs/random jhmdb.h5 --test-split test1 --output runs/robustness
     """
-    from keras_skelmae.experiments import robustness, robustness_table
-    from keras_skelmae.report.page import write_report
-    from keras_skelmae.report.robustness_figure import robustness_figure
     from skelmae_datasets import SkeletonStore
     from skelmae_datasets.files import write_json
     from skelmae_datasets.pictures.figures import save_figure
     from skelmae_datasets.runs.run_folder import METRICS, ROBUSTNESS
+    from skelmae_datasets.runs.splits import measured_split
+    from skelmae_datasets.transforms.degradation import check_kinds
 
     named = {"seed": seed, "allow_overlap": allow_overlap} | ({"kinds": kinds} if kinds else {})
+    check_kinds(kinds or ())
     results = []
     with SkeletonStore(data) as store:
+        for run in runs:
+            measured_split(run, store, test_split, allow_overlap)
+
+        from keras_skelmae.experiments import robustness, robustness_table
+        from keras_skelmae.report.page import write_report
+        from keras_skelmae.report.robustness_figure import robustness_figure
+
         for run in runs:
             with progress(str(run)) as callback:
                 results.append(robustness(run, store, test_split, progress=callback, **named))

@@ -17,13 +17,17 @@ from . import options
 def command(model, port):
     """Serve a page on this machine on which recordings are dropped: the skeleton moves, with its label over time.
 
-    MODEL is a run folder or a .keras file. Any file that `skelmae predict` reads will do, up to 50 MB. The page is for
-    this machine alone and sends nothing anywhere else; Ctrl-C ends it.
+    MODEL is a run folder or a .keras file. Whatever `skelmae predict` reads will do, a file, a folder or the files of
+    one, up to 50 MB. The page is for this machine alone and sends nothing anywhere else; Ctrl-C ends it.
 
     \b
     Example:
       skelmae serve runs/fine
     """
+    from skelmae_datasets.runs.saved_model import read_classifier
+
+    read_classifier(model)
+
     from keras_skelmae.report.try_page import Server
 
     with Server(model, port) as server:

@@ -10,7 +10,7 @@ from .printing import echo, progress
 STUDIES = ("depth", "layers", "graph-conv-by-part", "mask-ratio", "init", "transfer")
 
 
-@options.command("study")
+@options.command("study", goes_on=options.SAME_COMMAND)
 @click.argument("name", type=click.Choice(STUDIES))
 @options.data_argument
 @options.split_option("train", "Split to pre-train on, then to fine-tune on.")
@@ -41,13 +41,17 @@ def command(name, data, train_split, test_split, output, source, pretrain_set, f
     if (name == "transfer") != (source is not None):
         raise click.UsageError("transfer, and no other study, takes --source")
     from skelmae_datasets import SkeletonStore
+    from skelmae_datasets.runs.splits import protocol_splits, stratified_fraction
 
     named = {key: chosen[key] for key in ("seeds", "fraction", "source_split", "resume")}
     with ExitStack() as stack:
         store, named["source"] = (path and stack.enter_context(SkeletonStore(path)) for path in (data, source))
         named["progress"] = stack.enter_context(progress(name))
-        recipe = options.recipe_of(chosen, len(store.select(train_split)))
-        store.select(test_split)
+        train, _ = protocol_splits(store, train_split, test_split)
+        stratified_fraction(store.labels[train], chosen["fraction"], 0)
+        if named["source"] is not None:
+            named["source"].select(chosen["source_split"])
+        recipe = options.recipe_of(chosen, len(train))
         before = options.settings_of("pretrain", recipe, chosen, pretrain_set, check=False)
         after = options.settings_of("finetune", recipe, chosen, finetune_set, check=False)
 

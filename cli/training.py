@@ -47,12 +47,11 @@ def run_training(stage, data, output, splits, chosen, **named):
 def _check(stage, store, output, splits, settings, named):
     """What the training itself refuses, before Keras is imported: that takes seconds."""
     from skelmae_datasets.runs.run_folder import check_new
-    from skelmae_datasets.runs.splits import training_splits
+    from skelmae_datasets.runs.splits import check_training
 
     if not named["resume"]:
         check_new(output)
-    if stage == "finetune":
-        training_splits(store, *splits, settings, named["allow_overlap"])
+    check_training(stage, store, splits, settings, named.get("pretrained"), named.get("allow_overlap", False))
 
 
 def _summary(stage, output, data, labelled, splits, metrics):

@@ -90,7 +90,10 @@ class SkeletonLayout:
     @classmethod
     def from_dict(cls, values, source="layout"):
         """A layout from `to_dict`, `dataclasses.asdict` or a TOML table. Raises DataError naming the key."""
-        return _parse(cls, values, str(source))
+        parsed = _Parsed(values, str(source))
+        if parsed.faults:
+            raise parsed.faults[0]
+        return cls(**parsed.fields)
 
     def to_toml(self):
         """TOML text that `from_toml` reads; joints are written by name."""
@@ -113,11 +116,23 @@ class SkeletonLayout:
     @classmethod
     def from_toml(cls, path):
         """One layout from a TOML file. Raises DataError naming file and key, OSError if unreadable."""
-        with open(path, "rb") as file:
-            try:
-                return cls.from_dict(tomllib.load(file), path)
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise DataError(path, "TOML", "", error) from None
+        return cls.from_dict(_read_toml(path), path)
+
+
+def layout_faults(path):
+    """Every fault of a TOML file, a list of DataError; the first is the one that `from_toml` raises."""
+    try:
+        return _Parsed(_read_toml(path), str(path)).faults
+    except DataError as error:
+        return [error]
+
+
+def _read_toml(path):
+    with open(path, "rb") as file:
+        try:
+            return tomllib.load(file)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise DataError(path, "TOML", "", error) from None
 
 
 def layout_names():
@@ -154,60 +169,102 @@ def _builtin():
     return {name: SkeletonLayout.from_dict({"name": name} | table, name) for name, table in tables.items()}
 
 
-def _parse(cls, values, source):
-    if not isinstance(values, dict):
-        raise DataError(source, "", "a table", type(values).__name__)
-    values = dict(values)
-    if "mirror_pairs" in values:
-        values["mirror"] = values.pop("mirror_pairs")
-    for key in ("name", "joints", "edges", "parts"):
-        if key not in values:
-            raise DataError(source, key, "the key", "none")
-    unknown = sorted(set(map(str, values)) - set(_KEYS))
-    if unknown:
-        raise DataError(source, unknown[0], f"a key of {', '.join(_KEYS)}", "an unknown key")
-    if not isinstance(values["name"], str) or not values["name"]:
-        raise DataError(source, "name", "a non-empty text", repr(values["name"]))
-    names = values["joints"]
-    if not isinstance(names, list | tuple) or not names or not all(isinstance(n, str) and n for n in names):
-        raise DataError(source, "joints", "a list of names", repr(names)[:80])
-    if len(set(names)) != len(names):
-        raise DataError(source, "joints", "unique names", sorted({n for n in names if names.count(n) > 1})[0])
-    numbers = {name: index for index, name in enumerate(names)}
+class _Parsed:
+    """A table as the fields of a SkeletonLayout, and its faults, a list of DataError. A faulty value is left out."""
 
-    def joint(value, key):
-        index = numbers.get(value) if isinstance(value, str) else value
-        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(names):
-            raise DataError(source, key, f"a joint name or an index below {len(names)}", repr(value))
+    def __init__(self, values, source):
+        self.source, self.faults, self.fields = source, [], {}
+        if not isinstance(values, dict):
+            self._fault("", "a table", type(values).__name__)
+            return
+        self.values = dict(values)
+        if "mirror_pairs" in values:
+            self.values["mirror"] = self.values.pop("mirror_pairs")
+        for key in ("name", "joints", "edges", "parts"):
+            if key not in self.values:
+                self._fault(key, "the key", "none")
+        for key in sorted(set(map(str, self.values)) - set(_KEYS)):
+            self._fault(key, f"a key of {', '.join(_KEYS)}", "an unknown key")
+        name = self.values.get("name", "-")
+        if not isinstance(name, str) or not name:
+            self._fault("name", "a non-empty text", repr(name))
+        if self._take_joints():
+            edges, mirror, parts = self._edges(), self._mirror(), self._parts()
+            two = {key: self._sequence(self.values.get(key) or None, key, 2) for key in ("spine", "shoulders")}
+            root, bones = self._joint(self.values.get("root", 0), "root"), self._pairs("bones")
+            self.fields = {"name": name, "joints": tuple(self.names), "edges": edges, "mirror_pairs": mirror}
+            self.fields |= {"parts": parts, "root": root, "bones": bones, **two}
+
+    def _fault(self, key, expected, found):
+        self.faults.append(DataError(self.source, key, expected, found))
+
+    def _take_joints(self):
+        """Whether the joints are sound: without them nothing else can be told."""
+        names = self.values.get("joints")
+        if not isinstance(names, list | tuple) or not names or not all(isinstance(n, str) and n for n in names):
+            if "joints" in self.values:
+                self._fault("joints", "a list of names", repr(names)[:80])
+            return False
+        if len(set(names)) != len(names):
+            self._fault("joints", "unique names", sorted({n for n in names if names.count(n) > 1})[0])
+            return False
+        self.names, self.numbers = names, {name: index for index, name in enumerate(names)}
+        return True
+
+    def _joint(self, value, key):
+        index = self.numbers.get(value) if isinstance(value, str) else value
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(self.names):
+            self._fault(key, f"a joint name or an index below {len(self.names)}", repr(value))
+            return None
         return index
 
-    def sequence(value, key, length=None):
+    def _sequence(self, value, key, length=None):
+        """Indices of a list of joints; None without a value, or where one of them is no joint."""
+        if value is None:
+            return None
         if not isinstance(value, list | tuple) or (length is not None and len(value) != length):
-            raise DataError(source, key, "a list" if length is None else f"a list of {length}", repr(value)[:80])
-        return tuple(joint(item, f"{key}[{i}]") for i, item in enumerate(value))
+            self._fault(key, "a list" if length is None else f"a list of {length}", repr(value)[:80])
+            return None
+        found = tuple(self._joint(item, f"{key}[{i}]") for i, item in enumerate(value))
+        return None if None in found else found
 
-    def pairs(key):
-        items = values.get(key) or ()
+    def _numbered_pairs(self, key):
+        """[(number, pair)] of the sound pairs of a list."""
+        items = self.values.get(key) or ()
         if not isinstance(items, list | tuple):
-            raise DataError(source, key, "a list of pairs", repr(items)[:80])
-        return tuple(sequence(item, f"{key}[{i}]", 2) for i, item in enumerate(items))
+            self._fault(key, "a list of pairs", repr(items)[:80])
+            return []
+        found = [(i, self._sequence(() if item is None else item, f"{key}[{i}]", 2)) for i, item in enumerate(items)]
+        return [entry for entry in found if entry[1] is not None]
 
-    edges, mirror = pairs("edges"), pairs("mirror")
-    seen = set()
-    for i, (child, parent) in enumerate(edges):
-        if child == parent or frozenset((child, parent)) in seen:
-            raise DataError(source, f"edges[{i}]", "two joints not joined before", f"[{child}, {parent}]")
-        seen.add(frozenset((child, parent)))
-    paired = [j for pair in mirror for j in pair]
-    if len(set(paired)) != len(paired):
-        raise DataError(source, "mirror", "each joint in one pair at most", "a repeated joint")
-    if not isinstance(values["parts"], dict):
-        raise DataError(source, "parts", "a table of joint lists", type(values["parts"]).__name__)
-    parts = {str(name): sequence(members, f"parts.{name}") for name, members in values["parts"].items()}
-    members = sorted(j for part in parts.values() for j in part)
-    if members != list(range(len(names))) or not all(parts.values()):
-        wrong = sorted({names[j] for j in range(len(names)) if members.count(j) != 1})
-        raise DataError(source, "parts", "every joint in exactly one part, no empty part", ", ".join(wrong))
-    two = {key: sequence(values[key], key, 2) if values.get(key) else None for key in ("spine", "shoulders")}
-    root = joint(values.get("root", 0), "root")
-    return cls(values["name"], tuple(names), edges, mirror, parts, root, bones=pairs("bones"), **two)
+    def _pairs(self, key):
+        return tuple(pair for _, pair in self._numbered_pairs(key))
+
+    def _edges(self):
+        seen, edges = set(), self._numbered_pairs("edges")
+        for i, (child, parent) in edges:
+            if child == parent or frozenset((child, parent)) in seen:
+                self._fault(f"edges[{i}]", "two joints not joined before", f"[{child}, {parent}]")
+            seen.add(frozenset((child, parent)))
+        return tuple(pair for _, pair in edges)
+
+    def _mirror(self):
+        mirror = self._pairs("mirror")
+        paired = [joint for pair in mirror for joint in pair]
+        if len(set(paired)) != len(paired):
+            self._fault("mirror", "each joint in one pair at most", "a repeated joint")
+        return mirror
+
+    def _parts(self):
+        given = self.values.get("parts", {})
+        if not isinstance(given, dict):
+            self._fault("parts", "a table of joint lists", type(given).__name__)
+            return {}
+        parts = {str(name): self._sequence(() if m is None else m, f"parts.{name}") for name, m in given.items()}
+        if "parts" not in self.values or None in parts.values():
+            return {}  # which is told, and leaves open what the others lack
+        members = [joint for part in parts.values() for joint in part]
+        if sorted(members) != list(range(len(self.names))) or not all(parts.values()):
+            wrong = sorted({self.names[j] for j in range(len(self.names)) if members.count(j) != 1})
+            self._fault("parts", "every joint in exactly one part, no empty part", ", ".join(wrong))
+        return parts

@@ -74,17 +74,23 @@ def write_timelines(path, timelines):
 
     Raises: DataError: another suffix; .vtt and .eaf of several recordings or without frames per second.
     """
-    path, writers = Path(path), {".json": _json, ".csv": _csv, ".vtt": _vtt, ".eaf": _eaf}
-    suffix = path.suffix.lower()
-    if suffix not in writers:
-        raise DataError(path, "suffix", ", ".join(writers), suffix or "none")
+    path = Path(path)
+    suffix = check_suffix(path)
     if suffix in (".vtt", ".eaf"):
         recordings = {timeline.recording for timeline in timelines}
         if len(recordings) != 1:
             raise DataError(path, "", f"one recording in {suffix}; .json and .csv take several", len(recordings))
         if any(timeline.fps is None for timeline in timelines):
             raise DataError(path, "", "frames per second (--fps), as its times are seconds", "none")
-    write_text(path, writers[suffix](timelines))
+    write_text(path, WRITERS[suffix](timelines))
+
+
+def check_suffix(path, more=()):
+    """The suffix of a file to write timelines to, one of `more` or of ours; DataError for another."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in (*WRITERS, *more):
+        raise DataError(path, "suffix", ", ".join((*WRITERS, *more)), suffix or "none")
+    return suffix
 
 
 def _json(timelines):
@@ -153,6 +159,9 @@ def _eaf(timelines):
     return (
         "\n".join([*lines, "  <TIME_ORDER>", *order, "  </TIME_ORDER>", *tiers, kind, "</ANNOTATION_DOCUMENT>"]) + "\n"
     )
+
+
+WRITERS = {".json": _json, ".csv": _csv, ".vtt": _vtt, ".eaf": _eaf}
 
 
 def read_timelines(path, fps=None):

@@ -10,7 +10,7 @@ import numpy as np
 from .benchmarks import match_name
 from .errors import DataError
 from .layout_map import layout_map
-from .layouts import SkeletonLayout
+from .layouts import SkeletonLayout, layout_faults
 from .readers.convert import convert
 from .readers.ntu import read_people, skeleton_files
 from .readers.recordings import convert_recordings, kind_of, open_recordings
@@ -158,11 +158,11 @@ def _mapped(path, kind, layout, to):
 
 
 def _layout(path):
-    try:
-        layout = SkeletonLayout.from_toml(path)
-    except DataError as error:
-        yield _problem(error)
+    faults = layout_faults(path)
+    yield from map(_problem, faults)
+    if faults:
         return
+    layout = SkeletonLayout.from_toml(path)
     if len(layout.edges) < layout.num_joints - 1:
         found = f"{len(layout.edges)} edges for {layout.num_joints} joints"
         yield Problem("", "edges", "a connected skeleton", found, "", False)

@@ -4,6 +4,9 @@ Importing this package registers every class, so that ``keras.saving.load_model`
 """
 
 import importlib
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read as TensorFlow is imported: of its C++ log errors remain
 
 from keras_skelmae import layers, losses, models, schedules
 from keras_skelmae.version import __version__

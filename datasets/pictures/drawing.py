@@ -11,7 +11,8 @@ COLOURS |= {"left_leg": "#0f9488", "right_leg": "#d6336c"}
 OTHER_COLOURS = ("#1f77d0", "#d9480f", "#0f9488", "#9566c9", "#d6336c", "#7d8590", "#5c940d", "#b7791f")
 FAINTEST = 0.2
 PERSON_STYLES = ("solid", (0, (2.2, 1.2)), (0, (0.8, 1.0)))  # the second person is dashed, others dotted
-LEGEND_ENTRY = 0.95  # inches
+LEGEND_LINE = 0.4  # inches beside a text of the legend
+NAME_SIZE, NAME_LINE, NAME_GAP = 6, 0.105, 0.12  # points; inches of a line, and from the body to the names
 
 Pose = namedtuple("Pose", "points present confidence")
 Pose.__doc__ = "Points (M, T, V, 2) on paper, present (M, T, V) bool, confidence (M, T, V) in 0..1."
@@ -88,26 +89,74 @@ def _write_names(axes, points, present, layout):
     shown = np.flatnonzero(present)
     if not len(shown):
         return
-    width, height = np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim())
-    style = {"fontsize": 6, "va": "center", "color": "#4b5563", "zorder": 4}
+    low, high = axes.get_ylim()
+    size = axes.get_position().size * axes.figure.get_size_inches()
+    inch = max(np.ptp(axes.get_xlim()) / size[0], (high - low) / size[1])  # in the units of the points
+    style = {"fontsize": NAME_SIZE, "va": "center", "color": "#4b5563", "zorder": 4}
     style["arrowprops"] = {"arrowstyle": "-", "color": "#9ca3af", "linewidth": 0.4}
-    right = points[:, 0] > points[shown, 0].mean()
-    for side, anchor, edge in ((False, "right", points[shown, 0].min()), (True, "left", points[shown, 0].max())):
-        level, place = np.inf, edge + (1 if side else -1) * width * 0.05
-        for joint in sorted(shown[right[shown] == side], key=lambda j: -points[j, 1]):
-            level = min(points[joint, 1], level - height * 0.033)
-            axes.annotate(layout.joints[joint].replace("_", " "), points[joint], (place, level), ha=anchor, **style)
+    for right, joints in enumerate(sides(points, present)):
+        if not joints:
+            continue
+        edge, gap = points[shown, 0].max() if right else points[shown, 0].min(), NAME_LINE * inch
+        levels = points[joints, 1].copy()
+        for row in range(1, len(levels)):
+            levels[row] = min(levels[row], levels[row - 1] - gap)
+        levels[-1] = max(levels[-1], low + gap / 2)
+        for row in range(len(levels) - 2, -1, -1):  # back up from the foot of the picture
+            levels[row] = max(levels[row], levels[row + 1] + gap)
+        place, anchor = edge + (1 if right else -1) * NAME_GAP * inch, "left" if right else "right"
+        for joint, level in zip(joints, levels, strict=True):
+            axes.annotate(shown_name(layout.joints[joint]), points[joint], (place, level), ha=anchor, **style)
+
+
+def sides(points, present):
+    """The joints of (V, 2) points that are named on the left and on the right, each from the top down."""
+    shown = sorted(np.flatnonzero(present), key=lambda joint: -points[joint, 1])
+    middle = points[shown, 0].mean() if shown else 0
+    return [[joint for joint in shown if (points[joint, 0] > middle) == right] for right in (False, True)]
+
+
+def shown_name(name):
+    """A name as it is written, for matplotlib, to which a "$" is mathematics."""
+    return name.replace("_", " ").replace("$", r"\$")
+
+
+def text_width(texts, size):
+    """Inches of the widest of these texts."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(family="DejaVu Sans")
+    return max((TextPath((0, 0), text, size, prop=font).get_extents().width / 72 for text in texts), default=0.0)
+
+
+def names_room(pose, layout):
+    """(width, height) in inches that the names on one side of a Pose take at most."""
+    frames = [(person, frame) for person, frame in np.ndindex(pose.present.shape[:2])]
+    rows = [len(side) for place in frames for side in sides(pose.points[place], pose.present[place])]
+    return text_width(map(shown_name, layout.joints), NAME_SIZE) + NAME_GAP + 0.1, NAME_LINE * (1 + max(rows))
+
+
+def _legend(layout, people):
+    """[(text, colour, line style)] of the parts and the second person."""
+    colours = part_colours(layout)
+    entries = [(shown_name(part), colours[members[0]], "solid") for part, members in layout.parts.items()]
+    return entries + [("second person", "#7d8590", PERSON_STYLES[1])] * (people > 1)
+
+
+def legend_form(width, layout, people=1):
+    """(columns of the legend of a figure so many inches wide, inches that it is high)."""
+    entries = [text for text, _, _ in _legend(layout, people)]
+    columns = int(np.clip(width // (LEGEND_LINE + text_width(entries, 7)), 1, len(entries)))
+    return columns, 0.2 + 0.15 * -(-len(entries) // columns)
 
 
 def part_legend(figure, layout, people=1, colour="#374151"):
     """The parts' colours in lines at the foot of the figure, and how the second person is drawn."""
     from matplotlib.lines import Line2D
 
-    colours = part_colours(layout)
-    entries = [(part.replace("_", " "), colours[members[0]], "solid") for part, members in layout.parts.items()]
-    if people > 1:
-        entries.append(("second person", "#7d8590", PERSON_STYLES[1]))
+    entries = _legend(layout, people)
     handles = [Line2D([], [], color=c, linewidth=2, linestyle=s, label=text) for text, c, s in entries]
-    columns = max(2, min(len(handles), int(figure.get_size_inches()[0] / LEGEND_ENTRY)))
+    columns = legend_form(figure.get_size_inches()[0], layout, people)[0]
     space = {"frameon": False, "handlelength": 1.6, "columnspacing": 1.2}
     figure.legend(handles=handles, loc="lower center", ncols=columns, fontsize=7, labelcolor=colour, **space)

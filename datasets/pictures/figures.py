@@ -11,12 +11,12 @@ import numpy as np
 from ..errors import DataError
 from ..files import write_atomically, write_text
 from ..transforms.sampling import uniform_grid_indices
-from .drawing import draw_frame, frame_window, part_legend, pose_of, set_window
+from .drawing import draw_frame, frame_window, legend_form, names_room, part_legend, pose_of, set_window
 
 STILL, MOVING = (".png", ".svg"), (".gif", ".mp4")
 TEXT, SOFT = "#374151", "#6b7280"
 SENTINEL = "#010203"  # stands for the page's own colour of text
-NAMES_WIDTH = 2.1  # how much wider a picture is with the names of the joints
+MARGIN = 0.05  # inches between pictures and legend
 _STYLE = {"svg.hashsalt": "skelmae", "svg.fonttype": "none", "path.simplify": False}
 _STYLE |= {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"]}
 
@@ -75,11 +75,15 @@ def sequence_strip(sequence, frames=8, names=False):
     """A figure of `frames` frames of a Sequence beside each other, evenly spaced over its length."""
     chosen, pose = _shown(sequence, frames)
     centres, width, height = frame_window(pose.points, pose.present)
-    width *= NAMES_WIDTH if names else 1
     high = 3.6 if names else 2.6
-    total, wide = high + 1.05, np.clip(high * width / height, 0.75, 4.5)
-    figure = new_figure(max(3.6, len(chosen) * wide + 0.2), total)
-    top, bottom = 1 - 0.48 / total, 0.5 / total + 0.05
+    wide = np.clip(high * width / height, 0.75, 4.5)
+    if names:
+        (wide, high), (width, height) = _with_names(pose, sequence.layout, (wide, high), (width, height))
+    across = max(3.6, len(chosen) * wide + 0.2)
+    foot = max(0.5, legend_form(across, sequence.layout, len(pose.points))[1]) + MARGIN + 0.15
+    total = high + foot + 0.48
+    figure = new_figure(across, total)
+    top, bottom = 1 - 0.48 / total, foot / total
     for column, number in enumerate(chosen):
         axes = figure.add_axes((column / len(chosen), bottom, 1 / len(chosen), top - bottom))
         set_window(axes, centres[column], width, height)
@@ -93,18 +97,28 @@ def sequence_strip(sequence, frames=8, names=False):
     return figure
 
 
+def _with_names(pose, layout, size, half):
+    """((inches), (half width and height in the units of the points)) of a picture with room for names at its sides."""
+    scale = min(size[0] / half[0], size[1] / half[1]) / 2  # inches of a unit
+    wide, high = names_room(pose, layout)
+    size = 2 * half[0] * scale + 2 * wide, max(2 * half[1] * scale, high)
+    return size, (size[0] / scale / 2, size[1] / scale / 2)
+
+
 def sequence_images(sequence, frames=120, names=False):
     """Yield (height, width, 3) uint8 images of up to `frames` frames of a Sequence, camera still."""
     chosen, pose = _shown(sequence, frames)
     here = pose.points[pose.present]
     low, high = (here.min(axis=0), here.max(axis=0)) if len(here) else (np.zeros(2), np.ones(2))
     half = np.maximum((high - low) / 2, (high - low).max() / 8 + 1e-9) * 1.1
-    half[0] *= NAMES_WIDTH if names else 1
-    tall = float(np.clip(4.0 * half[1] / half[0], 2.4, 5.2))
+    wide, tall = 4.0, float(np.clip(4.0 * half[1] / half[0], 2.4, 5.2))
+    if names:
+        (wide, tall), half = _with_names(pose, sequence.layout, (3.0, tall), half)
+    foot = max(0.5, legend_form(wide, sequence.layout, len(pose.points))[1])
     for column, number in enumerate(chosen):
-        figure = new_figure(4.0, tall + 0.9)
+        figure = new_figure(wide, tall + foot + 0.4)
         figure.set_dpi(100)
-        axes = figure.add_axes((0.02, 0.5 / (tall + 0.9), 0.96, tall / (tall + 0.9)))
+        axes = figure.add_axes((0.02, foot / (tall + foot + 0.4), 0.96, tall / (tall + foot + 0.4)))
         set_window(axes, (low + high) / 2, *half)
         draw_frame(axes, pose, column, sequence.layout, names, size=1.5)
         counted = f"frame {number + 1} of {sequence.sample.keypoints.shape[1]}"

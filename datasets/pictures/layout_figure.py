@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from .drawing import part_colours, part_legend
-from .figures import STILL, TEXT, new_figure, save_figure
+from .drawing import legend_form, part_colours, part_legend, text_width
+from .figures import STILL, TEXT, joined, new_figure, save_figure
 
 _STEPS, _RATE = 400, 0.1
 
@@ -51,8 +51,17 @@ def show_layout(layout, path):
     path = Path(path)
     if path.suffix.lower() not in STILL:
         raise DataError(path, "suffix", ", ".join(STILL), path.suffix or "none")
-    figure, place = new_figure(9, 7), layout_positions(layout)
-    axes, colours = figure.add_axes((0.02, 0.1, 0.6, 0.84)), part_colours(layout)
+    names = [f"{joint}  {name}".replace("$", r"\$") for joint, name in enumerate(layout.joints)]
+    columns = int(np.ceil(layout.num_joints / 36))
+    size = 6.5 if columns == 1 else 3.4
+    beside = max(3.24 / columns, text_width(names, size) + 0.15)  # inches of a column of names
+    wide = 5.76 + columns * beside
+    foot = max(0.7, legend_form(wide, layout)[1])
+    figure, place = new_figure(wide, 6.3 + foot), layout_positions(layout)
+    axes, colours = (
+        figure.add_axes((0.18 / wide, foot / (6.3 + foot), 5.4 / wide, 5.88 / (6.3 + foot))),
+        part_colours(layout),
+    )
     axes.set_aspect("equal")
     axes.set_axis_off()
     for child, parent in layout.edges:
@@ -62,12 +71,10 @@ def show_layout(layout, path):
         axes.plot(*point, "o", color=colours[joint], markersize=4 if small else 11, zorder=2)
         style = {"ha": "center", "va": "center", "fontsize": 3 if small else 6, "color": "#ffffff", "zorder": 3}
         axes.text(*point, str(joint), **style)
-    columns = int(np.ceil(layout.num_joints / 36))
-    for joint, name in enumerate(layout.joints):
+    for joint, name in enumerate(names):
         column, row = divmod(joint, 36)
-        where = 0.64 + 0.36 * column / columns, 0.93 - 0.023 * row
-        size = 6.5 if columns == 1 else 3.4
-        figure.text(*where, f"{joint}  {name}", fontsize=size, color=colours[joint], va="center")
-    figure.suptitle(f"{layout.name}, {layout.num_joints} joints", fontsize=10, color=TEXT)
+        where = (5.76 + beside * column) / wide, 0.93 - 0.023 * row
+        figure.text(*where, name, fontsize=size, color=colours[joint], va="center")
+    figure.suptitle(joined(f"{layout.name}, {layout.num_joints} joints"), fontsize=10, color=TEXT)
     part_legend(figure, layout)
     save_figure(figure, path)

@@ -1,9 +1,14 @@
 """Which sequences a training and a measurement take, and whether they may: checked before Keras is imported."""
 
+from pathlib import Path
+
 import numpy as np
 
 from ..errors import DataError
-from .run_folder import trained_ids
+from ..files import read_json
+from ..transforms.masking import part_mask
+from .run_folder import METRICS, trained_ids
+from .saved_model import check_score, check_start, read_classifier
 
 SHOWN_SEEN = 3
 
@@ -61,6 +66,139 @@ def training_splits(store, train_split, val_split, settings, allow_overlap=False
         found = f"{store.classes[classes[0]]!r} alone"
         raise DataError(store.path, f"split {train_split}", "sequences of two classes or more", found)
     return train, validation
+
+
+def check_training(stage, store, splits, settings, pretrained=None, allow_overlap=False):
+    """Refuse what a training of these splits, settings and start would refuse.
+
+    Args:
+        stage: "pretrain" or "finetune". splits: (train,) or (train, validation) as of :func:`training_splits`.
+        settings: Settings. pretrained: None, or as :func:`check_start`.
+    """
+    if settings.data.use_score:
+        check_score(store)
+    if stage == "pretrain":
+        if settings.pretrain.mask_parts:
+            part_mask(store.layout, settings.pretrain.mask_parts)
+        return
+    training_splits(store, *splits, settings, allow_overlap)
+    if pretrained is not None:
+        check_start(pretrained, store)
+
+
+def measured_split(model_path, store, split, allow_overlap=False):
+    """Indices of a split that a classifier is to be measured on.
+
+    Raises:
+        DataError: no classifier, a store or classes that do not fit it, a sequence without a label, one that the model
+            was trained on unless ``allow_overlap``.
+    """
+    saved = read_classifier(model_path)
+    saved.preprocessor.check(store, model_path)
+    indices = store.select(split)
+    if not allow_overlap:
+        check_unseen(model_path, store, split, indices)
+    class_labels(store, saved.names, indices)
+    check_labelled(store, f"split {split}", indices)
+    return indices
+
+
+def protocol_splits(store, train_split, test_split, allow_overlap=False):
+    """Indices of the splits that a protocol learns from and measures on.
+
+    Raises:
+        DataError: a sequence without a label, or in both splits unless ``allow_overlap``.
+    """
+    train, test = store.select(train_split), store.select(test_split)
+    for split, indices in ((train_split, train), (test_split, test)):
+        check_labelled(store, f"split {split}", indices)
+    if not allow_overlap:
+        check_apart(store, train_split, train, test_split, test)
+    return train, test
+
+
+def stratified_fraction(labels, fraction, seed):
+    """Positions of a random ``fraction`` of each class, at least one of each, in rising order.
+
+    Args:
+        labels: (N,) int; fraction: in (0, 1]; seed: int.
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction: expected 0 < fraction <= 1, found {fraction}")
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        chosen.append(rows[: max(1, round(fraction * len(rows)))])
+    return np.sort(np.concatenate(chosen))
+
+
+def few_shots(labels, shots, seed):
+    """Positions of ``shots`` random sequences of each class, of all that a smaller class has, in rising order.
+
+    Args:
+        labels: (N,) int; shots: int, at least 1; seed: int.
+    """
+    if shots < 1:
+        raise ValueError(f"shots: expected at least 1, found {shots}")
+    rng = np.random.default_rng(seed)
+    return np.sort(
+        np.concatenate([rng.permutation(np.flatnonzero(labels == label))[:shots] for label in np.unique(labels)])
+    )
+
+
+def training_split(run, store):
+    """The split that a pre-training run learned from.
+
+    Raises:
+        DataError: the run does not say, or was trained on another store.
+    """
+    metrics = read_json(Path(run) / METRICS, missing_ok=True) if Path(run).is_dir() else None
+    if not metrics or "train_split" not in metrics:
+        raise DataError(run, METRICS, "a pre-training run folder, or --fit-split NAME", "no training split")
+    if metrics.get("fingerprint") != store.fingerprint:
+        found = f"another ({str(metrics.get('fingerprint'))[:16]})"
+        raise DataError(store.path, "fingerprint", f"the data {run} was trained on, or --fit-split NAME", found)
+    return metrics["train_split"]
+
+
+def sample_index(store, sample):
+    """The index of a sample by its id, else DataError."""
+    if sample not in store.ids:
+        raise DataError(store.path, "sample", f"an id such as {', '.join(store.ids[:3])}", repr(sample))
+    return store.ids.index(sample)
+
+
+def class_labels(store, names, indices):
+    """For every sequence of a store the number of its class among ``names``; -1 without a label.
+
+    Names are compared without regard to capitals and spaces around them. A model without names of its own has numbers
+    for names, and takes the classes of a store of as many as they come.
+
+    Args:
+        store: SkeletonStore. names: of the classes of a model. indices: the samples that are asked about.
+
+    Returns:
+        (N,) int64.
+
+    Raises:
+        DataError: one of ``indices`` is of a class whose name is not there; others are -1 then.
+    """
+    plain = [name.strip().casefold() for name in names]
+    places = {name: number for number, name in enumerate(plain)}
+    numbers = [places.get(name.strip().casefold(), -1) for name in store.classes]
+    if plain == [str(number) for number in range(len(store.classes))]:
+        numbers = range(len(plain))
+    labels = np.array([*numbers, -1], np.int64)[store.labels]
+    missing = next((index for index in indices if labels[index] < 0 <= store.labels[index]), None)
+    if missing is not None:
+        found = store.classes[store.labels[missing]]
+        raise DataError(store.path, "classes", f"those of the model: {_some(names)}", repr(found))
+    return labels
+
+
+def _some(names, most=8):
+    return ", ".join([*names[:most], *["..."] * (len(names) > most)])
 
 
 def check_unseen(model_path, store, split, indices):

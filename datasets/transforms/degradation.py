@@ -87,3 +87,10 @@ DEGRADATIONS = {  # kind -> (function, amounts, what they are)
     "swaps": (swap_sides, (0.0, 0.1, 0.25, 0.5, 1.0), "share of frames with left and right swapped"),
     "rate": (thin, (1, 2, 4, 8, 16), "one frame of so many"),
 }
+
+
+def check_kinds(kinds):
+    """ValueError naming the first of these that is none of DEGRADATIONS."""
+    unknown = [kind for kind in kinds if kind not in DEGRADATIONS]
+    if unknown:
+        raise ValueError(f"kinds: expected some of {', '.join(DEGRADATIONS)}, found {unknown[0]!r}")

@@ -5,6 +5,12 @@ import numpy as np
 from .augmentation import motion_stream
 
 
+def default_parts(layout):
+    """The paper's best mask, right arm and right leg; the last part where a layout has not got them."""
+    usual = tuple(part for part in ("right_arm", "right_leg") if part in layout.parts)
+    return usual or (list(layout.parts)[-1],)
+
+
 def part_mask(layout, parts):
     """(V,) bool mask of the joints of the named body parts; True = masked, to be reconstructed.
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from keras_skelmae.models import SkeletonPreprocessor
-from skelmae_datasets import DataError
+from skelmae_datasets.runs.splits import class_labels
 from skelmae_datasets.transforms.augmentation import augment, random_flip
 
 CACHE_BYTES = 2**27  # memory stays level however large the store
@@ -221,38 +221,6 @@ def balanced_order(members, rng):
     most = -(-total // len(members))
     drawn = [np.concatenate([rng.permutation(own) for _ in range(-(-most // len(own)))])[:most] for own in members]
     return rng.permutation(np.stack(drawn, axis=1).ravel()[:total])
-
-
-def class_labels(store, names, indices):
-    """For every sequence of a store the number of its class among ``names``; -1 without a label.
-
-    Names are compared without regard to capitals and spaces around them. A model without names of its own has numbers
-    for names, and takes the classes of a store of as many as they come.
-
-    Args:
-        store: SkeletonStore. names: of the classes of a model. indices: the samples that are asked about.
-
-    Returns:
-        (N,) int64.
-
-    Raises:
-        DataError: one of ``indices`` is of a class whose name is not there; others are -1 then.
-    """
-    plain = [name.strip().casefold() for name in names]
-    places = {name: number for number, name in enumerate(plain)}
-    numbers = [places.get(name.strip().casefold(), -1) for name in store.classes]
-    if plain == [str(number) for number in range(len(store.classes))]:
-        numbers = range(len(plain))
-    labels = np.array([*numbers, -1], np.int64)[store.labels]
-    missing = next((index for index in indices if labels[index] < 0 <= store.labels[index]), None)
-    if missing is not None:
-        found = store.classes[store.labels[missing]]
-        raise DataError(store.path, "classes", f"those of the model: {_some(names)}", repr(found))
-    return labels
-
-
-def _some(names, most=8):
-    return ", ".join([*names[:most], *["..."] * (len(names) > most)])
 
 
 def labelled(store, split, model, **options):

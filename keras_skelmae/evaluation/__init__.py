@@ -5,10 +5,10 @@ from keras_skelmae.evaluation.features import embed
 from keras_skelmae.evaluation.known import KnownClasses, load_known
 from keras_skelmae.evaluation.metrics import scores
 from keras_skelmae.evaluation.predict import load_classifier, predict_store
-from keras_skelmae.evaluation.predict_files import predict_files
+from keras_skelmae.evaluation.predict_files import predict_files, predict_opened
 from keras_skelmae.evaluation.segment_metrics import segment_scores
 from keras_skelmae.evaluation.streaming import StreamingPredictor
-from keras_skelmae.evaluation.timeline import TimelinePredictor, predict_recordings
+from keras_skelmae.evaluation.timeline import TimelinePredictor, predict_opened_recordings, predict_recordings
 
 __all__ = [
     "KnownClasses",
@@ -22,6 +22,8 @@ __all__ = [
     "load_known",
     "measure",
     "predict_files",
+    "predict_opened",
+    "predict_opened_recordings",
     "predict_recordings",
     "predict_store",
     "scores",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from keras_skelmae.data import class_labels
 from keras_skelmae.evaluation.calibration import compare_calibration
 from keras_skelmae.evaluation.features import embed
 from keras_skelmae.evaluation.known import load_known
@@ -16,7 +15,7 @@ from keras_skelmae.evaluation.predict import load_classifier, predict_store
 from keras_skelmae.models import load_model
 from keras_skelmae.version import __version__
 from skelmae_datasets.runs.run_folder import HELD_IDS, PRETRAIN_IDS, trained_ids
-from skelmae_datasets.runs.splits import check_labelled, check_unseen
+from skelmae_datasets.runs.splits import check_labelled, class_labels, measured_split
 
 
 def versions():
@@ -78,11 +77,8 @@ def evaluate_model(model_path, store, split, num_clips=1, batch_size=64, progres
         DataError: the store does not fit the model; the model was trained on some of the split and ``allow_overlap``
             is False.
     """
+    indices = measured_split(model_path, store, split, allow_overlap)
     model = load_classifier(model_path)
-    model.preprocessor.check(store, model_path)
-    indices = store.select(split)
-    if not allow_overlap:
-        check_unseen(model_path, store, split, indices)
     found = measure(model, store, indices, split, num_clips, batch_size, progress)
     seen = count_seen(model_path, store, indices, PRETRAIN_IDS)
     found.result = {"model": str(model_path), **found.result, "seen_in_pretraining": seen, "versions": versions()}

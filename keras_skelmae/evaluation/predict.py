@@ -1,22 +1,18 @@
 """From a trained classifier and recordings to probabilities: the one loop over batches."""
 
-import re
-
 import numpy as np
 
 from keras_skelmae.data import LabelledBatches, SequenceSource
 from keras_skelmae.fast.networks.batch_slices import prediction_function
-from keras_skelmae.models import Ensemble, STRLClassifier, load_model, model_file
-from skelmae_datasets import DataError, open_recordings
-from skelmae_datasets.readers.recordings import kind_of
+from keras_skelmae.models import load_model
+from skelmae_datasets import DataError
+from skelmae_datasets.runs.saved_model import read_classifier
 
 
 def load_classifier(path):
     """An STRLClassifier or Ensemble from a run folder or file, or DataError."""
-    model = load_model(path)
-    if not isinstance(model, STRLClassifier | Ensemble):
-        raise DataError(model_file(path), "model", "a classifier", type(model).__name__)
-    return model
+    read_classifier(path)
+    return load_model(path)
 
 
 def predict_batches(data, predict, progress=None):
@@ -69,57 +65,6 @@ def predict_store(model, store, indices, num_clips=1, batch_size=64, progress=No
 def predict_clip(model, recording):
     """(K,) probabilities of one recording (M, T, V, C); people and channels beyond the model's are left out."""
     return np.asarray(model.predict_on_batch(model.preprocessor(recording)[None]))[0]
-
-
-def open_inputs(stack, model, inputs, image_size=None, to=None, told=None):
-    """Yield (path, store) of files of any readable kind, checked against a model; closed with the ExitStack.
-
-    Args:
-        image_size: (width, height) in pixels of inputs whose coordinates are 0 to 1, or None.
-        to: the layout, the model's, to read their joints in by name; None for inputs that have it.
-        told: called with a line for each kind of note on how inputs were read, before the last of them is given.
-
-    Raises:
-        DataError: an input does not fit the model, or as `open_recordings`.
-    """
-    layout, dims = model.preprocessor.layout, model.preprocessor.num_coordinates
-    joints = "coco17" if layout.num_joints == 17 and dims == 2 else "all"
-    notes = {}  # of each kind [the first input, note, how many more]
-    for number, path in enumerate(inputs, 1):
-        kind = kind_of(path)
-        reading = {"joints": joints}
-        if kind == "clips":
-            reading |= {"image_size": image_size} | (
-                {"channels": tuple(model.preprocessor.channels)} if dims == 3 else {}
-            )
-        if kind == "store" or to is not None:  # a store knows its own layout
-            store = stack.enter_context(open_recordings(path, to=to, **reading))
-        else:
-            store = _opened_as(stack, model, path, reading)
-        model.preprocessor.check(store)
-        for note in store.notes:
-            notes.setdefault(_NUMBER.sub("N", note), [path, note, -1])[-1] += 1
-        if told and number == len(inputs):
-            for first, note, more in notes.values():
-                told(f"{first}{f' and {more} more' if more else ''}: {note}")
-        yield path, store
-
-
-_NUMBER = re.compile(r"(?<!\w)\d[\d.]*(e[+-]?\d+)?(?!\w)")  # one kind of note may count differently for each input
-
-
-def _opened_as(stack, model, path, reading):
-    """A recording as a store of the model's layout; where it has another, the error says so."""
-    try:
-        return stack.enter_context(open_recordings(path, model.preprocessor.layout, **reading))
-    except DataError as error:
-        try:
-            with open_recordings(path, strict=False, **reading) as store:
-                found = store
-        except DataError:
-            raise error from None
-        model.preprocessor.check(found)  # what is wrong is told by its own layout
-        raise
 
 
 def result_of(path, sample, names, probability, known=None):

@@ -6,7 +6,9 @@ import numpy as np
 
 from keras_skelmae.evaluation.features import embed
 from keras_skelmae.evaluation.known import load_known
-from keras_skelmae.evaluation.predict import load_classifier, open_inputs, predict_store, result_of
+from keras_skelmae.evaluation.predict import load_classifier, predict_store, result_of
+from skelmae_datasets.runs.model_inputs import open_inputs
+from skelmae_datasets.runs.saved_model import read_classifier
 
 
 def predict_files(model_path, inputs, image_size=None, to=None, told=None):
@@ -20,13 +22,16 @@ def predict_files(model_path, inputs, image_size=None, to=None, told=None):
         list of dict as of ``result_of``: input, sample, label, probability and probabilities by class name; label None,
         the others 0, where nobody was seen. With a known.npz beside the model also known, and label None where False.
     """
+    with ExitStack() as stack:
+        opened = open_inputs(stack, read_classifier(model_path).preprocessor, inputs, image_size, to, told)
+        return predict_opened(model_path, list(opened))
+
+
+def predict_opened(model_path, opened):
+    """The same of inputs that are open: opened is a list of (path, store) as of ``open_inputs``."""
     model = load_classifier(model_path)
     known = load_known(model_path, model)
-    results = []
-    with ExitStack() as stack:
-        for path, store in open_inputs(stack, model, inputs, image_size, to, told):
-            results += answers_of(model, store, range(len(store)), path, known)
-    return results
+    return [row for path, store in opened for row in answers_of(model, store, range(len(store)), path, known)]
 
 
 def answers_of(model, store, indices, path, known=None):

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_skelmae.evaluation.features import window_features
 from keras_skelmae.evaluation.known import load_known
-from keras_skelmae.evaluation.predict import load_classifier, open_inputs
+from keras_skelmae.evaluation.predict import load_classifier
 from keras_skelmae.evaluation.predict_files import answers_of
 from keras_skelmae.evaluation.windows import (
     MIN_PROBABILITY,
@@ -22,6 +22,8 @@ from keras_skelmae.evaluation.windows import (
     window_starts,
 )
 from keras_skelmae.fast.networks.batch_slices import prediction_function
+from skelmae_datasets.runs.model_inputs import open_inputs
+from skelmae_datasets.runs.saved_model import read_classifier
 from skelmae_datasets.timelines import Timeline
 
 BATCH = 64
@@ -199,17 +201,23 @@ def predict_recordings(model_path, inputs, image_size=None, to=None, told=None, 
     Returns:
         list in the order of the recordings: Timelines of the long ones, dicts as of ``predict_files`` of the others.
     """
+    with ExitStack() as stack:
+        opened = open_inputs(stack, read_classifier(model_path).preprocessor, inputs, image_size, to, told)
+        return predict_opened_recordings(model_path, list(opened), progress, **settings)
+
+
+def predict_opened_recordings(model_path, opened, progress=None, **settings):
+    """The same of inputs that are open: opened is a list of (path, store) as of ``open_inputs``."""
     model = load_classifier(model_path)
     known = load_known(model_path, model)
     predictor = TimelinePredictor(model, **{"known": known, **settings})
     results = []
-    with ExitStack() as stack:
-        for path, store in open_inputs(stack, model, inputs, image_size, to, told):
-            whole = [index for index in range(len(store)) if not predictor.wants(store, index)]
-            answers = dict(zip(whole, answers_of(model, store, whole, path, known), strict=True))
-            for index in range(len(store)):
-                if index in answers:
-                    results.append(answers[index])
-                else:
-                    results += predictor.timelines(store, index, progress)
+    for path, store in opened:
+        whole = [index for index in range(len(store)) if not predictor.wants(store, index)]
+        answers = dict(zip(whole, answers_of(model, store, whole, path, known), strict=True))
+        for index in range(len(store)):
+            if index in answers:
+                results.append(answers[index])
+            else:
+                results += predictor.timelines(store, index, progress)
     return results

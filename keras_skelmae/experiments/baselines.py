@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from keras_skelmae.evaluation.metrics import scores
-from skelmae_datasets.runs.splits import check_apart, check_labelled
+from skelmae_datasets.runs.splits import protocol_splits
 from skelmae_datasets.transforms.sampling import grid_places, interpolate_frames
 
 FRAMES = 32
@@ -155,11 +155,7 @@ def compare_baselines(store, train_split, test_split, progress=None, allow_overl
     Raises:
         DataError: sequences without a label; the splits share sequences, unless ``allow_overlap``.
     """
-    train, test = store.select(train_split), store.select(test_split)
-    for split, indices in ((train_split, train), (test_split, test)):
-        check_labelled(store, f"split {split}", indices)
-    if not allow_overlap:
-        check_apart(store, train_split, train, test_split, test)
+    train, test = protocol_splits(store, train_split, test_split, allow_overlap)
     return {
         "data": str(store.path),
         "fingerprint": store.fingerprint,

@@ -6,38 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_skelmae.data import class_labels
 from keras_skelmae.evaluation import embed, load_classifier, measure, scores
 from keras_skelmae.evaluation.calibration import calibration, compare_calibration, temper
 from keras_skelmae.evaluation.known import fit_known
 from keras_skelmae.training.calibrating import HeldOut
 from keras_skelmae.training.finetune import finetune
 from keras_skelmae.training.runs import ids_digest
+from keras_skelmae.training.starting_point import pretrained_file
 from skelmae_datasets import DataError
 from skelmae_datasets.files import file_digest, read_json, write_json
+from skelmae_datasets.runs.folds import check_folds, fold_groups
 from skelmae_datasets.runs.run_folder import EVALUATION, METRICS, write_ids
+from skelmae_datasets.runs.splits import class_labels
 
 RESULT = "cross_validation.json"
-FOLDS = 5
 FINAL = "final"  # folder of the model that is trained on everything
 ACCURACIES = ("top1", "mean_class")
-
-
-def clip_groups(store, indices):
-    """What must not be in two folds at once, and what it is called.
-
-    Args:
-        store: SkeletonStore. indices: samples of it.
-
-    Returns:
-        ((N,) int, "subject" where that is known of all and there are two or more, else "file": the clips that were cut
-        from one recording are called ``recording@start-end``).
-    """
-    subjects = store.subject[indices]
-    if subjects.min() >= 0 and len(np.unique(subjects)) > 1:
-        return subjects, "subject"
-    names = [store.ids[index].partition("@")[0] for index in indices]
-    return np.unique(names, return_inverse=True)[1], "file"
 
 
 def make_folds(labels, groups, folds=5, leave_one_out=False, seed=0):
@@ -54,17 +38,8 @@ def make_folds(labels, groups, folds=5, leave_one_out=False, seed=0):
     """
     from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold
 
-    count = len(np.unique(groups))
-    if leave_one_out:
-        if count < 2:
-            raise ValueError(f"leave_one_out: expected two groups or more, found {count}")
-        splitter = LeaveOneGroupOut()
-    else:
-        if not 2 <= folds <= count:
-            raise ValueError(f"folds: expected 2 to {count}, the groups of clips there are, found {folds}")
-        if folds > np.bincount(labels).max():
-            raise ValueError(f"folds: expected at most {np.bincount(labels).max()}, a class's clips, found {folds}")
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    check_folds(labels, groups, folds, leave_one_out)
+    splitter = LeaveOneGroupOut() if leave_one_out else StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")  # is missing in some folds, which is told
         found = [test for _, test in splitter.split(np.zeros(len(labels)), labels, groups)]
@@ -90,7 +65,7 @@ def cross_validate(
     Args:
         store: SkeletonStore. output: folder of a run and a result for each fold, and of ``cross_validation.json``.
         settings: Settings of the fine-tuning.
-        folds, leave_one_out: see :func:`make_folds`; None is FOLDS, or as many as there are groups. Leaving one out
+        folds, leave_one_out: see :func:`make_folds`; None is 5, or as many as there are groups. Leaving one out
             takes subjects.
         final: train ``output/final`` on all clips, its temperature and bound from the folds' answers.
         pretrained: None, or a run folder or .keras file that each fold starts from.
@@ -103,13 +78,7 @@ def cross_validate(
     Raises:
         DataError: fewer than two classes; a fold in ``output`` is of other settings or data. ValueError: the folds.
     """
-    indices = np.flatnonzero(store.labels >= 0)
-    if len(np.unique(store.labels[indices])) < 2:
-        raise DataError(store.path, "labels", "clips of two classes or more", "fewer")
-    groups, kind = clip_groups(store, indices)
-    if leave_one_out and kind != "subject":
-        raise DataError(store.path, "subject", "a subject for every clip, two or more", "none; use folds, by file")
-    folds = min(FOLDS, len(np.unique(groups))) if folds is None else folds
+    indices, groups, kind, folds = fold_groups(store, folds, leave_one_out)
     tests = make_folds(store.labels[indices], groups, folds, leave_one_out, settings.data.seed)
     results = []
     for number, test in enumerate(tests, 1):
@@ -134,7 +103,7 @@ def _fold(store, train, test, folder, settings, pretrained, verbose):
         "fingerprint": store.fingerprint,
         "train": ids_digest(store, train),
         "test": ids_digest(store, test),
-        "pretrained": pretrained and file_digest(pretrained),
+        "pretrained": pretrained and file_digest(pretrained_file(pretrained)),
     }
     if not file.exists():
         write_ids(folder, [store.ids[index] for index in train])

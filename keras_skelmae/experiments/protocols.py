@@ -20,7 +20,7 @@ from keras_skelmae.training.statistics import estimate_statistics
 from skelmae_datasets import DataError
 from skelmae_datasets.files import file_digest, read_json, write_json
 from skelmae_datasets.runs.run_folder import TRAIN_IDS, write_ids
-from skelmae_datasets.runs.splits import check_apart
+from skelmae_datasets.runs.splits import few_shots, protocol_splits, stratified_fraction
 
 PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
 FROZEN = (
@@ -28,36 +28,6 @@ FROZEN = (
     "training clips, whose batch statistics the network has. They compare with each other, not with published figures, "
     "which are of the network's last vector and of larger data."
 )
-
-
-def stratified_fraction(labels, fraction, seed):
-    """Positions of a random ``fraction`` of each class, at least one of each, in rising order.
-
-    Args:
-        labels: (N,) int; fraction: in (0, 1]; seed: int.
-    """
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction: expected 0 < fraction <= 1, found {fraction}")
-    rng = np.random.default_rng(seed)
-    chosen = []
-    for label in np.unique(labels):
-        rows = rng.permutation(np.flatnonzero(labels == label))
-        chosen.append(rows[: max(1, round(fraction * len(rows)))])
-    return np.sort(np.concatenate(chosen))
-
-
-def few_shots(labels, shots, seed):
-    """Positions of ``shots`` random sequences of each class, of all that a smaller class has, in rising order.
-
-    Args:
-        labels: (N,) int; shots: int, at least 1; seed: int.
-    """
-    if shots < 1:
-        raise ValueError(f"shots: expected at least 1, found {shots}")
-    rng = np.random.default_rng(seed)
-    return np.sort(
-        np.concatenate([rng.permutation(np.flatnonzero(labels == label))[:shots] for label in np.unique(labels)])
-    )
 
 
 def random_model(store, settings, like=None):
@@ -118,9 +88,7 @@ def run_protocol(
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
-    train, test = store.select(train_split), store.select(test_split)
-    if not allow_overlap and protocol != "retrieval":
-        check_apart(store, train_split, train, test_split, test)
+    train, test = protocol_splits(store, train_split, test_split, allow_overlap or protocol == "retrieval")
     rows, done = [], 0
     draws = [("fraction", f"{fraction:g}", fraction, stratified_fraction) for fraction in fractions]
     draws += [("shots", f"{count}shot", count, few_shots) for count in shots]

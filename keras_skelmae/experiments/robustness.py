@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_skelmae.evaluation import load_classifier, measure
-from skelmae_datasets.runs.splits import check_unseen
-from skelmae_datasets.transforms.degradation import DEGRADATIONS
+from skelmae_datasets.runs.splits import measured_split
+from skelmae_datasets.transforms.degradation import DEGRADATIONS, check_kinds
 
 
 class DegradedStore:
@@ -61,14 +61,9 @@ def robustness(model_path, store, split, kinds=tuple(DEGRADATIONS), seed=0, prog
     Raises:
         ValueError: an unknown kind. DataError: the model was trained on some of the split, unless ``allow_overlap``.
     """
-    unknown = [kind for kind in kinds if kind not in DEGRADATIONS]
-    if unknown:
-        raise ValueError(f"kinds: expected some of {', '.join(DEGRADATIONS)}, found {unknown[0]!r}")
+    check_kinds(kinds)
+    indices = measured_split(model_path, store, split, allow_overlap)
     model = load_classifier(model_path)
-    model.preprocessor.check(store, model_path)
-    indices = store.select(split)
-    if not allow_overlap:
-        check_unseen(model_path, store, split, indices)
     if not store.layout.mirror_pairs:
         kinds = [kind for kind in kinds if kind != "swaps"]
     curves, plain = {}, None

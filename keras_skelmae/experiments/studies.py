@@ -8,13 +8,13 @@ from pathlib import Path
 
 import keras
 
-from keras_skelmae.experiments.protocols import run_protocol, stratified_fraction
+from keras_skelmae.experiments.protocols import run_protocol
 from keras_skelmae.training.pretrain import pretrain
 from skelmae_datasets import DataError
 from skelmae_datasets.files import write_json, write_text
 from skelmae_datasets.runs.run_folder import METRICS as FINISHED
 from skelmae_datasets.runs.settings import SettingsError
-from skelmae_datasets.runs.splits import check_apart, check_labelled
+from skelmae_datasets.runs.splits import protocol_splits, stratified_fraction
 
 STUDIES = ("depth", "layers", "graph-conv-by-part", "mask-ratio", "init", "transfer")
 COUNTS = (1, 2, 3, 4)  # of encoder or STRL layers
@@ -233,10 +233,7 @@ def _check_effects(cells, before, after):
 
 
 def _check(study, store, train_split, test_split, before, after, fraction, source):
-    train, test = store.select(train_split), store.select(test_split)
-    for split, indices in ((train_split, train), (test_split, test)):
-        check_labelled(store, split, indices)
-    check_apart(store, train_split, train, test_split, test)
+    train, _ = protocol_splits(store, train_split, test_split)
     stratified_fraction(store.labels[train], fraction, 0)
     first, second = before.flat(), after.flat()
     for key in ENCODER_KEYS:

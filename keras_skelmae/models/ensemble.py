@@ -6,21 +6,7 @@ from keras import ops
 from keras_skelmae.layers import SkeletonMirror
 from keras_skelmae.models.preset import Preset
 from keras_skelmae.models.strl_classifier import STRLClassifier
-
-CLIPS_AGREE = ("channels", "num_frames", "num_people")
-
-
-def find_difference(first, other):
-    """What keeps two classifiers from one ensemble: (setting, its value in ``first``, in ``other``), or None."""
-    one, two = first.preprocessor, other.preprocessor
-    if (one.layout.edges, one.layout.joints) != (two.layout.edges, two.layout.joints):
-        return "layout", one.layout.name, two.layout.name
-    for key in CLIPS_AGREE:
-        if getattr(one, key) != getattr(two, key):
-            return key, getattr(one, key), getattr(two, key)
-    if first.names != other.names:
-        return "class_names", first.names, other.names
-    return None
+from skelmae_datasets.runs.saved_model import find_difference
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import zipfile
 
 import h5py
@@ -10,26 +9,10 @@ import keras
 
 from skelmae_datasets import DataError
 from skelmae_datasets.runs.run_folder import model_file
+from skelmae_datasets.runs.saved_model import PACKAGE, check_members, check_ours, no_model, sound
 
-MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
-PACKAGE = "keras_skelmae>"
-MAX_INFLATION, MAX_CONFIG, SLACK = 8, 16 << 20, 1 << 20
 MAX_CHUNKED = 4096  # HDF5's gzip cannot exceed 1032:1
 DEEPEST = 32
-# What zipfile, json and h5py raise for content that is not what it says
-FORGED = (
-    zipfile.BadZipFile,
-    NotImplementedError,
-    ValueError,
-    KeyError,
-    RuntimeError,
-    RecursionError,
-    EOFError,
-    MemoryError,
-    OverflowError,
-    OSError,
-)
-DECOMPRESSORS = ("zlib", "lzma", "bz2")  # their errors have no common base
 LARGEST = {"num_layers": 256, "encoder_layers": 256, "num_people": 256, "num_classes": 1 << 20}
 OBJECT = {"module", "class_name", "config", "registered_name", "build_config", "compile_config", "shared_object_id"}
 LARGEST_OTHER = 1 << 16  # of any other whole number: joints, units, frames, pixels
@@ -45,32 +28,11 @@ def check_model_file(file):
     Raises:
         DataError: naming the file, the member, what was expected and what was found. OSError: it cannot be read.
     """
-    try:
-        with zipfile.ZipFile(file) as archive:
-            _check_members(file, archive)
-            _check_config(file, archive.read("config.json"))
-            with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as weights:
-                _check_group(file, weights)
-    except DataError:
-        raise
-    except Exception as error:
-        own = isinstance(error, FORGED) or type(error).__module__ in DECOMPRESSORS
-        if not own or isinstance(error, OSError) and error.filename is not None:  # the latter: it cannot be read at all
-            raise
-        raise DataError(file, "model", "a .keras file of this package", _reason(error)) from error
-
-
-def _reason(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _check_members(file, archive):
-    names = sorted(archive.namelist())
-    if set(names) != MEMBERS or len(names) != len(MEMBERS):
-        raise DataError(file, "members", ", ".join(sorted(MEMBERS)), ", ".join(names)[:200] or "none")
-    announced, size = sum(member.file_size for member in archive.infolist()), os.path.getsize(file)
-    if announced > MAX_INFLATION * size + SLACK or archive.getinfo("config.json").file_size > MAX_CONFIG:
-        raise DataError(file, "members", f"content in proportion to {size} bytes", f"{announced} bytes announced")
+    with sound(file), zipfile.ZipFile(file) as archive:
+        check_members(file, archive)
+        _check_config(file, archive.read("config.json"))
+        with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as weights:
+            _check_group(file, weights)
 
 
 def _check_config(file, content):
@@ -91,8 +53,8 @@ def _check_config(file, content):
 
 def _check_object(file, value, place):
     """DataError unless a serialised object names a class of this package, and nothing besides."""
-    name = value.get("registered_name") if isinstance(value, dict) else None
-    known = isinstance(name, str) and name.startswith(PACKAGE) and keras.saving.get_registered_object(name) is not None
+    name = check_ours(file, value, place)
+    known = keras.saving.get_registered_object(name) is not None
     if not known or not set(value) <= OBJECT or value.get("class_name") != name.removeprefix(PACKAGE):
         raise DataError(file, place, f"a class of {PACKAGE[:-1]}", repr(name)[:100])
     module = str(value.get("module"))
@@ -131,4 +93,4 @@ def load_model(path, name="model.keras"):
     try:
         return keras.saving.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # whatever a file's content makes Keras raise
-        raise DataError(file, "model", "a .keras file of this package", _reason(error)) from error
+        raise no_model(file, error) from error

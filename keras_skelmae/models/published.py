@@ -7,9 +7,9 @@ import numpy as np
 
 from keras_skelmae.models.skeleton_encoder import as_preprocessor
 from keras_skelmae.models.skeleton_preprocessor import SkeletonPreprocessor
-from skelmae_datasets import DataError
 from skelmae_datasets.files import write_atomically, write_json
 from skelmae_datasets.runs.published import WEIGHTS, read_published, weights_file
+from skelmae_datasets.runs.saved_model import check_published
 
 
 def published_config(name, data=None):
@@ -27,10 +27,7 @@ def published_config(name, data=None):
         return config
     own = keras.saving.deserialize_keras_object(config["encoder"]["preprocessor"])
     found = as_preprocessor(data)
-    if found.num_coordinates != own.num_coordinates or found.units != own.units:
-        wanted = f"{', '.join(own.channels)} in {own.units} as {name} takes"
-        told = f"{', '.join(found.channels)} in {found.units}"
-        raise DataError(getattr(data, "path", found.layout.name), "channels", wanted, told)
+    check_published(name, found)
     kept = {key: found.get_config()[key] for key in ("layout", "num_people", "image_size")}
     fitted = SkeletonPreprocessor(**{**own.get_config(), **kept, "graph_layout": own.layout})
     encoder = {**config["encoder"], "preprocessor": keras.saving.serialize_keras_object(fitted)}

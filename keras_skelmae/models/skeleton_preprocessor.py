@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 
-from skelmae_datasets import DataError, SkeletonLayout, get_layout
-from skelmae_datasets.layout_map import advised, layout_map
+from skelmae_datasets import SkeletonLayout, get_layout
+from skelmae_datasets.layout_map import layout_map
+from skelmae_datasets.runs.saved_model import DataForm, check_score
 from skelmae_datasets.transforms.presence import seen_only
 from skelmae_datasets.transforms.sampling import (
     SAMPLINGS,
@@ -22,7 +23,7 @@ HIGHEST_SCORE = 1.5  # peaks of heat maps lie a little above 1
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
-class SkeletonPreprocessor:
+class SkeletonPreprocessor(DataForm):
     """What a model's data are, and the way from a recording ``(M, T, V, C)`` to a clip ``(M', T', V, C')``.
 
     Every model has one, and it is saved with the model. Training, evaluation, prediction, streaming and reconstruction
@@ -92,8 +93,8 @@ class SkeletonPreprocessor:
             sampling: as above.
             images: None, or the indices of the samples whose image size counts; None for all.
         """
-        if use_score and not data.has_score:
-            raise ValueError(f"{data.path}: use_score: expected a score channel, found {data.channels}")
+        if use_score:
+            check_score(data)
         channels = [name for name in data.channels if name != "score" or use_score]
         if normalize == "auto":
             normalize = "image" if data.units == "pixels" and data.num_coordinates == 2 else "clip"
@@ -111,11 +112,6 @@ class SkeletonPreprocessor:
     def joint_map(self):
         """LayoutMap from the joints of the recordings to the network's."""
         return layout_map(self.layout, self.graph_layout)
-
-    @property
-    def num_coordinates(self):
-        """2 or 3: the leading channels that are coordinates."""
-        return 3 if "z" in self.channels else 2
 
     @property
     def clip_shape(self):
@@ -212,19 +208,6 @@ class SkeletonPreprocessor:
         recording = self.observed(recording)
         return self.clips(recording, self.times([recording.shape[1]])[0], image_size)[0]
 
-    def check(self, data, model="the model"):
-        """DataError, naming the store, unless its joints, channels and units are what ``model`` was made for."""
-        expected, found = self.layout.joints, data.layout.joints
-        if expected != found:
-            alike = data.num_coordinates == self.num_coordinates  # else joints are not all that differs
-            raise DataError(data.path, "layout", *_told(self.layout, data.layout, model, alike))
-        coordinates = (self.num_coordinates, data.num_coordinates)
-        if coordinates[0] != coordinates[1] or list(data.channels[: len(self.channels)]) != self.channels:
-            wanted = f"{', '.join(self.channels)} as {model} takes"
-            raise DataError(data.path, "channels", wanted, ", ".join(data.channels))
-        if data.units != self.units:
-            raise DataError(data.path, "units", f"{self.units} as {model} takes", data.units)
-
     def get_config(self):
         return {
             "layout": self.layout.to_dict(),
@@ -245,15 +228,3 @@ class SkeletonPreprocessor:
 
 def _layout(layout):
     return SkeletonLayout.from_dict(layout) if isinstance(layout, dict) else get_layout(layout)
-
-
-def _told(expected, found, model, alike):
-    """Two layouts in words: their names and sizes, or where the sizes agree the first joint that differs."""
-    way = advised((found, expected)) if alike else ""
-    way = f"; {way} of convert and predict reads joints by their names" if way else ""
-    if expected.num_joints != found.num_joints:
-        texts = [f"{layout.name}, {layout.num_joints} joints" for layout in (expected, found)]
-    else:
-        number = next(i for i, pair in enumerate(zip(expected.joints, found.joints, strict=True)) if len(set(pair)) > 1)
-        texts = [f"{layout.name} with joint {number} {layout.joints[number]!r}" for layout in (expected, found)]
-    return f"{texts[0]}, as {model} takes", texts[1] + way

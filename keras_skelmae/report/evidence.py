@@ -11,42 +11,13 @@ from keras_skelmae.models import SkeletonMAE, load_model
 from keras_skelmae.report.reconstruction import Reconstruction, reconstruct, spread
 from skelmae_datasets import DataError, SkeletonLayout
 from skelmae_datasets.files import read_json, write_json
-from skelmae_datasets.runs.run_folder import (
-    EMBEDDING,
-    EVALUATION,
-    HELD_IDS,
-    METRICS,
-    RECONSTRUCTION,
-    SETTINGS,
-    read_metrics,
-)
+from skelmae_datasets.runs.run_folder import EMBEDDING, EVALUATION, HELD_IDS, RECONSTRUCTION, SETTINGS, read_metrics
 from skelmae_datasets.runs.settings import read_settings
-from skelmae_datasets.runs.splits import training_splits
-from skelmae_datasets.transforms.masking import part_mask
+from skelmae_datasets.runs.splits import training_split, training_splits
+from skelmae_datasets.transforms.masking import default_parts, part_mask
 
 MOST_EMBEDDED = 600
 ARRAYS = ("keypoints", "positions", "frames")  # of a Reconstruction
-
-
-def default_parts(layout):
-    """The paper's best mask, right arm and right leg; the last part where a layout has not got them."""
-    usual = tuple(part for part in ("right_arm", "right_leg") if part in layout.parts)
-    return usual or (list(layout.parts)[-1],)
-
-
-def training_split(run, store):
-    """The split that a pre-training run learned from.
-
-    Raises:
-        DataError: the run does not say, or was trained on another store.
-    """
-    metrics = read_json(Path(run) / METRICS, missing_ok=True) if Path(run).is_dir() else None
-    if not metrics or "train_split" not in metrics:
-        raise DataError(run, METRICS, "a pre-training run folder, or --fit-split NAME", "no training split")
-    if metrics.get("fingerprint") != store.fingerprint:
-        found = f"another ({str(metrics.get('fingerprint'))[:16]})"
-        raise DataError(store.path, "fingerprint", f"the data {run} was trained on, or --fit-split NAME", found)
-    return metrics["train_split"]
 
 
 def measure_finetuned(run, store):

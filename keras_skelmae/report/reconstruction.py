@@ -9,6 +9,7 @@ import numpy as np
 from keras_skelmae.models import SkeletonMAE, load_model
 from keras_skelmae.report.readout import fit_ridge
 from skelmae_datasets import DataError, SkeletonLayout
+from skelmae_datasets.runs.splits import sample_index
 from skelmae_datasets.transforms.masking import part_mask
 from skelmae_datasets.transforms.sampling import interpolate_frames, uniform_grid_indices
 
@@ -175,12 +176,10 @@ def _open_model(source, store):
 
 def _choose_samples(store, sample, split):
     """(index shown, indices fitted on, indices compared): apart from each other where there is more than one."""
-    if sample is not None and sample not in store.ids:
-        raise DataError(store.path, "sample", f"an id such as {', '.join(store.ids[:3])}", repr(sample))
     outside = np.setdiff1d(np.arange(len(store)), split)
     usable = outside[store.frames[outside] > 1]
     first = usable if len(usable) else outside if len(outside) else split
-    shown = int(first[0]) if sample is None else store.ids.index(sample)
+    shown = int(first[0]) if sample is None else sample_index(store, sample)
     split, outside = split[split != shown], outside[outside != shown]
     if not len(split):
         raise DataError(store.path, "split", "sequences other than the one shown to fit on", "none")

@@ -4,6 +4,7 @@ import json
 import re
 import tempfile
 import threading
+from collections import Counter
 from contextlib import ExitStack
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,13 +15,14 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 
 from keras_skelmae.evaluation import StreamingPredictor, load_classifier, predict_store
-from keras_skelmae.evaluation.predict import open_inputs
 from keras_skelmae.evaluation.streaming import stream_recording
 from keras_skelmae.report.markup import escape
 from skelmae_datasets.pictures.drawing import part_colours, pose_of
+from skelmae_datasets.runs.model_inputs import open_inputs
 
 ADDRESS = "127.0.0.1"
 MOST_BYTES = 50 << 20  # of an upload
+MOST_FILES, MOST_LISTED = 20_000, 4 << 20  # files of one, bytes that name them
 MOST_SAMPLES, MOST_FRAMES = 20, 3000  # of a file that are answered, of a sample that are shown
 SIDE = 1000  # of the square that points are placed in
 CHUNK, SECONDS = 1 << 16, 30
@@ -51,7 +53,7 @@ def answer(model, path):
     Raises: DataError where it is unsound or does not fit the model; OSError where it cannot be read.
     """
     with ExitStack() as stack:
-        ((_, store),) = open_inputs(stack, model, [path])
+        ((_, store),) = open_inputs(stack, model.preprocessor, [path])
         chosen = np.arange(min(len(store), MOST_SAMPLES))
         rows = predict_store(model, store, chosen)
         samples = [_sample(model, store, index, row) for index, row in zip(chosen, rows, strict=True)]
@@ -98,7 +100,11 @@ def page(title):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """The page by GET /, an answer by POST /predict?name=FILE with the file as the body."""
+    """The page by GET /, an answer by POST /predict?name=FILE with the file as the body.
+
+    Of the files of a folder by POST /predict?name=FOLDER&listed=N: N bytes of JSON, [name, size] of each, then all of
+    them one behind the other.
+    """
 
     timeout = SECONDS
     server_version, sys_version = "skelmae", ""
@@ -125,8 +131,9 @@ class Handler(BaseHTTPRequestHandler):
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"expected at most {MOST_BYTES >> 20} MB, found {length} bytes"
             )
         else:
+            query = {key: values[0] for key, values in parse_qs(parts.query).items()}
             with self.server.lock:  # one upload, one answer at a time
-                self._answer(safe_name(parse_qs(parts.query).get("name", [""])[0]), int(length))
+                self._answer(safe_name(query.get("name", "")), int(length), query.get("listed"))
 
     def _refused(self):
         """Whether the request came by another name, or from another page, than those of this server."""
@@ -137,24 +144,40 @@ class Handler(BaseHTTPRequestHandler):
         self._tell(HTTPStatus.FORBIDDEN, f"expected a request to {sorted(own)[0]}")
         return True
 
-    def _answer(self, name, length):
+    def _answer(self, name, length, listed):
         with tempfile.TemporaryDirectory(prefix="skelmae-") as folder:
             path = Path(folder) / name
-            with open(path, "wb") as file:
-                while length > 0:
-                    part = self.rfile.read(min(CHUNK, length))
-                    if not part:
-                        self._tell(HTTPStatus.BAD_REQUEST, "the upload ended early")
-                        return
-                    file.write(part)
-                    length -= len(part)
             try:
+                if listed is None:
+                    self._receive(path, length)
+                else:
+                    self._receive_folder(path, length, listed)
                 found = answer(self.server.model, path)
             except (OSError, ValueError, MemoryError) as error:
                 told = " ".join(str(error).split()) or type(error).__name__
                 self._tell(HTTPStatus.BAD_REQUEST, told.replace(f"{folder}/", ""))
                 return
         self._send(HTTPStatus.OK, json.dumps(found, allow_nan=False).encode(), "application/json")
+
+    def _receive(self, path, length):
+        """Write so many bytes of the body to a file."""
+        with open(path, "wb") as file:
+            while length > 0:
+                part = self.rfile.read(min(CHUNK, length))
+                if not part:
+                    raise ValueError("the upload ended early")
+                file.write(part)
+                length -= len(part)
+
+    def _receive_folder(self, path, length, listed):
+        """Write the files of a body that begins with their names and sizes into a new folder."""
+        size = int(listed) if listed.isdecimal() else -1
+        if not 0 < size <= min(length, MOST_LISTED):
+            raise ValueError(f"listed: expected a number of bytes up to {MOST_LISTED}, found {listed[:20]}")
+        files = listed_files(self.rfile.read(size), length - size)
+        path.mkdir()
+        for name, size in files:
+            self._receive(path / name, size)
 
     def _tell(self, status, text):
         self.close_connection = True
@@ -182,6 +205,26 @@ def safe_name(name):
     """The last part of a file's name, of letters, digits, dots and the like."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return re.sub(r"[^\w.-]", "_", last).lstrip(".")[-120:] or "recording"
+
+
+def listed_files(text, length):
+    """[(name, bytes)] of the files of a folder, from JSON; their names lead nowhere else.
+
+    Raises: ValueError unless there are one to MOST_FILES of different names, of so many bytes together.
+    """
+    try:
+        files = [(safe_name(name), size) for name, size in json.loads(text)]
+        sound = all(type(size) is int and size >= 0 for _, size in files)
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        sound = False
+    if not sound or sum(size for _, size in files) != length:
+        raise ValueError("files: expected JSON of each name and size, and as many bytes behind it, found another list")
+    if not 0 < len(files) <= MOST_FILES:
+        raise ValueError(f"files: expected 1 to {MOST_FILES}, found {len(files)}")
+    (name, times), *_ = Counter(name.casefold() for name, _ in files).most_common(1)
+    if times > 1:
+        raise ValueError(f"{name}: expected files of different names, found it {times} times")
+    return files
 
 
 class Server(ThreadingHTTPServer):

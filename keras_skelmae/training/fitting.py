@@ -208,8 +208,7 @@ class Checkpointing(keras.callbacks.Callback):
     def _stop(self, epoch, batch):
         name = signal.Signals(self.flag.number).name
         raise Interrupted(
-            f"{self.run.path}: stopped by {name} after {epoch} epochs and {batch} steps; --resume goes on",
-            self.flag.number,
+            f"{self.run.path}: stopped by {name} after {epoch} epochs and {batch} steps", self.flag.number
         )
 
 

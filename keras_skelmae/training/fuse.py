@@ -5,11 +5,10 @@ import tempfile
 from pathlib import Path
 
 from keras_skelmae.evaluation.evaluate import versions
-from keras_skelmae.models import Ensemble, STRLClassifier, load_model, model_file
-from keras_skelmae.models.ensemble import find_difference
-from skelmae_datasets import DataError
+from keras_skelmae.models import Ensemble, load_model, model_file
 from skelmae_datasets.files import TEMPORARY, current_umask, file_digest, write_json
 from skelmae_datasets.runs.run_folder import ENSEMBLE, trained_ids, write_ids
+from skelmae_datasets.runs.saved_model import read_members
 
 
 def fuse(sources, output, weights=None):
@@ -34,12 +33,8 @@ def fuse(sources, output, weights=None):
     output = Path(output)
     if output.exists():
         raise FileExistsError(17, "already there; remove it or choose another output", str(output))
+    read_members(sources)
     members, mirrored = zip(*map(_member, sources), strict=True)
-    for source, member in zip(sources, members, strict=True):
-        difference = find_difference(members[0], member)
-        if difference:
-            key, expected, found = difference
-            raise DataError(model_file(source), key, f"{expected!r} as {sources[0]} has", repr(found))
     model = Ensemble(members, weights, mirror=all(mirrored))
     description = {
         "members": [str(source) for source in sources],
@@ -68,8 +63,6 @@ def fuse(sources, output, weights=None):
 def _member(source):
     """(the STRLClassifier in a file, whether mirror images count)."""
     model = load_model(source)
-    if isinstance(model, Ensemble) and model.num_members == 1:
+    if isinstance(model, Ensemble):  # of one, with its mirror image or a temperature
         return model.members[0], model.mirror
-    if not isinstance(model, STRLClassifier):
-        raise DataError(model_file(source), "model", "a classifier of one stream", type(model).__name__)
     return model, False

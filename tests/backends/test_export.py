@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -35,6 +36,12 @@ def clip(model, batch=1, frames=None, seed=0):
     _, people, default, joints, channels = model.input_shape
     x = np.random.default_rng(seed).normal(0, 1, (batch, people, frames or default, joints, channels))
     return x.astype("float32")
+
+
+def examples(section):
+    """The Python of a section of docs/serving.md."""
+    text = DOCS.read_text("utf-8").partition(f"## {section}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +106,7 @@ def test_the_documented_examples_run_where_there_is_no_keras(kind, exported, fol
     model = load_classifier(folder / "torch" / "fine")
     x = clip(model, seed=3)
     np.save(place / "clip.npy", x)
-    section = DOCS.read_text("utf-8").partition(f"## {EXAMPLES[kind]}\n")[2]
-    code = re.search(r"```python\n(.*?)```", section, re.DOTALL).group(1)
+    (code,) = examples(EXAMPLES[kind])
     done = subprocess.run(
         [sys.executable, "-c", NO_KERAS + code], cwd=place, capture_output=True, text=True, timeout=120, check=False
     )
@@ -109,6 +115,38 @@ def test_the_documented_examples_run_where_there_is_no_keras(kind, exported, fol
     name, probability = done.stdout.split()
     assert name == model.names[int(expected.argmax())]
     assert float(probability) == pytest.approx(float(expected.max()), abs=1e-5)
+
+
+@pytest.mark.parametrize("channels", [("x", "y"), ("x", "y", "score")])
+@pytest.mark.parametrize("normalize", ["clip", "image"])
+def test_the_documented_input_is_what_the_preprocessor_makes(channels, normalize, tmp_path, monkeypatch):
+    """Three people in another image than the model's, joints with a low score, a frame in which one is missing."""
+    form = SkeletonPreprocessor("coco17", channels, 6, 2, normalize=normalize, image_size=(360, 640))
+    (tmp_path / "served/model/assets.extra").mkdir(parents=True)
+    told = metadata(SimpleNamespace(preprocessor=form, names=["a", "b"]))
+    (tmp_path / "served/model/assets.extra/metadata.json").write_text(json.dumps(told))
+    x = np.random.default_rng(0).uniform(1, 600, (3, 9, 17, 3))
+    x[..., 2] = np.random.default_rng(1).uniform(0.1, 1, x.shape[:3])
+    x[0, 2:5, 3, 2], x[1, 4] = 0.005, 0
+    np.save(tmp_path / "recording.npy", x)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(examples("From a recording to the input")[0], DOCS.name, "exec"), scope := {})
+    (found,) = np.load("clip.npy")
+    assert found.shape == (2, 9, 17, len(channels)) and not found[0, 2:5, 3].any()
+    np.testing.assert_allclose(form(found), form(x, image_size=(720, 1280)), rtol=1e-5)
+    alone = form.observed(x)[:1]
+    exec(
+        compile(examples("From a recording to the input")[0].partition("with open")[0], DOCS.name, "exec"), scope := {}
+    )
+    assert not scope["clip_of"](alone, told)[0, 1].any()
+
+
+def test_the_metadata_of_onnx_are_read_as_documented(exported, monkeypatch):
+    file = exported["jax", "onnx"][0]
+    monkeypatch.chdir(file.parent.parent)
+    exec(compile(examples("From a recording to the input")[1], DOCS.name, "exec"), scope := {})
+    assert scope["facts"]["channels"] == ["x", "y", "z"] and scope["facts"]["num_people"] == 2
+    assert scope["facts"]["units"] == "metres" and scope["facts"]["layout"]["name"] == "ntu25"
 
 
 def test_litert_has_its_metadata_beside_it(exported):

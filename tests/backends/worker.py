@@ -168,7 +168,11 @@ def command_line(folder, store, recording):
         "export": ["export", folder / "fine", "--output", folder / "served", "--json"],
     }.items():
         done = CliRunner().invoke(cli, [str(part) for part in line])
-        said[name] = {"status": done.exit_code, "output": done.output, "bug": repr(done.exception)}
+        said[name] = {
+            "status": done.exit_code,
+            "output": done.output if done.exit_code else done.stdout,
+            "bug": repr(done.exception),
+        }
     return said
 
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import skelmae_datasets
 from skelmae_cli.main import cli
-from skelmae_datasets.runs import run_folder, settings, splits
+from skelmae_datasets.runs import exports, model_inputs, run_folder, saved_model, settings, splits
 
 RESULT = {
     "top1": 0.75,
@@ -80,8 +80,8 @@ def calls(monkeypatch):
         "keras_skelmae.training": answers(pretrain={"loss": 0.5}, finetune=TRAINED),
         "keras_skelmae.evaluation": answers(
             evaluate_model=measured,
-            predict_files=[PREDICTION],
-            predict_recordings=[PREDICTION],
+            predict_opened=[PREDICTION],
+            predict_opened_recordings=[PREDICTION],
             describe={"kind": "model"},
         ),
         "keras_skelmae.experiments": answers(
@@ -112,9 +112,14 @@ def calls(monkeypatch):
     converted = answers(convert_ntu=CONVERTED, convert_pyskl={"samples": 4}, describe_store=described)
     for name, function in {"SkeletonStore": Store, **converted}.items():
         monkeypatch.setattr(skelmae_datasets, name, function)
-    for name in ("training_splits", "check_unseen", "check_apart"):
-        monkeypatch.setattr(splits, name, lambda *_: None)
+    monkeypatch.setattr(splits, "check_training", lambda *_: None)
+    monkeypatch.setattr(splits, "measured_split", lambda *_: None)
+    monkeypatch.setattr(splits, "protocol_splits", lambda store, *more: (store.select(more[0]), store.select(more[1])))
     monkeypatch.setattr(run_folder, "model_file", lambda path: path)
+    for name in ("read_saved", "read_classifier", "check_start"):
+        monkeypatch.setattr(saved_model, name, lambda *_: types.SimpleNamespace(preprocessor=None, doubts=""))
+    monkeypatch.setattr(exports, "plan_export", lambda *_: None)
+    monkeypatch.setattr(model_inputs, "open_inputs", lambda _stack, _form, inputs, *_: [(p, None) for p in inputs])
     monkeypatch.setattr(settings, "resolve_settings", recorder("resolve_settings", "SETTINGS"))
     return made
 
@@ -238,13 +243,20 @@ def test_evaluate_refuses_an_impossible_file_before_it_starts(calls, files):
 def test_predict_prints_the_likeliest_first(calls, files):
     assert succeed("predict m.keras d.h5").split() == ["S1", "kick", "80.0%", "wave", "20.0%"]
     assert json.loads(succeed("predict m.keras d.h5 a.pkl --json --window 9 --each")) == [PREDICTION]
-    assert calls[-1][0] == "predict_recordings"
-    named = calls[-1][2]
-    assert named.pop("told")(None) is None
-    assert named == {"progress": None, "to": None, "together": False, "window": 9}
+    (name, (model, opened, progress), named) = calls[-1]
+    assert (name, str(model), progress) == ("predict_opened_recordings", "m.keras", None)
+    assert [path.name for path, _ in opened] == ["d.h5", "a.pkl"]
+    assert named == {"together": False, "window": 9}
     assert json.loads(succeed("predict m.keras d.h5 a.pkl --json --whole")) == [PREDICTION]
-    assert calls[-1][0] == "predict_files"
-    assert [path.name for path in calls[-1][1][1]] == ["d.h5", "a.pkl"]
+    assert calls[-1][0] == "predict_opened"
+
+
+def test_predict_says_once_what_its_answers_leave_in_doubt(calls, files, monkeypatch):
+    doubting = types.SimpleNamespace(preprocessor=None, doubts="it guesses; do that")
+    monkeypatch.setattr(saved_model, "read_classifier", lambda _: doubting)
+    for more in ([], ["--json"], ["--whole"]):
+        result = CliRunner().invoke(cli, ["predict", "m.keras", "d.h5", "a.pkl", *more])
+        assert (result.exit_code, result.stderr) == (0, "m.keras: it guesses; do that\n")
 
 
 def test_convert_ntu_says_what_it_left_out(calls, files):

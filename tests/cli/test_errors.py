@@ -151,6 +151,41 @@ def test_an_interrupted_training_ends_with_the_signals_status():
     assert (result.exit_code, result.output) == (143, "Error: stopped after epoch 3\n")
 
 
+def every_command(group, *words):
+    """((words), command) of all commands of a group and of those within it."""
+    with click.Context(group) as context:
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            if isinstance(command, click.Group):
+                yield from every_command(command, *words, name)
+            else:
+                yield (*words, name), command
+
+
+def test_what_was_stopped_says_how_it_goes_on_and_with_an_option_that_there_is():
+    ways = {" ".join(words): command for words, command in every_command(cli) if command.goes_on}
+    trainings = {"pretrain", "finetune", "study", "protocol cross-validate", "convert", "convert-ntu"}
+    assert set(ways) == trainings | {f"protocol {name}" for name in ("linear", "knn", "retrieval", "finetune", "semi")}
+    for name, command in ways.items():
+        resume = [option for option in command.params if option.name == "resume"]
+        asked = bool(resume) and not resume[0].secondary_opts  # else it goes on of itself
+        assert command.goes_on.endswith(options.RESUME if asked else options.SAME_COMMAND), name
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_an_interrupted_command_ends_with_one_line(resume):
+    @click.command("fail", cls=options.Command, goes_on=options.SAME_COMMAND)
+    @click.option("--resume/--no-resume", default=True)
+    def fail(resume):
+        raise KeyboardInterrupt
+
+    result = CliRunner().invoke(fail, ["--resume" if resume else "--no-resume"])
+    told = "the same command goes on" + ("" if resume else ", without --no-resume")
+    assert (result.exit_code, result.output) == (130, f"Error: stopped by SIGINT; {told}\n")
+    plain = CliRunner().invoke(group_raising(KeyboardInterrupt()), ["fail"])
+    assert plain.exit_code == 1 and plain.output.strip() == "Aborted!"
+
+
 def test_a_reader_that_has_gone_is_no_error():
     result = CliRunner().invoke(group_raising(BrokenPipeError(32, "Broken pipe")), ["fail"])
     assert result.exit_code == 1 and not result.output

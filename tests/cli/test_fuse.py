@@ -26,7 +26,7 @@ TINY = [item for key, value in SETTINGS.items() for item in ("--set", f"{key}={v
 def run(*arguments, code=0):
     result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
     assert result.exit_code == code, result.output
-    return result.output
+    return result.output if code else result.stdout
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from skelmae_cli import protocol, study
 from skelmae_cli.export import FORMATS
 from skelmae_cli.main import COMMANDS, cli, moved_forward
-from skelmae_datasets.runs import settings
+from skelmae_datasets.runs import exports, settings
 
 PROBE = """
 import json, sys
@@ -94,10 +94,10 @@ def test_backend_and_debug_may_stand_behind_the_command(words, moved):
 
 
 def test_choices_are_those_of_the_packages():
-    from keras_skelmae import experiments, export
+    from keras_skelmae import experiments
 
     assert (tuple(protocol.PROTOCOLS), study.STUDIES) == (experiments.PROTOCOLS, experiments.STUDIES)
-    assert importlib.import_module(f"{export.__name__}.convert").FORMATS == FORMATS
+    assert exports.FORMATS == FORMATS
 
 
 TRAINING = (

@@ -5,14 +5,18 @@ import json
 import re
 import subprocess
 import sys
+import threading
+from urllib.parse import urlencode
 
 import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from keras_skelmae.evaluation import predict_files
+from keras_skelmae.models import SkeletonEncoder, SkeletonPreprocessor, STRLBackbone, STRLClassifier
 from keras_skelmae.report import try_page
-from keras_skelmae.report.try_page import placed, safe_name
+from keras_skelmae.report.try_page import listed_files, placed, safe_name
 from skelmae_cli.main import cli
 from skelmae_datasets import SkeletonStore, convert_ntu
 from skelmae_datasets.synthetic import write_dataset
@@ -75,7 +79,7 @@ def test_a_recording_gets_the_labels_of_predict(port, folder):
     found = json.loads(content)
     assert status == 200, found
     result = CliRunner().invoke(cli, ["predict", str(folder / "run"), str(path), "--json"])
-    (expected,) = json.loads(result.output)
+    (expected,) = json.loads(result.stdout)
     (sample,) = found["samples"]
     assert (sample["id"], sample["label"]) == (expected["sample"], expected["label"])
     told = dict(zip(found["classes"], sample["probabilities"], strict=True))
@@ -85,6 +89,78 @@ def test_a_recording_gets_the_labels_of_predict(port, folder):
     assert np.shape(sample["points"]) == (people, frames, joints, 2) and sample["frames"] == frames
     assert [window["frame"] for window in sample["windows"]][-1] == frames - 1
     assert all(abs(sum(window["probabilities"]) - 1) < 1e-3 for window in sample["windows"])
+
+
+def together(files, **query):
+    """(path, body) of an upload of {name: bytes}, as the page sends it."""
+    listed = json.dumps([[name, len(content)] for name, content in files.items()]).encode()
+    return f"/predict?{urlencode({'listed': len(listed), **query})}", listed + b"".join(files.values())
+
+
+def frames_of():
+    """{name: bytes} of a frame a file, as an estimator of another layout than the model's writes them."""
+    rng, pose = np.random.default_rng(0), np.random.default_rng(1).uniform(0.3, 0.7, (17, 2))
+    found = {}
+    for number in range(12):
+        joints = " ".join(f"{x:.4f} {y:.4f} 0.9" for x, y in pose + 0.01 * rng.normal(size=pose.shape))
+        found[f"clip_{number}.txt"] = f"0 0.5 0.5 0.4 0.4 {joints}\n".encode()
+    return found
+
+
+def test_the_files_of_a_folder_are_one_recording(tmp_path):
+    """By the readers of predict: of a model of 17 joints YOLO's text, a file a frame."""
+    frames = frames_of()
+    (tmp_path / "clip").mkdir()
+    for name, content in frames.items():
+        (tmp_path / "clip" / name).write_bytes(content)
+    form = SkeletonPreprocessor("coco17", ("x", "y"), 8, 1)
+    classifier = STRLClassifier(STRLBackbone(SkeletonEncoder(form, units=4, encoder_layers=1), num_layers=1), 3)
+    classifier.save(tmp_path / "model.keras")
+    with try_page.Server(tmp_path / "model.keras") as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            path, body = together(frames, name="clip")
+            status, _, content = ask(server.server_port, "POST", path, body)
+            alone = ask(server.server_port, "POST", "/predict?name=clip_0.txt", frames["clip_0.txt"])
+        finally:
+            server.shutdown()
+    found = json.loads(content)
+    assert status == 200, found
+    (sample,), (expected,) = found["samples"], predict_files(tmp_path / "model.keras", [tmp_path / "clip"])
+    assert (sample["id"], sample["frames"], sample["label"]) == ("clip", 12, expected["label"])
+    told = dict(zip(found["classes"], sample["probabilities"], strict=True))
+    assert told == pytest.approx(expected["probabilities"], abs=1e-3)
+    assert json.loads(alone[2])["samples"][0]["frames"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "word"),
+    [
+        (*together({"a_0.json": b"{", "a_1.json": b"{"}, name="clip"), "a_0.json"),
+        (*together({}, name="clip"), "files: expected 1 to"),
+        (
+            *together({"../x/a.json": b"[]", "y\\a.json": b"[]"}, name="clip"),
+            "a.json: expected files of different names",
+        ),
+        (*together({"a.json": b"[]"}, listed=10**7), "listed: expected a number of bytes"),
+        (*together({"a.json": b"[]"}, listed="-1"), "listed: expected a number of bytes"),
+        (*together({"a.json": b"[]"}, listed=3), "files: expected JSON of each name and size"),
+    ],
+)
+def test_folders_that_are_refused(path, body, word, port):
+    status, _, content = ask(port, "POST", path, body)
+    told = json.loads(content)["error"]
+    assert status == 400 and word in told and "\n" not in told and "/tmp" not in told
+
+
+def test_names_and_sizes_of_a_folder_are_checked():
+    assert listed_files(b'[["../../a_0.txt", 2], ["/b.txt", 0]]', 2) == [("a_0.txt", 2), ("b.txt", 0)]
+    for text in (b"[", b"{}1", b'["ab"]', b'[["a", true]]', b'[["a", -1], ["b", 3]]', b'[["a", 3]]', b"[[1, 2]]", b"7"):
+        with pytest.raises(ValueError, match="files: expected JSON of each name and size"):
+            listed_files(text, 2)
+    many = json.dumps([[str(number), 0] for number in range(try_page.MOST_FILES + 1)])
+    with pytest.raises(ValueError, match="files: expected 1 to 20000, found 20001"):
+        listed_files(many, 0)
 
 
 def test_a_store_gives_its_first_sequences(port, folder):

@@ -7,8 +7,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from skelmae_datasets import DataError, SkeletonLayout, get_layout, layout_names
-from skelmae_datasets.layouts import NTU25_TO_COCO17, default_layout
+from skelmae_datasets import DataError, SkeletonLayout, get_layout, layout_names, validate
+from skelmae_datasets.layouts import NTU25_TO_COCO17, default_layout, layout_faults
 
 SMALL = {"name": "small", "joints": ["a", "b", "c"], "edges": [["b", "a"], [2, 0]], "parts": {"p": ["a"], "q": [1, 2]}}
 
@@ -91,6 +91,26 @@ def test_default_layout_by_joints():
 def test_faults_name_their_key(change, key):
     with pytest.raises(DataError, match=key):
         SkeletonLayout.from_dict(SMALL | change)
+
+
+def test_every_fault_of_a_file_is_told_the_first_as_an_error(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text(
+        'name = ""\njoints = ["a", "b", "c"]\nedges = [["b", "a"], ["a", "b"], ["c", "z"], ["c"]]\n'
+        'mirror = [["a", "b"], ["b", "c"]]\nroot = "z"\nspine = ["a", "y"]\ncolour = 1\nshape = 2\n'
+        '[parts]\np = ["a", "c"]\nq = ["c"]\n'
+    )
+    told = [str(fault) for fault in layout_faults(path)]
+    keys = ["colour", "shape", "name", "edges[2][1]", "edges[3]", "edges[1]", "mirror", "parts", "spine[1]", "root"]
+    assert [line.removeprefix(f"{path}: ").partition(": ")[0] for line in told] == keys
+    assert told[7].endswith("every joint in exactly one part, no empty part, found b, c")
+    with pytest.raises(DataError) as error:
+        get_layout(path)
+    assert str(error.value) == told[0]
+    problems = validate(path)
+    assert [problem.key for problem in problems] == keys and all(problem.error for problem in problems)
+    path.write_text('name = "x"\nroot = "z"\n')  # without joints only what is missing can be told
+    assert [fault.args[1] for fault in layout_faults(path)] == ["joints", "edges", "parts"]
 
 
 def test_unknown_name_lists_the_close_one_and_bad_toml_is_told(tmp_path):

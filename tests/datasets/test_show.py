@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
-from skelmae_datasets import DataError, Sample, Sequence, StoreWriter, get_layout, read_sequence
+from skelmae_datasets import DataError, Sample, Sequence, SkeletonLayout, StoreWriter, get_layout, read_sequence
+from skelmae_datasets.pictures import layout_figure
 from skelmae_datasets.pictures.drawing import FAINTEST, draw_frame, part_colours, pose_of
-from skelmae_datasets.pictures.figures import new_figure, sequence_strip, show_sequence
+from skelmae_datasets.pictures.figures import new_figure, sequence_images, sequence_strip, show_sequence
+from skelmae_datasets.pictures.layout_figure import show_layout
 from skelmae_datasets.pictures.views import project
 from skelmae_datasets.synthetic import generate_motion, write_dataset
 
@@ -55,6 +58,56 @@ def test_both_people_and_names():
     assert len(bones) == 2 * len(COCO.edges)
     assert len({str(bone.get_linestyle()) for bone in bones}) == 2
     assert {text.get_text() for text in names} == {name.replace("_", " ") for name in COCO.joints}
+
+
+def animal():
+    """A layout with long names, a "$" in them and many parts; lying along the picture, its joints close in height."""
+    joints = [f"{part}_of_the_{side}_side_{number}" for part in ("forepaw", "hindpaw", "tail_$x^{2$") for side in
+              ("left", "right") for number in range(3)]  # fmt: skip
+    parts = {f"segment_number_{number}_of_the_$animal": [3 * number + i for i in range(3)] for number in range(6)}
+    edges = [[number, number - 1] for number in range(1, 18)]
+    return SkeletonLayout.from_dict({"name": "the_$animal", "joints": joints, "edges": edges, "parts": parts})
+
+
+def boxes(texts, renderer):
+    """Where the texts are, without the lines that lead to them."""
+    return [Text.get_window_extent(text, renderer) for text in texts if text.get_text()]
+
+
+@pytest.mark.parametrize("people", [1, 2])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_long_names_are_written_whole_and_apart(frames, people):
+    rng, layout = np.random.default_rng(0), animal()
+    keypoints = np.stack([rng.uniform(10, 600, (people, 4, 18)), rng.uniform(200, 230, (people, 4, 18))], -1)
+    keypoints[1:] = 0  # of the second person nothing but the line in the legend
+    sequence = Sequence(Sample("s", keypoints.astype("float32"), 0), layout, ("x", "y"), "")
+    figure = sequence_strip(sequence, frames, names=True)
+    figure.canvas.draw()
+    renderer, page = figure.canvas.get_renderer(), figure.bbox
+    for axes in figure.axes:
+        named = boxes([text for text in axes.texts if "side" in text.get_text()], renderer)
+        assert len(named) == 18
+        for number, box in enumerate(named):
+            assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
+            assert not any(box.padded(-1).overlaps(other) for other in named[:number])
+    whole = [boxes(axes.texts, renderer) for axes in figure.axes]
+    for one, other in zip(whole, whole[1:], strict=False):
+        assert max(box.x1 for box in one) <= min(box.x0 for box in other)
+    (legend,) = figure.legends
+    box = legend.get_window_extent(renderer)
+    assert page.x0 <= box.x0 and box.x1 <= page.x1 and box.y1 <= min(axes.bbox.y0 for axes in figure.axes)
+    assert len(list(sequence_images(sequence, 2, names=True))) == 2
+
+
+def test_a_layout_with_long_names_is_drawn_whole(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(layout_figure, "save_figure", lambda figure, path: figures.append(figure))
+    show_layout(animal(), tmp_path / "x.png")
+    (figure,) = figures
+    figure.canvas.draw()
+    renderer, page = figure.canvas.get_renderer(), figure.bbox
+    for box in [*boxes(figure.texts, renderer), figure.legends[0].get_window_extent(renderer)]:
+        assert page.x0 <= box.x0 and box.x1 <= page.x1
 
 
 def test_image_coordinates_stand_upright():

@@ -9,9 +9,10 @@ import pytest
 
 from keras_skelmae.evaluation.known import KnownClasses
 from keras_skelmae.experiments import cross_validate, cross_validation_table
-from keras_skelmae.experiments.cross_validation import clip_groups, make_folds
+from keras_skelmae.experiments.cross_validation import make_folds
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter
 from skelmae_datasets.files import write_json
+from skelmae_datasets.runs.folds import clip_groups
 from skelmae_datasets.runs.settings import resolve_settings
 
 MODULE = importlib.import_module("keras_skelmae.experiments.cross_validation")

@@ -125,7 +125,7 @@ def test_nothing_known_is_told(tiny, tiny_stores, tmp_path):
         assert result["probabilities"] == before["probabilities"]
     lines = CliRunner().invoke(cli, ["predict", str(tmp_path), str(store.path)]).output.splitlines()
     assert sum("nothing known (nearest: " in line for line in lines) == (strange > known.threshold).sum() > 0
-    told = json.loads(CliRunner().invoke(cli, ["predict", str(tmp_path), str(store.path), "--json"]).output)
+    told = json.loads(CliRunner().invoke(cli, ["predict", str(tmp_path), str(store.path), "--json"]).stdout)
     assert [entry["known"] for entry in told] == list(strange <= known.threshold)
 
 

@@ -9,10 +9,11 @@ from keras_skelmae.evaluation import embed
 from keras_skelmae.evaluation.features import pool_features
 from keras_skelmae.evaluation.metrics import INVERSE_PENALTIES, linear_probe, nearest_neighbours, retrieval_precision
 from keras_skelmae.experiments import markdown_table, run_protocol
-from keras_skelmae.experiments.protocols import few_shots, random_model, stratified_fraction
+from keras_skelmae.experiments.protocols import random_model
 from keras_skelmae.models import Ensemble, SkeletonEncoder, STRLBackbone
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter
 from skelmae_datasets.runs.settings import resolve_settings
+from skelmae_datasets.runs.splits import few_shots, stratified_fraction
 
 TINY = ("epochs=1", "units=8", "encoder_layers=1", "num_layers=1", "temporal=last", "streams=joint")
 TINY += ("num_frames=8", "batch_size=8", "warmup_epochs=0", "jit_compile=off", "mirror=off")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_skelmae.models import SkeletonEncoder, SkeletonMAE, SkeletonPreprocessor, load_model
-from keras_skelmae.report.evidence import default_parts, read_reconstruction, training_split, write_reconstruction
+from keras_skelmae.report.evidence import read_reconstruction, write_reconstruction
 from keras_skelmae.report.readout import fit_ridge
 from keras_skelmae.report.reconstruction import _affine, _Masker, reconstruct, takes_answer
 from keras_skelmae.report.reconstruction_figure import caption, reconstruction_figure
@@ -15,7 +15,8 @@ from keras_skelmae.training import pretrain
 from skelmae_datasets import DataError, SkeletonStore, convert_pyskl, get_layout
 from skelmae_datasets.pictures.figures import svg_text
 from skelmae_datasets.runs.settings import resolve_settings
-from skelmae_datasets.transforms.masking import part_mask
+from skelmae_datasets.runs.splits import training_split
+from skelmae_datasets.transforms.masking import default_parts, part_mask
 
 DATA = Path(os.environ.get("SKELMAE_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 PARTS = ("right_arm", "right_leg")

@@ -118,13 +118,13 @@ def test_the_command_prints_a_line_a_window(model, tmp_path):
     file = store_of(tmp_path / "clip.h5", recording())
     arguments = ["predict", str(tmp_path / "model.keras"), str(file), "--stream", "--window", "8", "--stride", "6"]
     unsure = CliRunner().invoke(cli, [*arguments, "--min-probability", "1"])
-    assert {line.split()[-1] for line in unsure.output.splitlines()} == {"-"}
+    assert {line.split()[-1] for line in unsure.stdout.splitlines()} == {"-"}
     arguments += ["--min-probability", "0"]
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 0, done.output
-    assert [line.split()[:2] for line in done.output.splitlines()] == [["clip0", "7"], ["clip0", "13"], ["clip0", "19"]]
-    assert {line.split()[-1] for line in done.output.splitlines()} <= set(NAMES)
-    listed = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).output)
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [["clip0", "7"], ["clip0", "13"], ["clip0", "19"]]
+    assert {line.split()[-1] for line in done.stdout.splitlines()} <= set(NAMES)
+    listed = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).stdout)
     assert [entry["frame"] for entry in listed] == [7, 13, 19]
     refused = CliRunner().invoke(cli, [*arguments, "--whole"])
     assert refused.exit_code == 2 and "has no effect with --whole" in refused.output
@@ -141,12 +141,13 @@ def test_frames_come_from_the_standard_input(model, tmp_path):
     expected = list(stream_recording(StreamingPredictor(model, **settings), x))
     command = ["predict", str(tmp_path / "model.keras"), "-", "--stream", "--window", "8", "--stride", "6"]
     command += ["--min-probability", "0"]
-    listed = json.loads(CliRunner().invoke(cli, [*command, "--json"], input="\n".join(lines)).output)
+    listed = json.loads(CliRunner().invoke(cli, [*command, "--json"], input="\n".join(lines)).stdout)
     assert [(entry["frame"], entry["label"]) for entry in listed] == [(w.frame, w.label) for w in expected]
     np.testing.assert_allclose([entry["probability"] for entry in listed], [w.probability for w in expected], atol=1e-5)
     done = CliRunner().invoke(cli, command, input="\n".join([lines[0], "{"]))
-    assert done.exit_code == 1 and "-: line 2: expected a JSON object" in done.output
-    assert done.output.count("\n") == 1
+    assert done.exit_code == 1 and not done.stdout
+    doubts, error = done.stderr.splitlines()
+    assert "not calibrated" in doubts and "-: line 2: expected a JSON object" in error
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ def test_the_commands(folder, tmp_path):
     def run(*words, code=0):
         done = CliRunner().invoke(cli, [str(word) for word in words])
         assert done.exit_code == code, (done.output, done.exception)
-        return done.output if code else done.stdout  # notes are beside it
+        return done.output if code else done.stdout
 
     base = ("predict", folder / "model.keras", folder / "s.h5")
     output = run(*base, "--min-probability", 0, "--output", tmp_path / "t.json")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from keras_skelmae.models import load_model
-from keras_skelmae.training import Interrupted, TrainingError, finetune, fitting, pretrain
+from keras_skelmae.training import Interrupted, TrainingError, finetune, fitting, pretrain, runs
 from keras_skelmae.training.checkpoints import Checkpoints
 from keras_skelmae.training.runs import Run
 from skelmae_datasets import DataError, SkeletonStore, convert_ntu
@@ -137,7 +137,7 @@ def test_a_training_without_a_falling_rate_is_made_longer(store, start, tmp_path
 
 
 def test_checkpoints_by_time_and_a_damaged_one(store, start, whole, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(fitting, "SHARE", 1e-9)  # none at the ends of epochs
+    monkeypatch.setattr(runs, "SHARE", 1e-9)  # none at the ends of epochs
     with pytest.raises(Interrupted):
         train("pretrain", store, start, tmp_path / "run", callbacks=(Stop(STEPS + 3),), minutes=0)
     files = sorted((tmp_path / "run" / "checkpoints").iterdir())

@@ -4,11 +4,17 @@ let data = null, sample = null, frame = 0, playing = true, before = 0;
 const soft = () => getComputedStyle(document.body).getPropertyValue("--soft");
 const percent = (share) => `${(100 * share).toFixed(0)} %`;
 
-async function send(file) {
-  $("told").textContent = `reading ${file.name} …`;
+/* One file as it is; several as a folder: their names and sizes, then all of them one behind the other. */
+async function send(files, folder) {
+  const one = files.length === 1 && !folder, name = one ? files[0].name : folder || "recording";
+  $("told").textContent = `reading ${name} …`;
   $("shown").hidden = true;
   try {
-    const reply = await fetch(`/predict?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
+    if (!files.length) throw new Error(`${name}: no file in it`);
+    const list = new TextEncoder().encode(JSON.stringify(files.map((file) => [file.name, file.size])));
+    const body = one ? files[0] : new Blob([list, ...files]);
+    const path = `/predict?name=${encodeURIComponent(name)}${one ? "" : `&listed=${list.length}`}`;
+    const reply = await fetch(path, { method: "POST", body });
     const found = await reply.json();
     if (!reply.ok) throw new Error(found.error);
     show(found);
@@ -114,13 +120,28 @@ function tick(now) {
   draw();
 }
 
-$("file").addEventListener("change", (event) => event.target.files[0] && send(event.target.files[0]));
+$("file").addEventListener("change", (event) => event.target.files.length && send([...event.target.files]));
 $("sample").addEventListener("change", (event) => choose(Number(event.target.value)));
 $("time").addEventListener("input", (event) => { playing = false; $("play").textContent = "Play"; frame = Number(event.target.value); draw(); });
 $("play").addEventListener("click", () => { playing = !playing; $("play").textContent = playing ? "Pause" : "Play"; });
 for (const kind of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(kind, (event) => { event.preventDefault(); $("drop").classList.toggle("over", kind === "dragover"); });
 }
-document.addEventListener("drop", (event) => event.dataTransfer.files[0] && send(event.dataTransfer.files[0]));
+/* The files in a folder that was dropped; a reader gives some at a time. */
+async function inFolder(folder) {
+  const reader = folder.createReader(), found = [];
+  for (;;) {
+    const some = await new Promise((done, failed) => reader.readEntries(done, failed));
+    if (!some.length) return Promise.all(found.map((entry) => new Promise((done, failed) => entry.file(done, failed))));
+    found.push(...some.filter((entry) => entry.isFile && !entry.name.startsWith(".")));
+  }
+}
+
+document.addEventListener("drop", (event) => {
+  const files = [...event.dataTransfer.files]; // before anything is waited for: then the list is empty
+  const folder = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).find((entry) => entry && entry.isDirectory);
+  if (folder) inFolder(folder).then((found) => send(found, folder.name), (error) => { $("told").textContent = error.message; });
+  else if (files.length) send(files);
+});
 window.addEventListener("resize", () => sample && draw());
 requestAnimationFrame(tick);

@@ -1,0 +1,55 @@
+"""Recordings as a model takes them: opened, and checked against it, before Keras is imported."""
+
+import re
+
+from ..errors import DataError
+from ..readers.recordings import kind_of, open_recordings
+
+_NUMBER = re.compile(r"(?<!\w)\d[\d.]*(e[+-]?\d+)?(?!\w)")  # one kind of note may count differently for each input
+
+
+def open_inputs(stack, form, inputs, image_size=None, to=None, told=None):
+    """Yield (path, store) of files of any readable kind, checked against a model; closed with the ExitStack.
+
+    Args:
+        form: DataForm of the model, such as its preprocessor. inputs: paths.
+        image_size: (width, height) in pixels of inputs whose coordinates are 0 to 1, or None.
+        to: the layout, the model's, to read their joints in by name; None for inputs that have it.
+        told: called with a line for each kind of note on how inputs were read, before the last of them is given.
+
+    Raises:
+        DataError: an input does not fit the model, or as `open_recordings`.
+    """
+    layout, dims = form.layout, form.num_coordinates
+    joints = "coco17" if layout.num_joints == 17 and dims == 2 else "all"
+    notes = {}  # of each kind [the first input, note, how many more]
+    kinds = [(path, kind_of(path)) for path in inputs]  # none is read before all are known to be readable
+    for number, (path, kind) in enumerate(kinds, 1):
+        reading = {"joints": joints}
+        if kind == "clips":
+            reading |= {"image_size": image_size} | ({"channels": tuple(form.channels)} if dims == 3 else {})
+        if kind == "store" or to is not None:  # a store knows its own layout
+            store = stack.enter_context(open_recordings(path, to=to, **reading))
+        else:
+            store = _opened_as(stack, form, path, reading)
+        form.check(store)
+        for note in store.notes:
+            notes.setdefault(_NUMBER.sub("N", note), [path, note, -1])[-1] += 1
+        if told and number == len(kinds):
+            for first, note, more in notes.values():
+                told(f"{first}{f' and {more} more' if more else ''}: {note}")
+        yield path, store
+
+
+def _opened_as(stack, form, path, reading):
+    """A recording as a store of the model's layout; where it has another, the error says so."""
+    try:
+        return stack.enter_context(open_recordings(path, form.layout, **reading))
+    except DataError as error:
+        try:
+            with open_recordings(path, strict=False, **reading) as store:
+                found = store
+        except DataError:
+            raise error from None
+        form.check(found)  # what is wrong is told by its own layout
+        raise

@@ -1,0 +1,251 @@
+"""What a .keras file says of its model: kind, data and classes, read without Keras and without trust in the file."""
+
+import contextlib
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DataError
+from ..layout_map import advised, layout_map
+from ..layouts import SkeletonLayout
+from .published import is_published, read_published
+from .run_folder import KNOWN, MODEL, model_file
+
+PACKAGE = "keras_skelmae>"  # before the registered names of our classes
+MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+MAX_INFLATION, MAX_CONFIG, SLACK = 8, 16 << 20, 1 << 20
+CLASSIFIERS = ("STRLClassifier", "Ensemble")
+CLIPS_AGREE = ("channels", "num_frames", "num_people")  # of the members of an ensemble
+CALIBRATES = (
+    "20 clips or more of other people as --val-split of `skelmae finetune` give that, or `skelmae protocol "
+    "cross-validate --final`"
+)
+# What zipfile, json and h5py raise for content that is not what it says
+FORGED = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    RecursionError,
+    EOFError,
+    MemoryError,
+    OverflowError,
+    OSError,
+)
+DECOMPRESSORS = ("zlib", "lzma", "bz2")  # their errors have no common base
+
+
+@contextlib.contextmanager
+def sound(file):
+    """What the content of a .keras file raises becomes a DataError naming the file."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        own = isinstance(error, FORGED) or type(error).__module__ in DECOMPRESSORS
+        if not own or isinstance(error, OSError) and error.filename is not None:  # the latter: it cannot be read at all
+            raise
+        raise no_model(file, error) from error
+
+
+def no_model(file, error):
+    """The DataError of a file that holds no model of ours."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return DataError(file, "model", "a .keras file of this package", reason)
+
+
+def check_members(file, archive):
+    """DataError unless a zip has Keras's three members, no larger than the file can back."""
+    names = sorted(archive.namelist())
+    if set(names) != MEMBERS or len(names) != len(MEMBERS):
+        raise DataError(file, "members", ", ".join(sorted(MEMBERS)), ", ".join(names)[:200] or "none")
+    announced, size = sum(member.file_size for member in archive.infolist()), os.path.getsize(file)
+    if announced > MAX_INFLATION * size + SLACK or archive.getinfo("config.json").file_size > MAX_CONFIG:
+        raise DataError(file, "members", f"content in proportion to {size} bytes", f"{announced} bytes announced")
+
+
+@dataclass(eq=False, repr=False)
+class DataForm:
+    """What the recordings of a model are: their joints, channels and units, and the frames and people of its clips."""
+
+    layout: SkeletonLayout
+    channels: list
+    units: str
+    num_frames: int
+    num_people: int
+
+    @property
+    def num_coordinates(self):
+        """2 or 3: the leading channels that are coordinates."""
+        return 3 if "z" in self.channels else 2
+
+    def check(self, data, model="the model"):
+        """DataError, naming the store, unless its joints, channels and units are what ``model`` was made for."""
+        expected, found = self.layout.joints, data.layout.joints
+        if expected != found:
+            alike = data.num_coordinates == self.num_coordinates  # else joints are not all that differs
+            raise DataError(data.path, "layout", *_told(self.layout, data.layout, model, alike))
+        coordinates = (self.num_coordinates, data.num_coordinates)
+        if coordinates[0] != coordinates[1] or list(data.channels[: len(self.channels)]) != self.channels:
+            wanted = f"{', '.join(self.channels)} as {model} takes"
+            raise DataError(data.path, "channels", wanted, ", ".join(data.channels))
+        if data.units != self.units:
+            raise DataError(data.path, "units", f"{self.units} as {model} takes", data.units)
+
+
+def _told(expected, found, model, alike):
+    """Two layouts in words: their names and sizes, or where the sizes agree the first joint that differs."""
+    way = advised((found, expected)) if alike else ""
+    way = f"; {way} of convert and predict reads joints by their names" if way else ""
+    if expected.num_joints != found.num_joints:
+        texts = [f"{layout.name}, {layout.num_joints} joints" for layout in (expected, found)]
+    else:
+        number = next(i for i, pair in enumerate(zip(expected.joints, found.joints, strict=True)) if len(set(pair)) > 1)
+        texts = [f"{layout.name} with joint {number} {layout.joints[number]!r}" for layout in (expected, found)]
+    return f"{texts[0]}, as {model} takes", texts[1] + way
+
+
+@dataclass
+class SavedModel:
+    """A model as its file tells it: the class's name, the DataForm of its recordings, the names of its classes (none
+    but of a classifier), how many classifiers are in an ensemble, and the temperature of its probabilities."""
+
+    file: Path
+    kind: str
+    preprocessor: DataForm
+    names: list
+    num_members: int
+    temperature: float
+
+    @property
+    def doubts(self):
+        """What its answers leave in doubt, and which command mends it, in a line; "" where nothing is left."""
+        found = ["its probabilities are not calibrated"] if self.temperature == 1 else []
+        if not (self.file.parent / KNOWN).is_file():
+            found.append("it cannot tell what it was not trained on")
+        way = "no command gives that to a fused model" if self.num_members > 1 else CALIBRATES
+        return f"{' and '.join(found)}; {way} (docs/trust.md)" if found else ""
+
+    def expect(self, kinds, told):
+        """DataError, naming the file, unless it holds a model of one of these classes; ``told``: them in words."""
+        if self.kind not in kinds:
+            raise DataError(self.file, "model", told, self.kind)
+
+    def expect_features(self):
+        """DataError unless the model has features of its own, as several classifiers together have not."""
+        if self.num_members > 1:
+            raise DataError(self.file, "model", "a model of its own features", f"{self.num_members} members")
+
+
+def read_saved(path, name=MODEL):
+    """The SavedModel of a run folder, a preset folder or a .keras file.
+
+    Raises:
+        DataError: there is none, or the file is none of this package. OSError: it cannot be read.
+    """
+    file = model_file(path, name)
+    with sound(file):
+        with zipfile.ZipFile(file) as archive:
+            check_members(file, archive)
+            content = json.loads(archive.read("config.json"))
+        check_ours(file, content, "config.json: registered_name")
+        try:
+            return _read_config(file, content["class_name"], content["config"])
+        except (TypeError, AttributeError) as error:  # another form of JSON
+            raise no_model(file, error) from error
+
+
+def check_ours(file, value, place):
+    """The registered name of a serialised object; DataError unless it is one of this package."""
+    name = value.get("registered_name") if isinstance(value, dict) else None
+    if not isinstance(name, str) or not name.startswith(PACKAGE):
+        raise DataError(file, place, f"a class of {PACKAGE[:-1]}", repr(name)[:100])
+    return name
+
+
+def _read_config(file, kind, config):
+    first = (config.get("members") or [config])[0]  # the others of an ensemble take the same
+    names = first.get("class_names") or [str(number) for number in range(first.get("num_classes", 0))]
+    inner = first
+    while "preprocessor" not in inner:  # of the encoder, in the backbone, in the task
+        inner = inner["config"] if "config" in inner else inner.get("backbone") or inner["encoder"]
+    form, numbers = form_of(inner["preprocessor"], file), (len(config.get("members", ())), config.get("temperature", 1))
+    return SavedModel(file, kind, form, list(map(str, names)), *numbers)
+
+
+def form_of(config, source):
+    """The DataForm in the config of a preprocessor, as Keras keeps it."""
+    values = config["config"]
+    numbers = (int(values[key]) for key in ("num_frames", "num_people"))
+    layout = SkeletonLayout.from_dict(values["layout"], source)
+    return DataForm(layout, list(values["channels"]), values["units"], *numbers)
+
+
+def read_classifier(path):
+    """The SavedModel of a classifier, else DataError."""
+    saved = read_saved(path)
+    saved.expect(CLASSIFIERS, "a classifier")
+    return saved
+
+
+def read_members(sources):
+    """The SavedModels of classifiers of one stream that an ensemble can be made of.
+
+    Raises:
+        DataError: naming the file that is none, or not of the same skeleton, classes and clips as the first.
+    """
+    found = [read_saved(source) for source in sources]
+    for saved in found:
+        saved.expect(CLASSIFIERS if saved.num_members == 1 else CLASSIFIERS[:1], "a classifier of one stream")
+        difference = find_difference(found[0], saved)
+        if difference:
+            key, expected, other = difference
+            raise DataError(saved.file, key, f"{expected!r} as {sources[0]} has", repr(other))
+    return found
+
+
+def find_difference(first, other):
+    """What keeps two classifiers from one ensemble: (setting, its value in ``first``, in ``other``), or None."""
+    one, two = first.preprocessor, other.preprocessor
+    if (one.layout.edges, one.layout.joints) != (two.layout.edges, two.layout.joints):
+        return "layout", one.layout.name, two.layout.name
+    for key in CLIPS_AGREE:
+        if getattr(one, key) != getattr(two, key):
+            return key, getattr(one, key), getattr(two, key)
+    if first.names != other.names:
+        return "class_names", first.names, other.names
+    return None
+
+
+def check_score(store):
+    """DataError unless a store has the score that a model with ``use_score`` is to see."""
+    if not store.has_score:
+        raise DataError(store.path, "use_score", "a score channel", ", ".join(store.channels))
+
+
+def check_start(source, store):
+    """DataError unless a store fits what a training or a protocol starts from: a run, a .keras file or a name."""
+    if is_published(source):
+        check_published(str(source), store)
+        return
+    saved = read_saved(source)
+    saved.expect_features()
+    saved.preprocessor.check(store, source)
+
+
+def check_published(name, data):
+    """DataError unless a store, or what a model takes, has the coordinates, units and joints of a published backbone.
+
+    Args:
+        name: see ``published``. data: with layout, num_coordinates, channels and units.
+    """
+    own = form_of(read_published(name)["config"]["encoder"]["preprocessor"], name)
+    if data.num_coordinates != own.num_coordinates or data.units != own.units:
+        wanted = f"{', '.join(own.channels)} in {own.units} as {name} takes"
+        told = f"{', '.join(data.channels[: data.num_coordinates])} in {data.units}"
+        raise DataError(getattr(data, "path", data.layout.name), "channels", wanted, told)
+    layout_map(data.layout, own.layout)
