@@ -16,6 +16,7 @@ from .run_folder import KNOWN, MODEL, model_file
 PACKAGE = "keras_skelmae>"  # before the registered names of our classes
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 MAX_INFLATION, MAX_CONFIG, SLACK = 8, 16 << 20, 1 << 20
+MOST_CLASSES = 1 << 20
 CLASSIFIERS = ("STRLClassifier", "Ensemble")
 CLIPS_AGREE = ("channels", "num_frames", "num_people")  # of the members of an ensemble
 CALIBRATES = (
@@ -160,17 +161,25 @@ def read_saved(path, name=MODEL):
 def check_ours(file, value, place):
     """The registered name of a serialised object; DataError unless it is one of this package."""
     name = value.get("registered_name") if isinstance(value, dict) else None
-    if not isinstance(name, str) or not name.startswith(PACKAGE):
+    known = isinstance(name, str) and name.startswith(PACKAGE)
+    if not known or value.get("class_name") != name.removeprefix(PACKAGE):
         raise DataError(file, place, f"a class of {PACKAGE[:-1]}", repr(name)[:100])
     return name
 
 
 def _read_config(file, kind, config):
     first = (config.get("members") or [config])[0]  # the others of an ensemble take the same
-    names = first.get("class_names") or [str(number) for number in range(first.get("num_classes", 0))]
+    count = first.get("num_classes", 0)
+    if count > MOST_CLASSES:
+        raise DataError(file, "config.json: num_classes", f"at most {MOST_CLASSES}", count)
+    names = first.get("class_names") or [str(number) for number in range(count)]
     inner = first
     while "preprocessor" not in inner:  # of the encoder, in the backbone, in the task
-        inner = inner["config"] if "config" in inner else inner.get("backbone") or inner["encoder"]
+        key = "backbone" if "backbone" in inner else "encoder"
+        inner = inner[key]
+        if "class_name" in inner:  # a part with its class, or its settings alone
+            check_ours(file, inner, f"config.json: {key}")
+            inner = inner["config"]
     form, numbers = form_of(inner["preprocessor"], file), (len(config.get("members", ())), config.get("temperature", 1))
     return SavedModel(file, kind, form, list(map(str, names)), *numbers)
 
