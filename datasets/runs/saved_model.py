@@ -16,6 +16,7 @@ from .run_folder import KNOWN, MODEL, model_file
 PACKAGE = "keras_skelmae>"  # before the registered names of our classes
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 MAX_INFLATION, MAX_CONFIG, SLACK = 8, 16 << 20, 1 << 20
+MOST_CLASSES = 1 << 20
 CLASSIFIERS = ("STRLClassifier", "Ensemble")
 CLIPS_AGREE = ("channels", "num_frames", "num_people")  # of the members of an ensemble
 CALIBRATES = (
@@ -87,25 +88,36 @@ class DataForm:
         """DataError, naming the store, unless its joints, channels and units are what ``model`` was made for."""
         expected, found = self.layout.joints, data.layout.joints
         if expected != found:
-            alike = data.num_coordinates == self.num_coordinates  # else joints are not all that differs
-            raise DataError(data.path, "layout", *_told(self.layout, data.layout, model, alike))
-        coordinates = (self.num_coordinates, data.num_coordinates)
-        if coordinates[0] != coordinates[1] or list(data.channels[: len(self.channels)]) != self.channels:
+            raise DataError(data.path, "layout", *_told(self, data, model))
+        if not self._alike(data) or list(data.channels[: len(self.channels)]) != self.channels:
             wanted = f"{', '.join(self.channels)} as {model} takes"
-            raise DataError(data.path, "channels", wanted, ", ".join(data.channels))
+            raise DataError(data.path, "channels", wanted, ", ".join(data.channels) + _to_2d(self, data))
         if data.units != self.units:
             raise DataError(data.path, "units", f"{self.units} as {model} takes", data.units)
 
+    def _alike(self, data):
+        """Both in 2D, or both in 3D."""
+        return data.num_coordinates == self.num_coordinates
 
-def _told(expected, found, model, alike):
-    """Two layouts in words: their names and sizes, or where the sizes agree the first joint that differs."""
-    way = advised((found, expected)) if alike else ""
-    way = f"; {way} of convert and predict reads joints by their names" if way else ""
+
+def _to_2d(form, data):
+    """What to do with data in 3D for a model that takes 2D."""
+    return "; `skelmae project` makes 2D data of 3D" if data.num_coordinates > form.num_coordinates else ""
+
+
+def _told(form, data, model):
+    """Two layouts in words: 2D and 3D, or names and sizes, or where the sizes agree the first joint that differs."""
+    expected, found = form.layout, data.layout
+    if not form._alike(data):
+        texts = [f"{each.layout.name} in {each.num_coordinates}D" for each in (form, data)]
+        return f"{texts[0]}, as {model} takes", texts[1] + _to_2d(form, data)
     if expected.num_joints != found.num_joints:
         texts = [f"{layout.name}, {layout.num_joints} joints" for layout in (expected, found)]
     else:
         number = next(i for i, pair in enumerate(zip(expected.joints, found.joints, strict=True)) if len(set(pair)) > 1)
         texts = [f"{layout.name} with joint {number} {layout.joints[number]!r}" for layout in (expected, found)]
+    way = advised((found, expected))
+    way = f"; {way} of convert and predict reads joints by their names" if way else ""
     return f"{texts[0]}, as {model} takes", texts[1] + way
 
 
@@ -162,17 +174,25 @@ def read_saved(path, name=MODEL):
 def check_ours(file, value, place):
     """The registered name of a serialised object; DataError unless it is one of this package."""
     name = value.get("registered_name") if isinstance(value, dict) else None
-    if not isinstance(name, str) or not name.startswith(PACKAGE):
+    known = isinstance(name, str) and name.startswith(PACKAGE)
+    if not known or value.get("class_name") != name.removeprefix(PACKAGE):
         raise DataError(file, place, f"a class of {PACKAGE[:-1]}", repr(name)[:100])
     return name
 
 
 def _read_config(file, kind, config):
     first = (config.get("members") or [config])[0]  # the others of an ensemble take the same
-    names = first.get("class_names") or [str(number) for number in range(first.get("num_classes", 0))]
+    count = first.get("num_classes", 0)
+    if count > MOST_CLASSES:
+        raise DataError(file, "config.json: num_classes", f"at most {MOST_CLASSES}", count)
+    names = first.get("class_names") or [str(number) for number in range(count)]
     inner = first
     while "preprocessor" not in inner:  # of the encoder, in the backbone, in the task
-        inner = inner["config"] if "config" in inner else inner.get("backbone") or inner["encoder"]
+        key = "backbone" if "backbone" in inner else "encoder"
+        inner = inner[key]
+        if "class_name" in inner:  # a part with its class, or its settings alone
+            check_ours(file, inner, f"config.json: {key}")
+            inner = inner["config"]
     form, numbers = form_of(inner["preprocessor"], file), (len(config.get("members", ())), config.get("temperature", 1))
     return SavedModel(file, kind, form, list(map(str, names)), *numbers)
 

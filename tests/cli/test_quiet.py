@@ -14,23 +14,46 @@ from skelmae_datasets.synthetic import write_dataset
 SMALL = "--epochs 1 --set num_frames=8 --set units=4 --set encoder_layers=1 --set warmup_epochs=0 --set batch_size=8"
 BODY = "--set num_layers=1 --set temporal_units=8,8 --set temporal_strides=2"
 PRETRAIN = f"pretrain toy.h5 --train-split xsub_train --output pre --json {SMALL}"
+SPLITS = "--train-split xsub_train --test-split xsub_val"
+PLAIN = [  # without Keras
+    "convert raw again.h5 --json",
+    "show toy.h5 --output strip.png",
+    "validate toy.h5 --json",
+]
 COMMANDS = [
+    *PLAIN,
+    "convert-ntu raw ntu.h5",
+    "export-data toy.h5 table.csv --json",
+    "info toy.h5",
+    "layouts --json",
+    "settings --json",
+    "weights",
     PRETRAIN,
-    f"finetune toy.h5 --train-split xsub_train --output fine --pretrained pre --recipe small --json {SMALL} {BODY}",
-    "evaluate fine toy.h5 --test-split xsub_val --json",
+    f"finetune toy.h5 --train-split xsub_train --output fine --pretrained pre --recipe small {SMALL} {BODY}",
+    "evaluate fine toy.h5 --test-split xsub_val",
     "predict fine toy.h5 --json",
     "predict fine toy.h5 --stream --window 4 --json",
     "fuse fine fine --output fused --json",
     "export fused --output fused.keras --format keras --json",
     "export fine --output saved --json",
     "reconstruct pre toy.h5 --json",
-    f"protocol knn toy.h5 --train-split xsub_train --test-split xsub_val --pretrained pre --output knn --json {SMALL}",
+    f"protocol knn toy.h5 {SPLITS} --pretrained pre --output knn --json {SMALL}",
+    f"protocol linear toy.h5 {SPLITS} --pretrained pre --no-random --output linear {SMALL}",
+    f"protocol baseline toy.h5 {SPLITS} --json",
+    "protocol robustness fine toy.h5 --test-split xsub_val --kinds rate --output worse --no-report --json",
     "embed fine toy.h5 --output features.npz",
     "report fine pre --output both.html",
     "info fine/model.keras --json",
 ]
 DOUBTS = r"fine: its probabilities are not calibrated and it cannot tell what it was not trained on; .*\n"  # of predict
-TOLD = {"embed": r"features\.npz: \d+ sequences, \d+ features\n", "report": r"both\.html\n"}  # without --json
+TOLD = {  # without --json
+    "embed": r"features\.npz: \d+ sequences, \d+ features\n",
+    "report": r"both\.html\n",
+    "show": r"strip\.png: S\w+, \d+ frames, \d (person|people)\n",
+}
+FOREIGN = re.compile(
+    r"absl|oneDNN|cuda|warning|traceback|^[IWEF]\d{4}\b|\bxla\b|site-packages|cpu_feature_guard", re.I | re.M
+)
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +80,17 @@ def check(folder, line, *before):
     pattern = TOLD.get(line.split()[0])
     if pattern:
         assert re.fullmatch(pattern, out)
-    else:
+    elif "--json" in line:
         json.loads(out)
+    else:
+        assert out and not FOREIGN.search(out)
 
 
 def test_a_training_and_a_look_at_it_are_quiet(folder):
     check(folder, f"{PRETRAIN} --no-report")
     check(folder, "info pre/model.keras --json")
+    for line in PLAIN:
+        check(folder, line)
 
 
 def test_a_crash_of_a_library_is_told(tmp_path):
@@ -74,10 +101,22 @@ def test_a_crash_of_a_library_is_told(tmp_path):
     assert done.returncode and done.stderr.startswith("ours\nFatal Python error: Aborted")
 
 
+@pytest.mark.parametrize(("given", "kept"), [(None, "2"), ("0", "0")])
+def test_the_package_quiets_tensorflow_unless_one_has_chosen(given, kept):
+    pytest.importorskip("tensorflow")
+    named = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    named |= {"KERAS_BACKEND": "tensorflow"} | ({} if given is None else {"TF_CPP_MIN_LOG_LEVEL": given})
+    code = "import os, keras_skelmae, tensorflow as tf; tf.constant(1) + 1; print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+    done = subprocess.run([sys.executable, "-c", code], env=named, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, f"{kept}\n"), done.stderr
+    assert ("cpu_feature_guard" in done.stderr) == (kept == "0")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_every_command_is_quiet_with_every_backend(backend, folder, tmp_path):
     pytest.importorskip(backend)
-    (tmp_path / "toy.h5").symlink_to(folder / "toy.h5")
+    for name in ("toy.h5", "raw"):
+        (tmp_path / name).symlink_to(folder / name)
     for line in COMMANDS:
         check(tmp_path, line, "--backend", backend)

@@ -59,7 +59,7 @@ REFUSED = {  # command line -> what the error names
     "predict done broken.skeleton": "broken.skeleton",
     "predict done broken.skeleton --stream": "broken.skeleton",
     "predict done broken.skeleton --whole": "broken.skeleton",
-    "predict other toy.h5": "--to coco17 of convert and predict reads joints by their names",
+    "predict other toy.h5": "expected coco17 in 2D, as the model takes, found ntu25 in 3D; `skelmae project` makes 2D data of 3D",
     "predict done raw --output lines.txt": "suffix: expected .json, .csv, .vtt, .eaf, .svg, found .txt",
     "predict pre raw": "model: expected a classifier",
     "fuse done done --output raw": "already there",
@@ -100,10 +100,11 @@ def write_model(path, kind, layout="ntu25", channels=("x", "y", "z"), units="met
     """A .keras file as far as it is read without Keras: what it says of its model, and no weights."""
     form = {"layout": get_layout(layout).to_dict(), "channels": channels, "units": units}
     form |= {"num_frames": 8, "num_people": 1}
-    encoder = {"encoder": {"config": {"preprocessor": {"config": form}}}}
-    content = {"backbone": {"config": encoder}, **config} if kind == "STRLClassifier" else encoder
+    encoder = {"encoder": {"preprocessor": {"config": form}}}
+    backbone = {"class_name": "STRLBackbone", "registered_name": "keras_skelmae>STRLBackbone", "config": encoder}
+    content = {"backbone": backbone, **config} if kind == "STRLClassifier" else encoder
     if kind == "Ensemble":
-        content = {"members": [{"backbone": {"config": encoder}}] * config["num_members"], **config}
+        content = {"members": [{"backbone": backbone}] * config["num_members"], **config}
     path.parent.mkdir(exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         told = {"class_name": kind, "registered_name": f"keras_skelmae>{kind}", "config": content}

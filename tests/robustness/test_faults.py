@@ -277,6 +277,10 @@ HOSTILE = {
         lambda file: changed_settings(file, head_units=10**12),
         "head_units: expected at most 65536, found 1000000000000",
     ),
+    "classes": (
+        lambda file: changed_settings(file, num_classes=10**12, class_names=None),
+        "num_classes: expected at most 1048576, found 1000000000000",
+    ),
     "external link": (
         lambda file: {"model.weights.h5": linked_weights(file, external_link)},
         "expected weights in this file, found a link",
