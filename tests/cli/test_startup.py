@@ -59,7 +59,7 @@ REFUSED = {  # command line -> what the error names
     "predict done broken.skeleton": "broken.skeleton",
     "predict done broken.skeleton --stream": "broken.skeleton",
     "predict done broken.skeleton --whole": "broken.skeleton",
-    "predict other toy.h5": "expected coco17 in 2D, as the model takes, found ntu25 in 3D; `skelmae project` makes 2D data of 3D",
+    "predict other toy.h5": "expected coco17 in 2D, as the model takes, found ntu25 in 3D; `skelmae project`",
     "predict done raw --output lines.txt": "suffix: expected .json, .csv, .vtt, .eaf, .svg, found .txt",
     "predict pre raw": "model: expected a classifier",
     "fuse done done --output raw": "already there",
