@@ -46,11 +46,11 @@ def convert(folder, say):
 def train(folder, store, say):
     """Pre-train once, fine-tune from every start; returns the figures of each by its name."""
     from keras_skelmae.evaluation import evaluate_model
-    from keras_skelmae.experiments.protocols import few_shots
     from keras_skelmae.report.evidence import measure_evaluated, measure_pretrained
     from keras_skelmae.training import finetune, pretrain
     from skelmae_datasets.runs.run_folder import write_ids
     from skelmae_datasets.runs.settings import resolve_settings
+    from skelmae_datasets.runs.splits import few_shots
 
     before = resolve_settings("pretrain", seed=SEED)
     after = resolve_settings("finetune", seed=SEED, epochs=EPOCHS)
