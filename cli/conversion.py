@@ -45,9 +45,9 @@ def _told(report, output):
         yield f"read as {form}" + (f": {number}" if number > 1 else "")
     counts = report.get("class_counts") or {}
     yield f"{output}: {report['samples']} sequences{_of_classes(counts)}"
-    few = [f"{name} {number}" for name, number in counts.items() if number < FEW]
+    few = [name for name, number in counts.items() if number < FEW]
     if few and any(counts.values()):
-        yield f"  fewer than {FEW} sequences of {_listed(few)}"
+        yield f"  fewer than {FEW} sequences of {_listed(few) if len(few) < len(counts) else 'each class'}"
     if report.get("splits"):
         yield table([(name, _count(entry)) for name, entry in report["splits"].items()])
     if report.get("partial"):
