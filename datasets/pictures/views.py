@@ -14,7 +14,7 @@ def project(keypoints, dims, layout, present=None):
     """Points on paper, x to the right and y upwards.
 
     2D: image coordinates, whose y points down, turned upright. 3D: seen along the horizon, turned about the vertical
-    by at most a right angle so that the shoulders, or two persons beside each other, are seen from nearly in front.
+    until one person is seen from nearly in front, the left shoulder on the right, or two are beside each other.
 
     Args:
         keypoints: (M, T, V, C). dims: 2 or 3. layout: SkeletonLayout.
@@ -54,16 +54,17 @@ def _vertical(x, seen, layout):
 
 
 def _turn(ground, seen, layout):
-    """Angle about the vertical, within a right angle, for (M, T, V, 2) right and depth."""
+    """Angle about the vertical for (M, T, V, 2) right and depth."""
     line, oblique = None, OBLIQUE
     there = [person for person in range(len(seen)) if seen[person].any()]
     if len(there) > 1:  # beside each other rather than one behind the other
         one, two = (ground[person][seen[person]].mean(axis=0) for person in there[:2])
         line, oblique = two - one, 0.0
     elif layout.shoulders:
-        line = _mean_difference(ground, seen, *layout.shoulders)
+        line = _mean_difference(ground, seen, *layout.shoulders[::-1])  # from right to left
     if line is None or not np.hypot(*line):
         return 0.0
     angle = np.arctan2(line[1], line[0])  # of the line, with the paper's plane
-    angle -= np.pi * np.round(angle / np.pi)  # a line has no direction: within a right angle
-    return float(angle - np.sign(angle or 1.0) * min(oblique, abs(angle)) if oblique else angle)
+    if not oblique:
+        return float(angle - np.pi * np.round(angle / np.pi))  # from where the camera was: within a right angle
+    return float(angle - np.sign(angle or 1.0) * min(oblique, abs(angle)))

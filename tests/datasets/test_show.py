@@ -134,6 +134,8 @@ def test_a_view_turns_and_neither_mirrors_nor_stretches():
     gaps = [np.abs(np.subtract(*p[0, :, [4, 8], 0])).mean() for p in (points, other)]
     width = np.linalg.norm(body[0, :, 4] - body[0, :, 8], axis=-1).mean()
     assert min(gaps) > 0.7 * width and max(gaps) <= width * 1.001, "the shoulders are seen from nearly in front"
+    for p in (points, other, project(body * [-1, 1, -1], 3, NTU)):
+        assert (p[0, :, 4, 0] > p[0, :, 8, 0]).all(), "from the front the left shoulder is on the right"
 
 
 def test_two_people_stand_beside_each_other():
