@@ -23,23 +23,25 @@ class HeldOut:
     doubt: str = ""  # why they do not stand for new clips
 
 
-def doubt_of(store, train, held):
-    """Why clips that were set aside do not stand for new ones, "" where they do.
+def doubt_of(store, train, held, chosen):
+    """Why held-out clips do not stand for new ones, "" where they do.
 
-    They do where they are of several people who were not trained on. Clips drawn one by one are too like those trained
-    on, and of a single person's the temperature can be far off (docs/trust.md has the figures).
+    They do where they are of several people who were not trained on. Of a single person's clips the temperature can be
+    far off, and clips drawn one by one are too like those trained on (docs/trust.md has the figures); of a validation
+    split that the user chose, it is the user who knows whether they are.
 
     Args:
-        store: SkeletonStore. train, held: samples of it.
+        store: SkeletonStore. train, held: samples of it. chosen: bool, whether the user chose them.
     """
     people = np.unique(store.subject[held])
-    if not len(people) or people[0] < 0 or np.isin(people, store.subject[train]).any():
+    unknown = not len(people) or people[0] < 0
+    if not chosen and (unknown or np.isin(people, store.subject[train]).any()):
         found = "may be of people it was trained on"
-    elif len(people) < LEAST_PEOPLE:
+    elif not unknown and len(people) < LEAST_PEOPLE:
         found = f"are of {len(people)} {'person' if len(people) == 1 else 'people'}, {LEAST_PEOPLE} are needed"
     else:
         return ""
-    return f"the clips set aside {found}: give --val-split of others, or use `skelmae protocol cross-validate --final`"
+    return f"the held-out clips {found}: give --val-split of others, or use `skelmae protocol cross-validate --final`"
 
 
 def calibrated(model, mirror, held):

@@ -188,7 +188,7 @@ def _judged(model, source, train, validation, settings, last, calibrate, run, va
         if calibrate is True:
             apart = ~np.isin(validation, train)  # with allow_overlap some are in both
             validation = validation[apart]
-            doubt = doubt_of(store, train, validation) if val_split is None else ""
+            doubt = doubt_of(store, train, validation, val_split is not None)
             ids = [store.ids[index] for index in validation]
             held = HeldOut(found.probabilities[apart], labels[validation], ids, doubt=doubt)
     if not calibrate:

@@ -153,12 +153,13 @@ def test_what_is_saved_and_told(tiny):
 
 
 def test_a_fine_tuning_calibrates_on_what_it_held_out(store, tmp_path, tiny_settings, monkeypatch):
-    """Twelve sequences: with a lower bound they are enough."""
+    """Twelve sequences: with lower bounds they are enough."""
     from keras_skelmae.evaluation import calibration as module
     from keras_skelmae.training import calibrating, finetune
 
     for place in (module, calibrating):
         monkeypatch.setattr(place, "LEAST_CLIPS", 4)
+    monkeypatch.setattr(calibrating, "LEAST_PEOPLE", 1)
     for name, ids in (("one", store.ids[:6]), ("other", store.ids[6:])):
         (tmp_path / name).write_text("\n".join(ids))
     asked, splits = (
@@ -180,16 +181,19 @@ def test_a_fine_tuning_calibrates_on_what_it_held_out(store, tmp_path, tiny_sett
 
 
 @pytest.mark.parametrize(
-    ("people", "told"),
+    ("people", "chosen", "told"),
     [
-        ([1, 1, 2, 2, 3, 4, 5, 5], ""),
-        ([1, 1, 2, 2, 3, 3, 3, 3], "are of 1 person, 3 are needed"),
-        ([1, 1, 2, 2, 3, 4, 5, 1], "may be of people it was trained on"),
-        ([-1] * 8, "may be of people it was trained on"),
+        ([1, 1, 2, 2, 3, 4, 5, 5], False, ""),
+        ([1, 1, 2, 2, 3, 3, 3, 3], False, "are of 1 person, 3 are needed"),
+        ([1, 1, 2, 2, 3, 4, 5, 1], False, "may be of people it was trained on"),
+        ([-1] * 8, False, "may be of people it was trained on"),
+        ([1, 1, 2, 2, 3, 3, 3, 3], True, "are of 1 person, 3 are needed"),
+        ([1, 1, 2, 2, 3, 4, 5, 1], True, ""),
+        ([-1] * 8, True, ""),
     ],
 )
-def test_clips_set_aside_that_do_not_stand_for_new_ones(people, told):
-    found = doubt_of(SimpleNamespace(subject=np.array(people)), np.arange(4), np.arange(4, 8))
+def test_held_out_clips_that_do_not_stand_for_new_ones(people, chosen, told):
+    found = doubt_of(SimpleNamespace(subject=np.array(people)), np.arange(4), np.arange(4, 8), chosen)
     assert told in found and bool(told) == bool(found)
 
 
