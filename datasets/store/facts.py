@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..errors import DataError
+
 EXPECTED = dict.fromkeys(("subject", "camera", "setup"), "a whole number")
 EXPECTED["subject"] += " or a name without , and ;"  # these stand between subjects of an expression
 
@@ -18,10 +20,18 @@ def is_fact(key, value):
     return is_whole(value) and -1 <= value < 2**31
 
 
-def numbered_subjects(values):
-    """(numbers, names) of subjects, -1 unknown: as they are and [] where none has a name, else all have, sorted."""
+def numbered_subjects(values, source):
+    """(numbers, names) of subjects, -1 unknown: as they are and [] where none has a name, else all have, sorted.
+
+    Raises: DataError, naming the source, where two names differ in capitals and spaces alone: one person or two?
+    """
     if not any(isinstance(value, str) for value in values):
         return list(values), []
     names = sorted({str(value) for value in values if value != -1})
+    alike = {}
+    for name in names:
+        first = alike.setdefault("".join(name.split()).casefold(), name)
+        if first != name:
+            raise DataError(source, "subject", "one spelling for each person", f"{first!r} and {name!r}")
     places = {name: number for number, name in enumerate(names)}
     return [-1 if value == -1 else places[str(value)] for value in values], names

@@ -69,7 +69,7 @@ class StoreSet(SkeletonStore):
         self.subjects = []
         if any(store.subjects for store in self.stores):  # each has its own numbers for them
             named = [store.subject_name(number) for store in self.stores for number in store.subject.tolist()]
-            numbers, self.subjects = numbered_subjects(named)
+            numbers, self.subjects = numbered_subjects(named, self.path)
             self.subject = np.array(numbers, "int64")
         if any(store.classes != first.classes for store in self.stores):
             self.classes, self.labels = [], np.full_like(self.labels, -1)

@@ -186,7 +186,7 @@ class StoreWriter:
             raise DataError(self.path.name, "samples", "one sample or more", "none")
         self._flush()
         samples, splits = self._file.create_group("samples"), self._file.create_group("splits")
-        self._columns["subject"], subjects = numbered_subjects(self._columns["subject"])
+        self._columns["subject"], subjects = numbered_subjects(self._columns["subject"], self.path.name)
         columns = {name: np.array(values, "int64") for name, values in self._columns.items()}
         for name, values in columns.items():
             samples[name] = values
