@@ -128,7 +128,7 @@ def test_subjects_may_have_names(tmp_path):
     with StoreSet([path, tmp_path / "b.h5", named(tmp_path / "c.h5", [7])]) as stores:  # each numbers them for itself
         assert stores.subjects == ["7", "anna", "ben", "carl"] and stores.select("subject=anna").tolist() == [1, 4, 5]
         assert stores.select("subject=7").tolist() == [3, 7]
-    with pytest.raises(DataError, match="d.h5: subject: expected one spelling for each person, found 'Anna' and 'anna '"):
+    with pytest.raises(DataError, match="d.h5: subject: expected one spelling for each person, found 'Anna' and"):
         named(tmp_path / "d.h5", ["Anna", "anna ", "ben"])
     assert not (tmp_path / "d.h5").exists()
     with h5py.File(path, "r+") as file:
