@@ -86,7 +86,8 @@ def main():
         changed, patches = VARIANTS[name]
         folder = given.output / name
         folder.mkdir(parents=True, exist_ok=True)
-        settings = resolve_settings("pretrain", "small", MOTION).replace(seed=0, epochs=given.epochs, **changed)
+        epochs = round(given.epochs / SHARES.get(name, 1))  # as many steps for each
+        settings = resolve_settings("pretrain", "small", MOTION).replace(seed=0, epochs=epochs, **changed)
         with ExitStack() as stack, SkeletonStore(given.motion) as store:
             for place, attribute, value in patches:
                 stack.enter_context(patch.object(place, attribute, value))
