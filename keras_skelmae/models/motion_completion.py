@@ -40,8 +40,9 @@ class MotionCompletion(Preset, keras.Model):
         ``(B,)`` int, -1 without one.
 
     Output shape:
-        dict of ``reconstruction`` ``(B, 2, T, V, D)``, ``projection`` ``(B, 2, 128)``, ``logits``
-        ``(B, 2, num_classes)``, and ``clean``, ``known`` and ``label`` as given.
+        dict of ``reconstruction`` ``(B, 2, T, V, D)``, ``projection`` ``(B, 2, 128)`` (the pooled features where
+        ``contrast`` is 0), ``logits`` ``(B, 2, num_classes)`` (absent where ``recognition`` is 0), and ``clean``,
+        ``known`` and ``label`` as given.
 
     Raises:
         ValueError: a backbone of several people, or one that maps joints.
@@ -86,14 +87,16 @@ class MotionCompletion(Preset, keras.Model):
         x = Dense(joints // apart * target_coordinates, name="head", dtype="float32")(x)
         x = views_apart(ops.reshape(x, (-1, frames, joints, target_coordinates)))  # (B, 2, T, V, D)
         pooled = PresencePooling(name="pooling")(found["features"], found["presence"])  # (2B, C)
-        z = projected(pooled, wide, projection_units)  # (B, 2, projection_units)
-        logits = keras.layers.Dropout(0.3, name="dropout")(pooled)
-        logits = views_apart(keras.layers.Dense(num_classes, dtype="float32", name="logits")(logits))
+        z = projected(pooled, wide, projection_units) if contrast else views_apart(pooled)  # (B, 2, projection_units)
+        told = {"reconstruction": x, "projection": z}
+        if recognition:
+            logits = keras.layers.Dropout(0.3, name="dropout")(pooled)
+            told["logits"] = views_apart(keras.layers.Dense(num_classes, dtype="float32", name="logits")(logits))
         given = {"clean": clean, "known": known, "label": label}
         passed = {key: ops.stop_gradient(value) for key, value in given.items()}  # Keras 3.12 wants inputs to be used
         super().__init__(
             inputs={"keypoints": keypoints, "other": other, **given},
-            outputs={"reconstruction": x, "projection": z, "logits": logits, **passed},
+            outputs={**told, **passed},
             name=name,
             **kwargs,
         )
@@ -127,7 +130,7 @@ class MotionCompletion(Preset, keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         position, velocity = motion_error(y_pred["clean"], y_pred["reconstruction"], y_pred["known"])
         self.position_tracker.update_state(position)
-        z = ops.swapaxes(y_pred["projection"], 0, 1)  # (2, B, projection_units)
+        z = ops.cast(ops.swapaxes(y_pred["projection"], 0, 1), "float32")  # (2, B, projection_units)
         self.spread_tracker.update_state(target_spread(z, ops.ones_like(z[..., 0])))
         loss = position + VELOCITY * velocity
         if self.contrast:

@@ -131,6 +131,20 @@ def test_labels_that_are_missing_do_not_count(tiny):
     assert loss([1, -1, -1]) == pytest.approx(loss([1, 1, 1]), rel=0.5) and loss([1, -1, -1]) > 0.01
 
 
+@pytest.mark.parametrize("part", ["contrast", "recognition"])
+def test_a_part_of_the_loss_without_weight_has_no_variables(part, tiny):
+    """What has would get no gradient, and Keras says so at every training."""
+    backbone = dict(num_people=1, encoder_layers=1, **SMALL)
+    whole = MotionCompletion(tiny.backbone(**backbone), num_classes=3)
+    model = MotionCompletion(tiny.backbone(**backbone), num_classes=3, **{part: 0.0})
+    names = {"contrast": {"projection_hidden", "projection_norm", "projection"}, "recognition": {"logits"}}[part]
+    gone = {layer.name for layer in whole.layers} - {layer.name for layer in model.layers}
+    assert {name for name in gone if "dropout" not in name} >= names
+    assert len(whole.trainable_variables) - len(model.trainable_variables) == {"contrast": 5, "recognition": 2}[part]
+    shapes = {key: value.shape[1:] for key, value in model.output.items()}
+    assert ("logits" in shapes) == (part == "contrast") and len(shapes["projection"]) == 2
+
+
 # === Joints mapped by their names ===
 
 
