@@ -35,10 +35,15 @@ def command(data, output, folds, leave_one_out, final, pretrained, report, as_js
     from skelmae_datasets.runs.saved_model import check_start
 
     with SkeletonStore(data) as store, progress("cross-validate") as callback:
-        settings = options.settings_of("finetune", options.recipe_of(chosen, len(store), pretrained), chosen)
-        fold_groups(store, folds, leave_one_out)
+        recipe = options.recipe_of(chosen, len(store), pretrained)
+        settings = options.settings_of("finetune", recipe, chosen)
+        indices, groups, kind, count = fold_groups(store, folds, leave_one_out)
         if pretrained is not None:
             check_start(pretrained, store)
+
+        if not as_json:
+            count = len(set(groups)) if leave_one_out else count
+            click.echo(f"recipe {recipe}, {len(indices)} sequences, {count} folds by {kind}")
 
         from keras_skelmae.experiments import cross_validate, cross_validation_table
 
