@@ -31,7 +31,8 @@ class Adaptation:
             sample.keypoints = resample_frames(sample.keypoints, rate, self.fps, channels)
         if self.mapping is not None:
             sample.keypoints = self.mapping.apply(sample.keypoints, channels)
-        self._rates[rate] += 1
+        if rate or sample.keypoints.shape[1] > 1:  # one frame has no rate that could differ
+            self._rates[rate] += 1
         return sample
 
     @property

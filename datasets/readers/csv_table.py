@@ -19,14 +19,22 @@ from ..layouts import get_layout, layout_names
 from ..store import Sample, StoreWriter
 from ..store.facts import EXPECTED, is_fact
 from ..transforms.presence import MIN_SCORE, seen_only
+from .clip import Clip
 from .clock import Clock
 from .journal import Journal
 from .labels import ClassTable, plain_label
 from .people import MAX_VALUES, Track, join_tracks
+from .rates import evened, time_key
 from .report import Conversion, usual_layout
 
+NAME = "table of joints"
 REQUIRED = ("sample", "frame", "joint", "x", "y")
 OPTIONAL = ("z", "score", "person", "label", "subject", "camera", "setup", "split")
+SYNONYMS = {
+    "sample": ("trial", "video", "clip", "file", "filename", "recording", "sequence"),
+    "frame": ("frame_number", "frame_id", "frame_index"),
+}
+"""What tables call a column, the first that there is, where none is called by its name."""
 _FACTS = ("label", *EXPECTED, "split")  # the same in all lines of a sample
 _DELIMITERS = (",", ";", "\t")
 _ABSENT = {"", "nan", "na", "n/a", "<na>", "none", "null", "-"}
@@ -86,6 +94,68 @@ def convert_csv(
                 for split in gathered.splits():
                     splits.setdefault(split, []).append(gathered.name)
         return conversion.conclude(splits)
+
+
+def fits_header(names):
+    """Whether these are the columns of such a table."""
+    return set(REQUIRED) <= set(_called([name.strip().lower() for name in names]))
+
+
+def fits(path):
+    """Whether a file is such a table, by its header. Raises OSError where it cannot be read."""
+    table = _Table(path, {})
+    try:
+        next(table.lines(), None)
+    except DataError:
+        return bool(table.columns)
+    return True
+
+
+def clips(path, channels=None, layout=None):
+    """[(name of the sample, or "" where there is one only, its Clip or the DataError)] of a table, read as
+    `convert_csv` does; layout: SkeletonLayout asked for."""
+    table = _Table(path, {})
+    survey = _Survey(table)
+    form = _Form(table, survey, layout, None, None)
+    found = []
+    for gathered in _gathered(table, survey.lines, form, None):
+        try:
+            found.append((gathered.name, _clip_of(gathered, form)))
+        except DataError as error:
+            found.append((gathered.name, error))
+    if channels not in (None, form.channels, tuple(name for name in form.channels if name != "score")):
+        raise DataError(path.name, "channels", ",".join(channels), ",".join(form.channels))
+    return found if len(found) > 1 else [("", clip) for _, clip in found]
+
+
+def _clip_of(gathered, form):
+    """The sample of a _Gathered as a Clip."""
+    counts = Counter()
+    sample = gathered.sample(counts, None)
+    frames, people = np.nonzero(sample.keypoints.any(axis=(2, 3)).T)
+    points, length = sample.keypoints[people, frames], sample.keypoints.shape[1]
+    clip = Clip(points, form.channels, frames, people, length, layout=form.layout, fps=form.clock.fps)
+    clip.label = plain_label(form.classes.names[sample.label]) if sample.label >= 0 else -1
+    clip.notes, clip.arranged, clip.counts = list(form.notes), True, counts
+    facts = {key: getattr(sample, key) for key in EXPECTED} | {"split": gathered.splits()}
+    clip.facts = {key: value for key, value in facts.items() if value not in (-1, [])}
+    return clip
+
+
+def _called(names):
+    """Names of columns, in small letters, as REQUIRED calls them; each is taken for one."""
+    names = list(names)
+    for name, others in SYNONYMS.items():
+        found = next((other for other in others if other in names), None)
+        if name not in names and found:
+            names[names.index(found)] = name
+    if "frame" not in names:
+        names = ["frame" if place == _first_time(names) else name for place, name in enumerate(names)]
+    return names
+
+
+def _first_time(names):
+    return next((place for place, name in enumerate(names) if time_key(name)), None)
 
 
 class _Table:
@@ -166,7 +236,9 @@ class _Table:
             gone = [header for header in back if header not in names]
             names = [back.get(name, f"({name})" if name in self.renamed else name) for name in names]
             rows.append((delimiter, names, gone))
-        self.delimiter, names, gone = max(rows, key=lambda row: len(set(row[1]) & set(REQUIRED)))
+        self.delimiter, found, gone = max(rows, key=lambda row: len(set(_called(row[1])) & set(REQUIRED)))
+        names = _called(found)
+        self.notes += [f"{own} is read as {name}" for own, name in zip(found, names, strict=True) if own != name]
         missing = [name for name in REQUIRED if name not in names]
         if missing or gone:
             told = f"columns {', '.join(missing)} (or --columns {missing[0]}=ITS_NAME; " if missing else ""
@@ -368,6 +440,10 @@ class _Gathered:
         counts["unseen"] += int((np.nan_to_num(given).any(-1) & ~points.any(-1)).sum())
         keypoints, joined, _ = self._people(frames, index[:, 1:].astype("int64"), points, length, people)
         counts["joined"] += joined
+        seconds = form.clock.seconds(index[:, 0])
+        if seconds is not None:
+            keypoints, note = evened(keypoints, seconds, form.clock.fps, form.channels)
+            form.notes.append(note)
         numbers = {key: self._whole(key, where) for key in EXPECTED}
         return Sample(self.name, keypoints, self._label(where), **numbers)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import DataError
 from ..layouts import SkeletonLayout, get_layout
 from ..store import Sample, SkeletonStore, describe_store
-from . import animals, landmark_table, yolo
+from . import animals, csv_table, landmark_table, yolo
 from .arrays import are_stacked, convert_arrays
 from .clips import convert_clips
 from .csv_table import convert_csv
@@ -48,7 +48,7 @@ CALLED = {
     "skeletons": "NTU RGB+D .skeleton text",
     "annotations": "annotation pickle as of PYSKL",
     "arrays": "arrays as of CTR-GCN or st-gcn",
-    "table": "table of joints",
+    "table": csv_table.NAME,
     "store": "store",
     "mocap": "motion capture",
 }

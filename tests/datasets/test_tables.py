@@ -1,0 +1,173 @@
+"""Tables of joints with names, in space: a line a frame or a line a joint, in a folder or alone, are read alike."""
+
+import numpy as np
+import pytest
+
+from skelmae_datasets import DataError, SkeletonStore, convert, get_layout
+
+JOINTS = get_layout("kinect20").joints
+CAMEL = ["".join(part.title() for part in name.split("_")) for name in JOINTS]
+FRAMES = 20
+
+
+def body(frames=FRAMES, seed=0):
+    """(T, 20, 3) metres, y up: somebody of 1.7 m who stands two metres away and moves the joints a little."""
+    height = {"head": 1.7, "shoulder": 1.4, "elbow": 1.15, "wrist": 0.95, "hand": 0.9, "spine": 1.1, "hip": 0.95,
+        "knee": 0.5, "ankle": 0.1, "foot": 0.03}  # fmt: skip
+    across = [0.2 * (("left" in name) - ("right" in name)) for name in JOINTS]
+    up = [next(value for part, value in height.items() if part in name) for name in JOINTS]
+    places = np.stack([across, up, np.full(20, 2.0)], -1)
+    moved = np.random.default_rng(seed).uniform(-0.02, 0.02, (frames, 20, 3))
+    return (places + moved).round(4)
+
+
+def wide(places, names=CAMEL, pattern="{}_{}", axes="XYZ", times=None):
+    head = [pattern.format(name, axis) for name in names for axis in axes]
+    lines = [[f"{value:.6g}" for value in frame[:, : len(axes)].ravel()] for frame in places]
+    if times is not None:
+        head, lines = ["Time", *head], [[f"{t:.4f}", *line] for t, line in zip(times, lines, strict=True)]
+    return "\n".join(map(",".join, [head, *lines])) + "\n"
+
+
+def long(places, first="sample", name="one", times=None):
+    rows = [
+        f"{name},{t if times is None else times[t]},{joint},{x},{y},{z}"
+        for t, frame in enumerate(places)
+        for joint, (x, y, z) in zip(JOINTS, frame.tolist(), strict=True)
+    ]
+    return "\n".join([f"{first},frame,joint,x,y,z", *rows]) + "\n"
+
+
+SPELLINGS = {
+    "LeftShoulder_X": lambda p: wide(p),
+    "leftShoulderX": lambda p: wide(p, [name[0].lower() + name[1:] for name in CAMEL], "{}{}"),
+    "Left Shoulder X": lambda p: wide(p, [name.replace("_", " ").title() for name in JOINTS], "{} {}"),
+    "LEFT_SHOULDER.x": lambda p: wide(p, [name.upper() for name in JOINTS], "{}.{}", "xyz"),
+    "LeftShoulder (X)": lambda p: wide(p, CAMEL, "{} ({})"),
+    "another order": lambda p: wide(p[:, ::-1], CAMEL[::-1]),
+    "numbers": lambda p: wide(p, range(20), "joint_{}_{}", "xyz"),
+    "long": lambda p: long(p),
+    "long, a trial": lambda p: long(p, "Trial"),
+    "long, a video": lambda p: long(p, "video"),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_one_content_is_read_alike_on_every_path(read, tmp_path, spelling):
+    """Alone and among others in a folder, whoever wrote it."""
+    places = body()
+    alone, folder = tmp_path / "one.csv", tmp_path / "folder"
+    folder.mkdir()
+    for path in (alone, folder / "one.csv", folder / "two.csv"):
+        path.write_text(SPELLINGS[spelling](places))
+    for path in (alone, folder):
+        found, store, report = read(path, layout="kinect20")
+        assert store.channels == ("x", "y", "z") and store.layout.name == "kinect20" and store.units == "metres"
+        np.testing.assert_allclose(found[0], places, atol=1e-6)
+        assert not any("depth" in note for note in report["notes"])
+    assert convert(folder, tmp_path / "xyz.h5", channels="x,y,z", layout="kinect20")["samples"] == 2
+
+
+def test_long_tables_of_a_folder_keep_labels_and_what_is_bad_in_one(tmp_path):
+    """Two samples a file, one with a bad line: the other is read, with its class and subject."""
+    (tmp_path / "in").mkdir()
+    lines = long(body(), name="a").splitlines() + long(body(seed=1), name="b").splitlines()[1:]
+    lines = [lines[0] + ",label,subject", *(line + (",wave,3" if line[0] == "a" else ",kick,4") for line in lines[1:])]
+    lines[-1] = lines[-1].replace("right_foot,", "right_foot,far")
+    (tmp_path / "in" / "t.csv").write_text("\n".join(lines))
+    report = convert(tmp_path / "in", tmp_path / "o.h5")
+    with SkeletonStore(tmp_path / "o.h5") as store:
+        assert store.ids == ["t-a"] and store.classes == ["wave"] and store.sample(0).subject == 3
+    ((name, why),) = report["skipped"]
+    assert name == "t-b" and "x: expected a number" in why and "far" in why
+
+
+@pytest.mark.parametrize("header", ["a,b,c", "frame,joint,v", "LeftShoulder_X,LeftShoulder_Z"])
+def test_a_table_of_no_known_form_among_others_is_left_out(tmp_path, header):
+    for name, text in (("a", wide(body())), ("b", header + "\n" + "1," * header.count(",") + "1\n")):
+        (tmp_path / f"{name}.csv").write_text(text)
+    ((name, why),) = convert(tmp_path, tmp_path / "o.h5")["skipped"]
+    assert name == "b" and "expected columns left_hip_x" in why and "\n" not in why
+
+
+def test_a_joint_without_depth_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text(wide(body()).replace("Spine_Z", "Spine_W", 1))
+    with pytest.raises(DataError, match="a z of all joints or of none, found none of Spine"):
+        convert(tmp_path / "a.csv", tmp_path / "o.h5")
+
+
+def test_names_of_no_layout_are_told_with_the_way(tmp_path):
+    (tmp_path / "a.csv").write_text(wide(body()).replace("HipCenter", "Pelvis"))
+    with pytest.raises(DataError, match="--to kinect20 by what they mean"):
+        convert(tmp_path / "a.csv", tmp_path / "o.h5")
+    convert(tmp_path / "a.csv", tmp_path / "o.h5", to="kinect20")
+    with SkeletonStore(tmp_path / "o.h5") as store:
+        np.testing.assert_allclose(store.read(0)[0, :, 1:], body()[:, 1:], atol=1e-6)
+
+
+def test_mediapipes_joints_in_doubt_are_refused(tmp_path):
+    """Pixels with a depth of no scale, or millimetres: only the user knows."""
+    joints = get_layout("mediapipe33").joints
+    places = np.random.default_rng(0).uniform(100, 900, (33, 3)) + np.arange(5.0)[:, None, None]
+    (tmp_path / "m.csv").write_text(wide(places, joints))
+    with pytest.raises(DataError, match="--channels x,y,z"):
+        convert(tmp_path / "m.csv", tmp_path / "o.h5")
+    for channels in ("x,y", "x,y,z"):
+        convert(tmp_path / "m.csv", tmp_path / "o.h5", channels=channels, unit="m" if "z" in channels else None)
+        with SkeletonStore(tmp_path / "o.h5") as store:
+            np.testing.assert_allclose(store.read(0)[0], places[..., : channels.count(",") + 1], rtol=1e-5)
+
+
+# === Times ===
+
+
+@pytest.mark.parametrize("form", ["wide", "long"])
+def test_a_pause_in_the_times_has_nobody(read, tmp_path, form):
+    times = np.arange(FRAMES) / 30
+    times[10:] += 1
+    text = wide(body(), times=times) if form == "wide" else long(body(), times=times.round(4).tolist())
+    (tmp_path / "in").mkdir()
+    for path in (tmp_path / "one.csv", tmp_path / "in" / "one.csv"):
+        path.write_text(text)
+    for path in (tmp_path / "one.csv", tmp_path / "in"):
+        found, store, _ = read(path)
+        assert store.fps == 30 and found.shape[1] == FRAMES + 30
+        assert found[0].any(axis=(1, 2)).tolist() == [True] * 10 + [False] * 30 + [True] * 10
+
+
+@pytest.mark.parametrize("form", ["wide", "long"])
+@pytest.mark.parametrize("seed", range(4))
+def test_times_that_jitter_a_little_are_even(read, tmp_path, form, seed):
+    times = np.arange(FRAMES) / 30 + np.random.default_rng(seed).uniform(-0.004, 0.004, FRAMES)
+    text = wide(body(), times=times) if form == "wide" else long(body(), times=times.round(4).tolist())
+    (tmp_path / "a.csv").write_text(text)
+    found, store, _ = read(tmp_path / "a.csv")
+    assert store.fps == 30
+    np.testing.assert_allclose(found[0], body(), atol=1e-6)
+
+
+def test_uneven_times_of_a_long_table_are_resampled(read, tmp_path):
+    steps = np.random.default_rng(0).choice([0.03, 0.04, 0.055], FRAMES)
+    times = (np.cumsum(steps) - steps[0]).round(4)
+    (tmp_path / "a.csv").write_text(long(body(), times=times.tolist()))
+    found, store, report = read(tmp_path / "a.csv")
+    assert sum("resampled by their times" in note for note in report["notes"]) == 1
+    at = np.arange(found.shape[1]) / store.fps
+    expected = np.stack([np.interp(at, times, body()[:, 3, axis]) for axis in range(3)], -1)
+    np.testing.assert_allclose(found[0, :, 3], expected, atol=1e-5)
+
+
+def test_one_frame_leaves_the_rate_of_the_others(tmp_path):
+    for name, frames in (("a", FRAMES), ("b", 1)):
+        (tmp_path / f"{name}.csv").write_text(wide(body(frames), times=np.arange(frames) / 30))
+    report = convert(tmp_path, tmp_path / "o.h5")
+    with SkeletonStore(tmp_path / "o.h5") as store:
+        assert store.fps == 30 and not any("no one frame rate" in note for note in report["notes"])
+
+
+def test_times_that_are_no_numbers_are_told(read, tmp_path):
+    text = wide(body(), times=np.arange(FRAMES) / 30).replace("0.0333,", "00:00:01,", 1)
+    (tmp_path / "a.csv").write_text(text)
+    found, store, report = read(tmp_path / "a.csv")
+    assert store.fps is None and found.shape[1] == FRAMES
+    assert any("are not used: time has '00:00:01'" in note for note in report["notes"])
