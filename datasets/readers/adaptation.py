@@ -36,6 +36,11 @@ class Adaptation:
         return sample
 
     @property
+    def absent(self):
+        """(V,) True where the mapping says that it has no joint; None without one."""
+        return None if self.mapping is None else self.mapping.missing
+
+    @property
     def rate(self):
         """Frames per second of all samples so far, None where they differ or one is not known."""
         if self.fps or not self._rates:

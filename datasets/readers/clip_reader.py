@@ -29,6 +29,7 @@ class Part:
     label: int | str = -1
     facts: dict = field(default_factory=dict)
     fps: float | None = None
+    metres: bool = False
 
 
 @dataclass
@@ -148,7 +149,7 @@ class ClipReader:
             except DataError as error:
                 sample = error
             result.notes += [note for note in clip.notes if note not in result.notes]
-            result.parts.append(Part(name, sample, clip.label, clip.facts, clip.fps))
+            result.parts.append(Part(name, sample, clip.label, clip.facts, clip.fps, clip.metres))
         return result
 
     def sample(self, name, clip, result):

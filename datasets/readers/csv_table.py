@@ -23,6 +23,7 @@ from .clip import Clip
 from .clock import Clock
 from .journal import Journal
 from .labels import ClassTable, plain_label
+from .named_joints import MOST
 from .people import MAX_VALUES, Track, join_tracks
 from .rates import evened, time_key
 from .report import Conversion, usual_layout
@@ -53,6 +54,7 @@ def convert_csv(
     columns=None,
     step=None,
     up=None,
+    unit=None,
     force=False,
 ):
     """Convert a table of joints into a store.
@@ -72,7 +74,7 @@ def convert_csv(
         people: the most persons kept, as `people.join_tracks`.
         columns: dict column -> how the header of the table calls it, for those with another name.
         step: how much `frame` grows from one frame to the next; by default found in the table.
-        up: as `Conversion`. force: replace an output that is no store.
+        up, unit: as `Conversion`. force: replace an output that is no store.
 
     Returns: as `Conversion.conclude`.
     Raises: DataError naming file, line and column; OSError where the file cannot be read.
@@ -88,7 +90,7 @@ def convert_csv(
     options["fps"] = form.clock.fps
     writer, splits = StoreWriter(output, provenance=provenance, **options), {}
     with Journal(output, force=force), writer:
-        conversion = Conversion(writer, path.name, strict, arranged=True, notes=form.notes, up=up)
+        conversion = Conversion(writer, path.name, strict, arranged=True, notes=form.notes, up=up, unit=unit)
         for gathered in _gathered(table, survey.lines, form, progress):
             if conversion.add(gathered.name, lambda g=gathered: g.sample(conversion.counts, people)):
                 for split in gathered.splits():
@@ -336,7 +338,7 @@ class _Form:
         for plain in (_plain, loose_name):
             for name in layout_names():
                 known = {plain(joint) for joint in get_layout(name).joints}
-                if {plain(joint) for joint in named} <= known and len(named) > 0.8 * len(known):
+                if {plain(joint) for joint in named} <= known and len(named) > MOST * len(known):
                     return get_layout(name)
         found = ", ".join(sorted(named)[:4])
         raise DataError(self.source, "joint", "names of a built-in layout, or --layout FILE.toml", f"{found}, ...")

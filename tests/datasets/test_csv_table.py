@@ -196,7 +196,8 @@ def test_scores_beside_z_and_columns_that_are_not_read(tmp_path):
     assert store.channels == ("x", "y", "z", "score") and not store.read(0)[0, 0, 4].any()
     assert store.read(0)[0, 0, 6].tolist() == [106, 56, 6, 0.5]
     assert report["notes"][0] == "columns that are not read: visibility"
-    assert "values up to 116 are stored as metres, which they hardly are" in report["notes"]
+    told = "values up to 116 are stored as metres, which they hardly are: convert --unit says in what they are"
+    assert told in report["notes"]
     report, store = convert(write(tmp_path, [r.replace("0.5", "0.0") for r in rows(names=True)], name="u.csv"))
     assert store.channels == ("x", "y") and "no score is above 0.01" in report["notes"][0]
 

@@ -171,3 +171,90 @@ def test_times_that_are_no_numbers_are_told(read, tmp_path):
     found, store, report = read(tmp_path / "a.csv")
     assert store.fps is None and found.shape[1] == FRAMES
     assert any("are not used: time has '00:00:01'" in note for note in report["notes"])
+
+
+# === Units, up, joints that are missing ===
+
+IN = {"m": 1, "cm": 100, "mm": 1000}
+
+
+@pytest.mark.parametrize("unit", IN)
+@pytest.mark.parametrize("form", ["wide", "long", "array"])
+def test_the_unit_is_found_by_the_body_on_every_path(read, tmp_path, unit, form):
+    places = body() * IN[unit]
+    (tmp_path / "in").mkdir()
+    name = "a.npy" if form == "array" else "a.csv"
+    for path in (tmp_path / name, tmp_path / "in" / name):
+        if form == "array":
+            np.save(path, places)
+        else:
+            path.write_text({"wide": wide, "long": long}[form](places))
+    for path in (tmp_path / name, tmp_path / "in"):
+        options = {"channels": "x,y,z"} if form == "array" else {}
+        found, _, report = read(path, layout="kinect20", **options)
+        np.testing.assert_allclose(found[0], body(), atol=2e-3 if form == "wide" else 1e-5)
+        assert sum(f"people in {unit}: they are stored in metres" in note for note in report["notes"]) == (unit != "m")
+
+
+@pytest.mark.parametrize("form", ["wide", "long", "both"])
+def test_the_unit_that_is_said_goes_before(read, tmp_path, form):
+    """A crouching body of 0.4 m in centimetres tells no unit: the option does, of several inputs too."""
+    places = body() * [1, 0.2, 1]
+    paths = [tmp_path / f"{name}.csv" for name in ("wide", "long") if form in (name, "both")]
+    for path in paths:
+        path.write_text({"wide": wide, "long": long}[path.stem](places * 100))
+    found, store, report = read(paths if form == "both" else paths[0], unit="cm")
+    for index in range(len(store)):
+        np.testing.assert_allclose(store.read(index)[0], places, atol=2e-5)
+    assert len(store) == len(paths) and not any("people in" in note for note in report["notes"])
+    _, _, report = read(paths[0])
+    assert any("hardly are: convert --unit says" in note for note in report["notes"])
+
+
+def test_recordings_wait_for_one_that_tells_the_unit_and_another_unit_is_left_out(tmp_path):
+    bodies = {"a": body() * [1, 0.2, 1] * 1000, "b": body() * 1000, "c": body(), "d": body(seed=1) * [1, 0.2, 1] * 1000}
+    for name, places in bodies.items():
+        (tmp_path / f"{name}.csv").write_text(wide(places))
+    report = convert(tmp_path, tmp_path / "o.h5")
+    with SkeletonStore(tmp_path / "o.h5") as store:
+        assert store.ids == ["a", "b", "d"]
+        np.testing.assert_allclose(store.read(0)[0], bodies["a"] / 1000, atol=2e-3)
+    ((name, why),) = report["skipped"]
+    assert name == "c" and "a body measured in mm as before, or --unit, found one of m" in why
+
+
+def test_a_store_is_put_into_metres_by_the_option_alone(tmp_path):
+    (tmp_path / "a.csv").write_text(wide(body()))
+    convert(tmp_path / "a.csv", tmp_path / "m.h5")
+    convert(tmp_path / "m.h5", tmp_path / "o.h5", unit="cm")
+    with SkeletonStore(tmp_path / "o.h5") as store:
+        np.testing.assert_allclose(store.read(0)[0], body() / 100, atol=1e-6)
+
+
+def test_a_unit_of_pictures_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text(wide(body() * 100, axes="XY"))
+    with pytest.raises(DataError, match="unit: expected recordings of x, y, z, found x,y"):
+        convert(tmp_path / "a.csv", tmp_path / "o.h5", unit="mm")
+
+
+@pytest.mark.parametrize(("up", "then"), [("z", "z"), ("-y", "-y"), ("y", None)])
+def test_turning_that_does_not_set_bodies_upright_is_told(tmp_path, up, then):
+    (tmp_path / "a.csv").write_text(wide(body()))
+    for inputs in (tmp_path / "a.csv", [tmp_path / "a.csv", tmp_path / "a.csv"]):
+        if isinstance(inputs, list):
+            (tmp_path / "b.csv").write_text(long(body()))
+            inputs = [tmp_path / "a.csv", tmp_path / "b.csv"]
+        notes = [note for note in convert(inputs, tmp_path / "o.h5", up=up)["notes"] if "stand along" in note]
+        assert bool(notes) == bool(then) and all(f"not along y, after --up={up} turned them" in note for note in notes)
+
+
+def test_joints_that_whole_sequences_do_not_show_are_told_once(tmp_path):
+    """A column that is not there, and one that is empty: in two of three sequences."""
+    gone = body()
+    gone[:, 7] = np.nan
+    (tmp_path / "a.csv").write_text(wide(body()))
+    (tmp_path / "b.csv").write_text(wide(gone).replace("nan", ""))
+    (tmp_path / "c.csv").write_text(wide(np.delete(body(), 7, 1), CAMEL[:7] + CAMEL[8:]))
+    for inputs in (tmp_path, [tmp_path / "c.csv", tmp_path / "b.csv", tmp_path / "a.csv"]):
+        notes = [note for note in convert(inputs, tmp_path / "o.h5")["notes"] if "never seen" in note]
+        assert notes == ["joints that were never seen in 2 of 3 sequences: left_hand"]
