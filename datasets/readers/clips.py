@@ -80,6 +80,7 @@ def convert_clips(
             path, path.resolve().name if len(paths) > 1 else "", {"unit": unit and "m", "up": up and "y"}
         )
         recordings, others = recordings + found, others + count
+    _distinguish(recordings)
     source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
     reader = ClipReader(
         recordings, source, layout, channels, image_size, min_score, people, by_names or to is not None, source_fps
@@ -117,6 +118,14 @@ def convert_clips(
         writer.fps = adaptation.rate
         writer.provenance |= {"forms": dict(taken)}
         return conversion.conclude(taking.splits) | {"read": dict(taken), "resumed": resumed}
+
+
+def _distinguish(recordings):
+    """Give files of one name their folder's too."""
+    twice = {name for name, count in Counter(recording.name for recording in recordings).items() if count > 1}
+    for recording in recordings:
+        if recording.name in twice and recording.paths:
+            recording.name = f"{Path(recording.paths[0]).resolve().parent.name}/{recording.name}"
 
 
 class _Taking:

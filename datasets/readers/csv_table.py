@@ -501,6 +501,27 @@ def encoding_of(path):
     return "utf-8-sig"
 
 
+def delimiter_of(line):
+    """What separates the fields of a line of text: a comma, a semicolon or a tab."""
+    return max(_DELIMITERS, key=line.count)
+
+
+def dict_rows(path):
+    """Yield (line number, {column in small letters: text}) of a table whose first line names its columns; first the
+    columns, as (1, [name]).
+
+    Raises: csv.Error, UnicodeError, OSError.
+    """
+    with open(path, encoding=encoding_of(path), newline="") as file:
+        delimiter = delimiter_of(file.readline(_MAX_LINE))
+        file.seek(0)
+        rows = csv.DictReader(file, strict=True, delimiter=delimiter)
+        rows.fieldnames = [str(name).strip().lower() for name in rows.fieldnames or ()]
+        yield 1, rows.fieldnames
+        for row in rows:
+            yield rows.line_num, row
+
+
 def _plain(name):
     """A joint's name without what differs between programs: Left Elbow, LEFT_ELBOW and left-elbow are one."""
     return name.strip().lower().replace(" ", "_").replace("-", "_")

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import DataError
 from ..layouts import get_layout, layout_names
 from .clip import People
-from .csv_table import SYNONYMS, encoding_of, fits_header, loose_name
+from .csv_table import SYNONYMS, delimiter_of, encoding_of, fits_header, loose_name
 from .labels import plain_label
 from .mediapipe import LANDMARKS, LAYOUTS, from_table
 from .rates import time_key
@@ -80,7 +80,7 @@ def _rows(path):
                     raise DataError(path.name, f"line {number}", f"at most {_MAX_LINE} characters", "more")
                 if not line.strip():
                     continue
-                delimiter = delimiter or max(",;\t", key=line.count)
+                delimiter = delimiter or delimiter_of(line)
                 yield number, next(csv.reader([line], delimiter=delimiter, strict=True), [])
         except (UnicodeError, csv.Error) as error:
             raise DataError(path.name, f"line {number}", "text in columns", error) from None

@@ -258,3 +258,86 @@ def test_joints_that_whole_sequences_do_not_show_are_told_once(tmp_path):
     for inputs in (tmp_path, [tmp_path / "c.csv", tmp_path / "b.csv", tmp_path / "a.csv"]):
         notes = [note for note in convert(inputs, tmp_path / "o.h5")["notes"] if "never seen" in note]
         assert notes == ["joints that were never seen in 2 of 3 sequences: left_hand"]
+
+
+# === Labels, names, folders ===
+
+
+def people_with_one_name_each(tmp_path):
+    folder = tmp_path / "in"
+    for number, who in enumerate(("anna", "bo")):
+        (folder / who).mkdir(parents=True)
+        (folder / who / "1.csv").write_text(wide(body(seed=number)))
+    return folder
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+def test_a_line_that_is_of_two_files_is_refused_and_one_with_folders_taken(tmp_path, explicit):
+    folder, labels = people_with_one_name_each(tmp_path), tmp_path / "labels.csv"
+    inputs = [folder / who / "1.csv" for who in ("anna", "bo")] if explicit else folder
+    labels.write_text("file,label\n1.csv,wave\n")
+    with pytest.raises(DataError, match=r"labels\.csv: file '1': expected the name of one .* two: anna/1 and bo/1"):
+        convert(inputs, tmp_path / "o.h5", labels=labels)
+    labels.write_text("file,label,subject\nanna/1.csv,wave,anna\nbo/1.csv,kick,bo\n")
+    convert(inputs, tmp_path / "o.h5", labels=labels)
+    with SkeletonStore(tmp_path / "o.h5") as store:
+        assert store.ids == ["anna/1", "bo/1"] and store.labels.tolist() == [1, 0]
+
+
+def test_a_file_beside_folders_has_the_line_without_them(tmp_path):
+    folder = people_with_one_name_each(tmp_path)
+    (folder / "1.csv").write_text(wide(body()))
+    (tmp_path / "labels.csv").write_text("file,label\n1.csv,wave\nbo/1.csv,kick\n")
+    convert(folder, tmp_path / "o.h5", labels=tmp_path / "labels.csv")
+    with SkeletonStore(tmp_path / "o.h5") as store:
+        found = dict(zip(store.ids, store.labels.tolist(), strict=True))
+    assert found == {"1": 1, "anna/1": -1, "bo/1": 0}
+
+
+@pytest.mark.parametrize(
+    ("labels", "match"),
+    [
+        ("file,label\nelsewhere.csv,wave\n", r"l\.csv: file: expected names of recordings, such as 'a', found 'else"),
+        ("folders", "labels: expected files in a folder for each class"),
+        (r"(?P<label>[a-z]+)_\d", "labels: expected a pattern that is in names such as 'a'"),
+    ],
+)
+def test_labels_of_no_file_are_an_error(tmp_path, labels, match):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text(wide(body()))
+    if labels.startswith("file"):
+        (tmp_path / "l.csv").write_text(labels)
+        labels = tmp_path / "l.csv"
+    for inputs in (tmp_path / "in", tmp_path / "in" / "a.csv", [tmp_path / "in", tmp_path / "in"][:1]):
+        with pytest.raises(DataError, match=match):
+            convert(inputs, tmp_path / "o.h5", labels=labels)
+    assert not (tmp_path / "o.h5").exists()
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_labels_with_any_separator_and_of_files_that_are_not_there(tmp_path, delimiter):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text(wide(body()))
+    lines = [("file", "label"), ("a.csv", "wave"), *((f"{name}.csv", "kick") for name in "vwxyz")]
+    (tmp_path / "l.csv").write_text("\n".join(map(delimiter.join, lines)))
+    report = convert(tmp_path / "in", tmp_path / "o.h5", labels=tmp_path / "l.csv")
+    assert report["class_counts"]["wave"] == 1
+    assert "5 names of the table of labels are of no sequence: 'v', 'w', 'x', ..." in report["notes"]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_intervals_with_any_separator(tmp_path, delimiter):
+    (tmp_path / "a.csv").write_text(wide(body()))
+    lines = [("file", "start_frame", "end_frame", "label"), ("a.csv", "2", "9", "wave")]
+    (tmp_path / "l.csv").write_text("\n".join(map(delimiter.join, lines)))
+    report = convert(tmp_path / "a.csv", tmp_path / "o.h5", labels=tmp_path / "l.csv")
+    assert report["class_counts"] == {"wave": 1}
+
+
+@pytest.mark.parametrize("names", [[], ["notes.docx"]])
+def test_a_folder_without_recordings_is_told_what_is_read(tmp_path, names):
+    (tmp_path / "in").mkdir()
+    for name in names:
+        (tmp_path / "in" / name).write_text("x")
+    with pytest.raises(DataError, match=r"a folder with \.json, .*\.csv, .* or \.skeleton files, found"):
+        convert(tmp_path / "in", tmp_path / "o.h5")
