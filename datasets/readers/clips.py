@@ -16,6 +16,7 @@ from .inputs import find_recordings
 from .journal import Journal
 from .label_source import LabelSource
 from .labels import ClassTable, LabelNote
+from .notes import grouped
 from .pool import read_in_order
 from .report import Conversion, parse_channels
 
@@ -113,7 +114,7 @@ def convert_clips(
             if progress:
                 progress(number, len(recordings))
         notes += named.notes(taking.unknown, conversion.num_samples)
-        notes += [note for note in dict.fromkeys(taking.notes) if note not in notes]
+        notes += [note for note in grouped(taking.notes) if note not in notes]
         notes += adaptation.notes()
         writer.fps = adaptation.rate
         writer.provenance |= {"forms": dict(taken)}

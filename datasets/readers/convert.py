@@ -18,6 +18,7 @@ from .intervals import IntervalTable, cut_intervals, has_intervals
 from .journal import Journal
 from .label_source import LabelSource
 from .labels import ClassTable, LabelNote
+from .notes import grouped
 from .recordings import CALLED, convert_recordings, kind_of, open_recordings
 from .report import NEVER_SEEN, Conversion, threshold_note, unscored
 from .units import check_unit, in_metres
@@ -174,7 +175,7 @@ def _common_notes(inputs, stores, given):
     notes = [note for note in notes if not note.startswith((NOT_UP, NEVER_SEEN))]  # found anew
     if "min_score" in given:
         notes.append(threshold_note(given["min_score"], first.has_score))
-    return list(dict.fromkeys(notes))
+    return grouped(notes)
 
 
 def _absent(stores):

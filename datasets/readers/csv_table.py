@@ -24,6 +24,7 @@ from .clock import Clock
 from .journal import Journal
 from .labels import ClassTable, plain_label
 from .named_joints import MOST
+from .notes import grouped
 from .people import MAX_VALUES, Track, join_tracks
 from .rates import evened, time_key
 from .report import Conversion, usual_layout
@@ -95,6 +96,7 @@ def convert_csv(
             if conversion.add(gathered.name, lambda g=gathered: g.sample(conversion.counts, people)):
                 for split in gathered.splits():
                     splits.setdefault(split, []).append(gathered.name)
+        form.notes += grouped(form.resampled)
         return conversion.conclude(splits)
 
 
@@ -138,7 +140,8 @@ def _clip_of(gathered, form):
     points, length = sample.keypoints[people, frames], sample.keypoints.shape[1]
     clip = Clip(points, form.channels, frames, people, length, layout=form.layout, fps=form.clock.fps)
     clip.label = plain_label(form.classes.names[sample.label]) if sample.label >= 0 else -1
-    clip.notes, clip.arranged, clip.counts = list(form.notes), True, counts
+    clip.notes, clip.arranged, clip.counts = [*form.notes, *form.resampled], True, counts
+    form.resampled.clear()
     facts = {key: getattr(sample, key) for key in EXPECTED} | {"split": gathered.splits()}
     clip.facts = {key: value for key, value in facts.items() if value not in (-1, [])}
     return clip
@@ -291,10 +294,11 @@ class _Survey:
 
 
 class _Form:
-    """How the texts of a table are to be read. Attributes: layout, classes, clock, channels, notes."""
+    """How the texts of a table are to be read. Attributes: layout, classes, clock, channels, notes;
+    resampled, a note for each sample that is."""
 
     def __init__(self, table, survey, layout, classes, step):
-        self.table, self.source, self.notes = table, table.path.name, table.notes
+        self.table, self.source, self.notes, self.resampled = table, table.path.name, table.notes, []
         self._first, self._joints, self.facts = 0, {}, [name for name in _FACTS if name in table.columns]
         self.layout = self._layout(survey.joints, layout)
         self._names = {loose_name(name): index for index, name in enumerate(self.layout.joints)}
@@ -445,7 +449,7 @@ class _Gathered:
         seconds = form.clock.seconds(index[:, 0])
         if seconds is not None:
             keypoints, note = evened(keypoints, seconds, form.clock.fps, form.channels)
-            form.notes.append(note)
+            form.resampled.append(note)
         numbers = {key: self._whole(key, where) for key in EXPECTED}
         return Sample(self.name, keypoints, self._label(where), **numbers)
 

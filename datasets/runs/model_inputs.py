@@ -1,11 +1,8 @@
 """Recordings as a model takes them: opened, and checked against it, before Keras is imported."""
 
-import re
-
 from ..errors import DataError
+from ..readers.notes import note_kind
 from ..readers.recordings import kind_of, open_recordings
-
-_NUMBER = re.compile(r"(?<!\w)\d[\d.]*(e[+-]?\d+)?(?!\w)")  # one kind of note may count differently for each input
 
 
 def open_inputs(stack, form, inputs, image_size=None, to=None, told=None):
@@ -34,7 +31,7 @@ def open_inputs(stack, form, inputs, image_size=None, to=None, told=None):
             store = _opened_as(stack, form, path, reading)
         form.check(store)
         for note in store.notes:
-            notes.setdefault(_NUMBER.sub("N", note), [path, note, -1])[-1] += 1
+            notes.setdefault(note_kind(note), [path, note, -1])[-1] += 1
         if told and number == len(kinds):
             for first, note, more in notes.values():
                 told(f"{first}{f' and {more} more' if more else ''}: {note}")

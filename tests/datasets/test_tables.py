@@ -341,3 +341,27 @@ def test_a_folder_without_recordings_is_told_what_is_read(tmp_path, names):
         (tmp_path / "in" / name).write_text("x")
     with pytest.raises(DataError, match=r"a folder with \.json, .*\.csv, .* or \.skeleton files, found"):
         convert(tmp_path / "in", tmp_path / "o.h5")
+
+
+@pytest.mark.parametrize("form", ["folder", "table", "inputs"])
+def test_notes_that_differ_in_numbers_are_told_once_with_their_count(tmp_path, form):
+    """Three recordings whose times are uneven, each otherwise; `show` and `info` read the same notes."""
+    texts = []
+    for seed in range(3):
+        steps = np.random.default_rng(seed).choice([0.03, 0.04, 0.055 + 0.001 * seed], FRAMES)
+        times = (np.cumsum(steps) - steps[0]).round(4).tolist()
+        texts.append(long(body(), name=f"s{seed}", times=times))
+    if form == "table":
+        lines = texts[0] + "".join(text.partition("\n")[2] for text in texts[1:])
+        inputs = tmp_path / "a.csv"
+        inputs.write_text(lines)
+    else:
+        inputs = [tmp_path / f"{number}.csv" for number in range(3)]
+        for path, text in zip(inputs, texts, strict=True):
+            path.write_text(text)
+        inputs = inputs if form == "inputs" else tmp_path
+    report = convert(inputs, tmp_path / "o.h5")
+    told = [note for note in report["notes"] if "resampled by their times" in note]
+    assert len(told) == 1 and told[0].endswith("(and 2 more recordings, with other numbers)")
+    with SkeletonStore(tmp_path / "o.h5") as store:
+        assert [note for note in store.notes if "resampled" in note] == told
