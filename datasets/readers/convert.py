@@ -20,7 +20,7 @@ from .label_source import LabelSource
 from .labels import ClassTable, LabelNote
 from .notes import grouped
 from .recordings import CALLED, convert_recordings, kind_of, open_recordings
-from .report import NEVER_SEEN, Conversion, threshold_note, unscored
+from .report import NEVER_SEEN, Conversion, parse_channels, threshold_note, unscored
 from .units import check_unit, in_metres
 from .upright import NOT_UP, check_up, turned
 
@@ -89,7 +89,7 @@ def _together(inputs, kinds, output, layout, common, given):
             stack.enter_context(_opened(path, kind, layout, common, given))
             for path, kind in zip(inputs, kinds, strict=True)
         ]
-        first, notes = stores[0], _common_notes(inputs, stores, given)
+        first, notes = stores[0], _common_notes(inputs, kinds, stores, given)
         check_up(given.get("up"), first.channels)
         check_unit(given.get("unit"), first.channels)
         source = LabelSource(given.get("labels"), [name for store in stores for name in store.ids])
@@ -160,10 +160,12 @@ def _opened(path, kind, layout, common, given):
     return open_recordings(path, layout, to=given.get("to"), joints=joints, **shared, **own)
 
 
-def _common_notes(inputs, stores, given):
+def _common_notes(inputs, kinds, stores, given):
     """The notes of all stores, each once. Raises DataError where one is of another kind than the first."""
-    first, notes = stores[0], []
-    for path, store in zip(inputs, stores, strict=True):
+    first, notes, asked = stores[0], [], parse_channels(given.get("channels"))
+    for path, kind, store in zip(inputs, kinds, stores, strict=True):
+        if kind == "table" and asked not in (None, store.channels):
+            raise DataError(path, "channels", ",".join(asked), ",".join(store.channels))
         for key in ("layout", "channels", "units"):
             expected, found = getattr(first, key), getattr(store, key)
             if expected != found:

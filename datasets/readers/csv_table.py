@@ -6,6 +6,7 @@ at a time as `_HELD` allows.
 
 import codecs
 import csv
+import itertools
 import math
 import re
 from array import array
@@ -19,6 +20,7 @@ from ..layouts import get_layout, layout_names
 from ..store import Sample, StoreWriter
 from ..store.facts import EXPECTED, is_fact
 from ..transforms.presence import MIN_SCORE, seen_only
+from . import mediapipe
 from .clip import Clip
 from .clock import Clock
 from .journal import Journal
@@ -41,6 +43,7 @@ _FACTS = ("label", *EXPECTED, "split")  # the same in all lines of a sample
 _DELIMITERS = (",", ";", "\t")
 _ABSENT = {"", "nan", "na", "n/a", "<na>", "none", "null", "-"}
 _MAX_LINE, _MAX_NAMES = 1 << 16, 1 << 17  # characters, names
+_LOOKED_AT = 1 << 12  # lines that tell what x and y are
 _HELD = 1 << 19  # joints in memory at a time, unless one sample has more
 
 
@@ -306,11 +309,26 @@ class _Form:
         self.classes = ClassTable(map(plain_label, survey.labels), classes)
         self.clock = Clock(survey.times.values(), self.source, step)
         self.read = [name for name in ("x", "y", "z", "score") if name in table.columns]
+        if "z" in self.read and self.layout.name in mediapipe.LAYOUTS and self._inside():
+            self.read.remove("z")
+            self.notes.append(mediapipe.NO_DEPTH)
         if "score" in self.read and not survey.scored:
             self.read.remove("score")
             self.notes.append(f"no score is above {MIN_SCORE}: they say nothing and are left out")
         self.channels = tuple(self.read)
         self.notes += self.classes.notes + [self.clock.note] * bool(self.clock.note)
+
+    def _inside(self):
+        """Whether x and y of the first lines are those of MediaPipe's landmarks of the image."""
+        flat = []
+        for number, fields in itertools.islice(self.table.lines(), _LOOKED_AT):
+            try:
+                flat.append([self.table.value(fields[axis], number, axis) for axis in "xy"])
+            except DataError:
+                continue  # told of its sample, later
+        flat = np.array(flat, "float64").reshape(-1, 2)
+        flat = flat[np.isfinite(flat).all(-1) & flat.any(-1)]
+        return bool(len(flat)) and mediapipe.are_inside(flat)
 
     def joint(self, text, number):
         """Index of a joint given by name or index."""

@@ -13,7 +13,8 @@ from .clip import People
 NAME = "MediaPipe JSON"
 LANDMARKS = (33, 21)  # of a body, of a hand
 LAYOUTS = ("mediapipe33", "hand21")
-_INSIDE = -0.5, 1.5  # where x, y of landmarks of the image are, some of them beside it
+NO_DEPTH = "depth of image landmarks has no sure scale and is left out"
+_INSIDE = -0.2, 1.5  # where x, y of landmarks of the image are, some of them beside it
 _IMAGE = ("landmarks", "pose_landmarks", "poseLandmarks", "landmark", "hand_landmarks", "handLandmarks")
 _WORLD = ("worldLandmarks", "world_landmarks", "pose_world_landmarks", "poseWorldLandmarks", "hand_world_landmarks")
 _NUMBER = ("frame", "frame_index", "frame_id", "frame_number", "frameIndex")
@@ -120,7 +121,7 @@ def as_landmarks(clip, world, both=False):
     clip.normalized = False if world else None
     if not world:
         other = "; convert --channels x,y,z reads the world landmarks" if both else ""
-        clip.notes.append(f"depth of image landmarks has no sure scale and is left out{other}")
+        clip.notes.append(f"{NO_DEPTH}{other}")
     return clip
 
 
@@ -138,8 +139,7 @@ def from_table(clip, source, world, deep, channels, landmarks):
     flat = clip.points[..., :2][clip.points[..., :2].any(-1)]
     image = not world and (not deep or (channels is not None and "z" not in channels))
     if landmarks and deep and not world and not image and len(flat):
-        low, high = _INSIDE
-        inside = bool(np.median(flat.min(1)) >= low and np.median(flat.max(1)) <= high and not is_world(clip.points))
+        inside = are_inside(flat) and not is_world(clip.points)
         if inside and channels is not None:
             raise DataError(source, "", "world landmarks, for channels x,y,z", "landmarks of the image")
         if not inside and channels is None and not is_world(clip.points):
@@ -153,6 +153,12 @@ def from_table(clip, source, world, deep, channels, landmarks):
     clip.channels = (*names, "score") if scored else names
     clip.normalized = None if image else False
     return clip
+
+
+def are_inside(flat):
+    """Whether x, y (N, 2) are parts of an image's width and height; the world's are on both sides of the hips."""
+    low, high = np.quantile(flat, (0.02, 0.98))
+    return bool(low >= _INSIDE[0] and high <= _INSIDE[1])
 
 
 def is_world(values):

@@ -365,3 +365,34 @@ def test_notes_that_differ_in_numbers_are_told_once_with_their_count(tmp_path, f
     assert len(told) == 1 and told[0].endswith("(and 2 more recordings, with other numbers)")
     with SkeletonStore(tmp_path / "o.h5") as store:
         assert [note for note in store.notes if "resampled" in note] == told
+
+
+@pytest.mark.parametrize("form", ["wide", "long", "landmarks"])
+@pytest.mark.parametrize("seen", ["image", "world"])
+def test_mediapipes_depth_is_left_out_of_the_image_alone(read, tmp_path, form, seen):
+    """In every form of table, alone and in a folder."""
+    joints = get_layout("mediapipe33").joints
+    places = np.random.default_rng(0).uniform(0.2, 0.8, (33, 3)) + np.arange(5.0)[:, None, None] / 1000
+    if seen == "world":
+        places -= places[:, [23, 24]].mean(1, keepdims=True)
+    rows = [(t, name, *xyz) for t, frame in enumerate(places) for name, xyz in zip(joints, frame.tolist(), strict=True)]
+    head = {"long": "sample,frame,joint,x,y,z", "landmarks": "frame,landmark,x,y,z"}.get(form)
+    first = "a," if form == "long" else ""
+    text = "\n".join([head or "", *(first + ",".join(map(str, row)) for row in rows)]) if head else wide(places, joints)
+    (tmp_path / "in").mkdir()
+    for path in (tmp_path / "a.csv", tmp_path / "in" / "a.csv"):
+        path.write_text(text)
+    for path in (tmp_path / "a.csv", tmp_path / "in"):
+        found, store, report = read(path)
+        assert store.channels == (("x", "y") if seen == "image" else ("x", "y", "z"))
+        np.testing.assert_allclose(found[0], places[..., : len(store.channels)], atol=1e-5)
+        assert sum("depth of image landmarks" in note for note in report["notes"]) == (seen == "image")
+
+
+def test_channels_that_a_table_has_not_are_refused_on_every_path(tmp_path):
+    (tmp_path / "in").mkdir()
+    for path in (tmp_path / "a.csv", tmp_path / "in" / "a.csv"):
+        path.write_text(long(body()))
+    for path in (tmp_path / "a.csv", tmp_path / "in"):
+        with pytest.raises(DataError, match="channels: expected x,y, found x,y,z"):
+            convert(path, tmp_path / "o.h5", channels="x,y")
