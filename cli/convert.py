@@ -39,7 +39,7 @@ from .conversion import run_conversion
 @click.option(
     "--unit",
     type=click.Choice(["m", "cm", "mm", "in"]),
-    help="Unit of motion capture (default: as the file says, or as the body's size tells).",
+    help="Unit of x, y, z, which become metres (default: as the file says, or as the body's size tells).",
 )
 @click.option(
     "--up",
