@@ -36,17 +36,7 @@ from .conversion import run_conversion
     "--min-score", type=click.FloatRange(0, 1), help="Joints scored lower count as not seen (default: 0.01 or lower)."
 )
 @options.image_size_option
-@click.option(
-    "--unit",
-    type=click.Choice(["m", "cm", "mm", "in"]),
-    help="Unit of motion capture (default: as the file says, or as the body's size tells).",
-)
-@click.option(
-    "--up",
-    type=click.Choice(["x", "y", "z", "-x", "-y", "-z"]),
-    help="Axis of x, y, z that points up: they are turned so that y does (default: y; of motion capture as head and "
-    "feet tell).",
-)
+@options.axes_options
 @options.channels_option
 @click.option("--workers", type=click.IntRange(1), help="Processes that read many files (default: 1).")
 @options.strict_flag

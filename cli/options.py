@@ -137,7 +137,16 @@ def numbers(kind):
 
 data_argument = click.argument("data", type=FILE, metavar="DATA.h5")
 stores_argument = click.argument("data", type=PATH, nargs=-1, required=True, metavar="DATA.h5...")
-store_output = click.argument("output", type=click.Path(path_type=Path), metavar="OUT.h5")
+
+
+def store_name(context, parameter, path):
+    """Callback of a store that is written: by another name it would not be known as one."""
+    if path is not None and path.suffix.lower() not in (".h5", ".hdf5"):
+        raise click.BadParameter(f"expected a name that ends in .h5 or .hdf5, found {path.name!r}", context, parameter)
+    return path
+
+
+store_output = click.argument("output", type=click.Path(path_type=Path), callback=store_name, metavar="OUT.h5")
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -188,6 +197,20 @@ image_size_option = click.option(
     metavar="W,H",
     callback=_size,
     help="Width and height of the image in pixels, by which coordinates of 0 to 1 become pixels.",
+)
+
+axes_options = options(
+    click.option(
+        "--unit",
+        type=click.Choice(["m", "cm", "mm", "in"]),
+        help="Unit of x, y, z, which become metres (default: as the file says, or as the body's size tells).",
+    ),
+    click.option(
+        "--up",
+        type=click.Choice(["x", "y", "z", "-x", "-y", "-z"]),
+        help="Axis of x, y, z that points up: they are turned so that y does (default: y; of motion capture as head "
+        "and feet tell).",
+    ),
 )
 
 classes_option = click.option("--classes", type=FILE, metavar="FILE", help="Class names, one per line, in label order.")

@@ -161,9 +161,10 @@ def _write(output, results):
 )
 @options.output_file("Write the timelines to this .json, .csv, .vtt (subtitles), .eaf (ELAN) or .svg.")
 @options.image_size_option
+@options.axes_options
 @options.to_option
 @options.json_flag
-def command(model, inputs, whole, stream, together, output, as_json, image_size, to, **settings):
+def command(model, inputs, whole, stream, together, output, as_json, image_size, unit, up, to, **settings):
     """Name the action in each INPUT with MODEL, a run folder or .keras file.
 
     An INPUT is any file or folder that `skelmae convert` reads. One that is clearly longer than the clips MODEL was
@@ -199,7 +200,8 @@ def command(model, inputs, whole, stream, together, output, as_json, image_size,
         check_suffix(output, more=(".svg",))
     saved, files = read_classifier(model), [path for path in inputs if path != STDIN]
     with ExitStack() as stack:
-        opened = list(open_inputs(stack, saved.preprocessor, files, image_size, to, _say))
+        reading = {"image_size": image_size, "unit": unit, "up": up, "to": to}
+        opened = list(open_inputs(stack, saved.preprocessor, files, _say, **reading))
         _say(saved.doubts and f"{model}: {saved.doubts}")
         if stream:
             _stream(model, inputs, dict(opened), as_json, settings)

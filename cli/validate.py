@@ -30,6 +30,7 @@ def _told(path, output, problems, errors, show_all):
 @options.output_file(
     "Write what is sound to this store; each problem says what was done about it. FILE is not changed.",
     metavar="OUT.h5",
+    callback=options.store_name,
 )
 @options.layout_option("the file's, or by joint count")
 @options.to_option

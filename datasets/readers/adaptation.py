@@ -31,8 +31,14 @@ class Adaptation:
             sample.keypoints = resample_frames(sample.keypoints, rate, self.fps, channels)
         if self.mapping is not None:
             sample.keypoints = self.mapping.apply(sample.keypoints, channels)
-        self._rates[rate] += 1
+        if rate or sample.keypoints.shape[1] > 1:  # one frame has no rate that could differ
+            self._rates[rate] += 1
         return sample
+
+    @property
+    def absent(self):
+        """(V,) True where the mapping says that it has no joint; None without one."""
+        return None if self.mapping is None else self.mapping.missing
 
     @property
     def rate(self):

@@ -39,6 +39,7 @@ def convert_arrays(
     people=None,
     channels=None,
     up=None,
+    unit=None,
     force=False,
 ):
     """Convert array files into a store.
@@ -52,7 +53,7 @@ def convert_arrays(
         progress: called with (done, total). strict: raise on the first bad sample instead of leaving it out.
         people: the most persons kept, as `people.arrange_people`.
         channels: what the values of a joint are, such as ("x", "y", "score"); by default x, y or x, y, z.
-        up: as `Conversion`. force: replace an output that is no store.
+        up, unit: as `Conversion`. force: replace an output that is no store.
     Returns: as `Conversion.conclude`.
     Raises: DataError where a file is not as described, OSError where it cannot be read.
     """
@@ -69,7 +70,7 @@ def convert_arrays(
         writer = StoreWriter(output, provenance={"reader": "arrays", "source": path.name}, **options)
         total, done, splits = sum(len(part.labels) for part in parts), 0, {}
         with Journal(output, force=force), writer:
-            conversion = Conversion(writer, path.name, strict, people, notes=form.notes, up=up)
+            conversion = Conversion(writer, path.name, strict, people, notes=form.notes, up=up, unit=unit)
             for part in parts:
                 members = splits.setdefault(part.split, [])
                 for number, keypoints in part.read():

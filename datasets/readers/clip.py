@@ -28,7 +28,8 @@ class Clip:
     those of each frame where they are not even, and fps is what to resample to. notes: what is read otherwise than it
     is written. arranged: whether the ids are people from 0, the best first, and known to be the same ones over time.
     names: of the joints where the file has them; they are then taken by name. facts: subject, camera, setup and split,
-    where the file tells them.
+    where the file tells them. metres: whether the file says that x, y, z are metres, or its reader made them so.
+    counts: of `report.COUNTED`, what its reader did.
     """
 
     points: np.ndarray
@@ -46,6 +47,8 @@ class Clip:
     arranged: bool = False
     names: tuple[str, ...] | None = None
     facts: dict = field(default_factory=dict)
+    metres: bool = False
+    counts: dict = field(default_factory=dict)
 
     @functools.cached_property
     def is_normalized(self):

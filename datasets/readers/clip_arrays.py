@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import DataError
 from .arrays import Rows, open_rows
 from .clip import Clip
-from .mediapipe import as_landmarks
+from .mediapipe import as_landmarks, is_world
 from .motion_capture import SMPL_KEYS, SMPL_NAME, SMPL_RATES, is_smpl, smpl_clip
 from .people import MAX_VALUES
 from .report import looks_scored
@@ -141,7 +141,7 @@ def _clip(values, scores, source, channels):
         names = (*("x", "y", "z")[: shape[-1]], "score")
         return _gathered(np.concatenate([values, scores[..., None]], -1), names, None, notes)
     if shape[-1] == 4:
-        world = channels == ("x", "y", "z") or (channels is None and _is_world(values))
+        world = channels == ("x", "y", "z") or (channels is None and is_world(values))
         return as_landmarks(_gathered(values, ("x", "y", "z", "score"), None, notes), world)
     if shape[-1] == 3 and channels is None:
         seen = values.reshape(-1, 3)[np.isfinite(values.reshape(-1, 3)).all(-1)]
@@ -150,14 +150,6 @@ def _clip(values, scores, source, channels):
             told = "x,y,score, x,y,z or y,x,score" if unit else "x,y,score or x,y,z"
             raise DataError(source, "", f"--channels {told}", "a third value of 0 to 1, in doubt")
     return _gathered(values, channels or ("x", "y", "z")[: shape[-1]], None, notes)
-
-
-def _is_world(values):
-    """Whether MediaPipe's landmarks (..., V, 4) are centred on the hips, in metres."""
-    if values.shape[-2] != 33:
-        return False
-    hips = np.nan_to_num(values[..., [23, 24], :2]).mean(-2)
-    return bool(np.median(np.abs(hips)) < 0.02 and np.nanmin(values[..., :2]) < -0.05)
 
 
 def _gathered(values, channels, normalized, notes):

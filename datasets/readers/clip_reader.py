@@ -29,6 +29,7 @@ class Part:
     label: int | str = -1
     facts: dict = field(default_factory=dict)
     fps: float | None = None
+    metres: bool = False
 
 
 @dataclass
@@ -60,7 +61,8 @@ class ClipReader:
         for recording in recordings:
             try:
                 found = self._read(recording)
-                first = next((clip for _, clip in found if len(clip.points)), None)
+                first = next((c for _, c in found if not isinstance(c, Exception) and len(c.points)), None)
+                problem = problem or next((c for _, c in found if isinstance(c, Exception)), None)
             except (DataError, OSError) as error:
                 problem = problem or error
                 continue
@@ -73,7 +75,7 @@ class ClipReader:
 
     def _read(self, recording):
         asked = ("x", "y", "z") if self.asked and "z" in self.asked else self.asked  # scores come with them
-        return recording.read(asked, self.given.num_joints if self.given else None)
+        return recording.read(asked, self.given)
 
     def _decide(self, clip):
         names = clip.channels
@@ -112,7 +114,7 @@ class ClipReader:
         for recording in self.recordings:
             if recording.labelled:
                 try:
-                    found |= {clip.label for _, clip in self._read(recording)}
+                    found |= {c.label for _, c in self._read(recording) if not isinstance(c, Exception)}
                 except (DataError, OSError):
                     continue  # told when it is converted
         return found
@@ -135,6 +137,10 @@ class ClipReader:
         result = Result(recording.name, recording.form, counts=Counter())
         for place, clip in found:
             name = f"{recording.name}-{place}" if place else recording.name
+            if isinstance(clip, Exception):
+                result.parts.append(Part(name, clip))
+                continue
+            result.counts.update(clip.counts)
             try:
                 sample = self.sample(name, clip, result)
                 if clip.seconds is not None and self.source_fps is None:
@@ -143,16 +149,18 @@ class ClipReader:
             except DataError as error:
                 sample = error
             result.notes += [note for note in clip.notes if note not in result.notes]
-            result.parts.append(Part(name, sample, clip.label, clip.facts, clip.fps))
+            result.parts.append(Part(name, sample, clip.label, clip.facts, clip.fps, clip.metres))
         return result
 
     def sample(self, name, clip, result):
         """The Sample of a Clip, without what labels tell; what was done on the way is told to the Result."""
-        clip.points = in_layout(clip, self.layout)
+        if clip.layout and clip.names is None and self.given is None and get_layout(clip.layout) != self.layout:
+            raise DataError("", name, f"joints of {self.layout.name} as before", get_layout(clip.layout).name)
         size = self._size(clip)
         empty = np.zeros((1, max(1, clip.length), self.layout.num_joints, len(self.channels)), "float32")
         if not len(clip.points):
             return Sample(name, empty, image_size=size)
+        clip.points = in_layout(clip, self.layout)
         if clip.points.shape[1] != self.layout.num_joints:
             raise DataError("", name, f"{self.layout.num_joints} joints ({self.layout.name})", clip.points.shape[1])
         if clip.length * clip.points[0].size > MAX_VALUES:

@@ -16,6 +16,7 @@ from .inputs import find_recordings
 from .journal import Journal
 from .label_source import LabelSource
 from .labels import ClassTable, LabelNote
+from .notes import grouped
 from .pool import read_in_order
 from .report import Conversion, parse_channels
 
@@ -62,8 +63,7 @@ def convert_clips(
         fps: frames per second of the store: recordings whose rate is known and another are resampled.
         source_fps: frames per second of the recordings, where they do not tell it or wrongly.
         classes: class names in label order; by default those found, sorted. labels: as `LabelSource`.
-        unit: of motion capture that does not say it, as `motion_capture.clip_of_motion`. up: as `Conversion`; motion
-            capture is turned as its body tells without it.
+        unit, up: as `Conversion`; motion capture becomes metres and is turned as its file or body tells without them.
         by_names: take joints whose names are no built-in layout's in a layout made of the names, for `layout_map`.
         workers: processes that read, a recording each at a time. resume: continue a killed conversion with the same
             settings; files that changed are read again.
@@ -78,9 +78,10 @@ def convert_clips(
     for path in paths:
         path.stat()
         found, count = find_recordings(
-            path, path.resolve().name if len(paths) > 1 else "", {"unit": unit, "up": up and "y"}
+            path, path.resolve().name if len(paths) > 1 else "", {"unit": unit and "m", "up": up and "y"}
         )
         recordings, others = recordings + found, others + count
+    _distinguish(recordings)
     source = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
     reader = ClipReader(
         recordings, source, layout, channels, image_size, min_score, people, by_names or to is not None, source_fps
@@ -102,7 +103,9 @@ def convert_clips(
     settings |= reader.settings
     with Journal(output, settings if len(recordings) > 1 else None, resume, force) as journal, writer:
         resumed = len(journal.done)
-        conversion = Conversion(writer, source, strict, arranged=True, notes=notes, up=up)
+        conversion = Conversion(
+            writer, source, strict, arranged=True, notes=notes, up=up, unit=unit, absent=adaptation.absent
+        )
         taking = _Taking(conversion, adaptation, named, table, labels is not None, reader.source_fps)
         taken = Counter()
         for number, result in enumerate(_read_all(reader, recordings, workers or 1, journal), 1):
@@ -110,12 +113,20 @@ def convert_clips(
             taken[result.form] += 1
             if progress:
                 progress(number, len(recordings))
-        notes += named.notes(taking.unknown, len(writer.ids))
-        notes += [note for note in dict.fromkeys(taking.notes) if note not in notes]
+        notes += named.notes(taking.unknown, conversion.num_samples)
+        notes += [note for note in grouped(taking.notes) if note not in notes]
         notes += adaptation.notes()
         writer.fps = adaptation.rate
         writer.provenance |= {"forms": dict(taken)}
         return conversion.conclude(taking.splits) | {"read": dict(taken), "resumed": resumed}
+
+
+def _distinguish(recordings):
+    """Give files of one name their folder's too."""
+    twice = {name for name, count in Counter(recording.name for recording in recordings).items() if count > 1}
+    for recording in recordings:
+        if recording.name in twice and recording.paths:
+            recording.name = f"{Path(recording.paths[0]).resolve().parent.name}/{recording.name}"
 
 
 class _Taking:
@@ -134,7 +145,7 @@ class _Taking:
             facts = part.facts | (self.named.facts(part.name) or self.named.facts(result.name))
             label = self.table.number(facts.pop("label", -1 if self.labelled else part.label))
             chosen = facts.pop("split", ())
-            if self.conversion.add(part.name, lambda p=part, k=label, f=facts: self._sample(p, k, f)):
+            if self.conversion.add(part.name, lambda p=part, k=label, f=facts: self._sample(p, k, f), part.metres):
                 self.unknown += label == -1
                 for split in chosen:
                     self.splits.setdefault(split, []).append(part.name)
@@ -187,6 +198,7 @@ def _recorded(result):
             sample = {"shape": part.sample.keypoints.shape, "image_size": part.sample.image_size}
             rows.append(part.sample.keypoints.ravel())
         parts.append({"name": part.name, "sample": sample, "label": part.label, "facts": part.facts, "fps": part.fps})
+        parts[-1]["metres"] = part.metres
     meta = {"form": result.form, "parts": parts, "notes": result.notes, "counts": dict(result.counts)}
     meta["error"] = None if result.error is None else result.error.args
     return meta, np.concatenate(rows) if rows else None

@@ -3,9 +3,9 @@
 import numpy as np
 
 from ..errors import DataError
-from .rates import seconds_rate
+from .rates import JITTER, seconds_rate, usual_step
 
-_TOLERANCE = 0.25  # how far, in steps, a gap may be from a whole number of them
+_TOLERANCE = JITTER  # how far, in steps, a gap may be from a whole number of them
 _MAX_GAP = 10  # frame numbers as far apart as this are rather times
 _MIN_GAPS = 3  # equal gaps that make a rhythm
 
@@ -24,18 +24,25 @@ class Clock:
     def __init__(self, times, source, step=None):
         self.source, self.step, self.note = source, step, ""
         times = [np.unique(values) for values in times]
+        self._uneven = False
         whole = [values for values in times if (values == np.round(values)).all()]
         self.whole = 2 * len(whole) >= len(times)  # a fraction is then a fault of its sample
         if step is None:
             gaps = [np.diff(values) for values in (whole if self.whole else times)]
             self.step = self._found(np.concatenate(gaps) if gaps else np.zeros(0))
-        if self.step != 1:
-            self.note = f"frames are {self.step:g} apart in the table: read as one after the other"
         self.fps = None if self.whole else seconds_rate(self.step)
+        if self.fps:
+            self.note = f"frames are times in seconds, {self.fps:.4g} frames a second"
+        elif self.step != 1:
+            self.note = f"frames are {self.step:g} apart in the table: read as one after the other"
 
     def _found(self, gaps):
         if not len(gaps) or (gaps.min() == 1 and np.median(gaps) < _MAX_GAP):
             return 1
+        rate = None if self.whole or len(gaps) < _MIN_GAPS else seconds_rate(*usual_step(gaps))
+        if rate:
+            self._uneven = True  # perhaps: each sample is asked
+            return 1 / rate
         single = gaps[gaps < 1.5 * gaps.min()]
         step = float(np.median(single))
         if (np.abs(single - step) > 1e-6 * step).any():  # rounded or uneven times
@@ -55,5 +62,23 @@ class Clock:
         present, index = np.unique(times, return_inverse=True)
         if self.step == 1:
             return np.round(times - present[0]).astype("int64")
+        if self.seconds(times) is not None:
+            return index.astype("int64")
+        if self._uneven and not self._even_gaps(present):
+            return np.round((present - present[0]) / self.step).astype("int64")[index]
         steps = np.maximum(1, np.round(np.diff(present) / self.step))
         return np.concatenate([[0], np.cumsum(steps)]).astype("int64")[index]
+
+    def seconds(self, times):
+        """(F,) seconds of the frames of a sample from 0, where they are not even; else None."""
+        present = np.unique(times)
+        if not self._uneven or self._even_gaps(present):
+            return None
+        places = (present - present[0]) / self.step
+        even = np.abs(places - np.round(places)).max() <= _TOLERANCE and (np.diff(np.round(places)) > 0).all()
+        return None if even else present - present[0]
+
+    def _even_gaps(self, present):
+        """Whether each time is a whole number of steps from the one before, nearly."""
+        steps = np.diff(present) / self.step
+        return bool((np.abs(steps - np.maximum(1, np.round(steps))) <= _TOLERANCE).all())

@@ -18,16 +18,18 @@ from .intervals import IntervalTable, cut_intervals, has_intervals
 from .journal import Journal
 from .label_source import LabelSource
 from .labels import ClassTable, LabelNote
+from .notes import grouped
 from .recordings import CALLED, convert_recordings, kind_of, open_recordings
-from .report import Conversion, threshold_note, unscored
+from .report import NEVER_SEEN, Conversion, parse_channels, threshold_note, unscored
+from .units import check_unit, in_metres
 from .upright import NOT_UP, check_up, turned
 
 _OWN = {  # what the converters of each kind take besides layout, people, strict and progress
     "skeletons": ("workers", "resume", "up", "force"),
-    "annotations": ("classes", "channels", "up", "force"),
-    "arrays": ("classes", "channels", "up", "force"),
-    "table": ("classes", "up", "force"),
-    "mocap": ("up", "force"),
+    "annotations": ("classes", "channels", "up", "unit", "force"),
+    "arrays": ("classes", "channels", "up", "unit", "force"),
+    "table": ("classes", "up", "unit", "force"),
+    "mocap": ("up", "unit", "force"),
 }
 _OF_CLIPS = ("channels", "image_size", "min_score", "fps", "source_fps", "unit", "up", "workers")
 
@@ -87,8 +89,9 @@ def _together(inputs, kinds, output, layout, common, given):
             stack.enter_context(_opened(path, kind, layout, common, given))
             for path, kind in zip(inputs, kinds, strict=True)
         ]
-        first, notes = stores[0], _common_notes(inputs, stores, given)
+        first, notes = stores[0], _common_notes(inputs, kinds, stores, given)
         check_up(given.get("up"), first.channels)
+        check_unit(given.get("unit"), first.channels)
         source = LabelSource(given.get("labels"), [name for store in stores for name in store.ids])
         table = _classes(stores, source, given)
         writer = StoreWriter(
@@ -103,7 +106,14 @@ def _together(inputs, kinds, output, layout, common, given):
         splits, done, unknown, total = {}, 0, 0, sum(map(len, stores))
         with Journal(output, force=given.get("force", False)), writer:
             conversion = Conversion(
-                writer, first.path.name, common["strict"], arranged=True, notes=notes, upright="up" in given
+                writer,
+                first.path.name,
+                common["strict"],
+                arranged=True,
+                notes=notes,
+                unit="m" if "z" in first.channels else None,
+                turned_by=given.get("up"),
+                absent=_absent(stores),
             )
             for kind, store in zip(kinds, stores, strict=True):
                 clips = kind == "clips"  # adapted while they were read, besides the joints
@@ -123,7 +133,9 @@ def _together(inputs, kinds, output, layout, common, given):
                         kind=kind, store=store, index=index, label=label, facts=facts, threshold=threshold, fps=fps
                     ):
                         made = _sample(store, index, label, facts, threshold)
-                        if kind == "store" and "up" in given:  # others were turned while they were read
+                        if kind == "store" and "unit" in given:  # others were turned while they were read
+                            made.keypoints = in_metres(made.keypoints, given["unit"])
+                        if kind == "store" and "up" in given:
                             made.keypoints = turned(made.keypoints, given["up"])
                         return adaptation.apply(made, store.channels, fps)
 
@@ -141,17 +153,19 @@ def _together(inputs, kinds, output, layout, common, given):
 
 def _opened(path, kind, layout, common, given):
     """An input as a store, opened with what its reader takes of the options."""
-    taken = _OF_CLIPS if kind == "clips" else set(_OWN.get(kind, ())) & {"channels", "image_size", "up"}
+    taken = _OF_CLIPS if kind == "clips" else set(_OWN.get(kind, ())) & {"channels", "image_size", "up", "unit"}
     joints = "coco17" if layout is not None and get_layout(layout).num_joints == 17 else "all"
     own = {name: given[name] for name in taken if name in given}
     shared = {"people": common["people"], "strict": common["strict"]}
     return open_recordings(path, layout, to=given.get("to"), joints=joints, **shared, **own)
 
 
-def _common_notes(inputs, stores, given):
+def _common_notes(inputs, kinds, stores, given):
     """The notes of all stores, each once. Raises DataError where one is of another kind than the first."""
-    first, notes = stores[0], []
-    for path, store in zip(inputs, stores, strict=True):
+    first, notes, asked = stores[0], [], parse_channels(given.get("channels"))
+    for path, kind, store in zip(inputs, kinds, stores, strict=True):
+        if kind == "table" and asked not in (None, store.channels):
+            raise DataError(path, "channels", ",".join(asked), ",".join(store.channels))
         for key in ("layout", "channels", "units"):
             expected, found = getattr(first, key), getattr(store, key)
             if expected != found:
@@ -160,10 +174,15 @@ def _common_notes(inputs, stores, given):
                 expected, found = (getattr(value, "name", value) for value in (expected, found))
                 raise DataError(path, key, f"{expected} as in {inputs[0].name}{way}", found)
         notes += [*map(LabelNote, store.provenance.get("label_notes", ())), *store.notes]
-    notes = [note for note in notes if not note.startswith(NOT_UP)]  # found anew
+    notes = [note for note in notes if not note.startswith((NOT_UP, NEVER_SEEN))]  # found anew
     if "min_score" in given:
         notes.append(threshold_note(given["min_score"], first.has_score))
-    return list(dict.fromkeys(notes))
+    return grouped(notes)
+
+
+def _absent(stores):
+    """(V,) True where a mapping of the stores says that it has no joint: told by it."""
+    return np.any([np.zeros(s.layout.num_joints, bool) if s.mapping is None else s.mapping.missing for s in stores], 0)
 
 
 def _classes(stores, source, given):

@@ -6,6 +6,7 @@ at a time as `_HELD` allows.
 
 import codecs
 import csv
+import itertools
 import math
 import re
 from array import array
@@ -19,18 +20,30 @@ from ..layouts import get_layout, layout_names
 from ..store import Sample, StoreWriter
 from ..store.facts import EXPECTED, is_fact
 from ..transforms.presence import MIN_SCORE, seen_only
+from . import mediapipe
+from .clip import Clip
 from .clock import Clock
 from .journal import Journal
 from .labels import ClassTable, plain_label
+from .named_joints import MOST
+from .notes import grouped
 from .people import MAX_VALUES, Track, join_tracks
+from .rates import evened, time_key
 from .report import Conversion, usual_layout
 
+NAME = "table of joints"
 REQUIRED = ("sample", "frame", "joint", "x", "y")
 OPTIONAL = ("z", "score", "person", "label", "subject", "camera", "setup", "split")
+SYNONYMS = {
+    "sample": ("trial", "video", "clip", "file", "filename", "recording", "sequence"),
+    "frame": ("frame_number", "frame_id", "frame_index"),
+}
+"""What tables call a column, the first that there is, where none is called by its name."""
 _FACTS = ("label", *EXPECTED, "split")  # the same in all lines of a sample
 _DELIMITERS = (",", ";", "\t")
 _ABSENT = {"", "nan", "na", "n/a", "<na>", "none", "null", "-"}
 _MAX_LINE, _MAX_NAMES = 1 << 16, 1 << 17  # characters, names
+_LOOKED_AT = 1 << 12  # lines that tell what x and y are
 _HELD = 1 << 19  # joints in memory at a time, unless one sample has more
 
 
@@ -45,6 +58,7 @@ def convert_csv(
     columns=None,
     step=None,
     up=None,
+    unit=None,
     force=False,
 ):
     """Convert a table of joints into a store.
@@ -64,7 +78,7 @@ def convert_csv(
         people: the most persons kept, as `people.join_tracks`.
         columns: dict column -> how the header of the table calls it, for those with another name.
         step: how much `frame` grows from one frame to the next; by default found in the table.
-        up: as `Conversion`. force: replace an output that is no store.
+        up, unit: as `Conversion`. force: replace an output that is no store.
 
     Returns: as `Conversion.conclude`.
     Raises: DataError naming file, line and column; OSError where the file cannot be read.
@@ -80,12 +94,76 @@ def convert_csv(
     options["fps"] = form.clock.fps
     writer, splits = StoreWriter(output, provenance=provenance, **options), {}
     with Journal(output, force=force), writer:
-        conversion = Conversion(writer, path.name, strict, arranged=True, notes=form.notes, up=up)
+        conversion = Conversion(writer, path.name, strict, arranged=True, notes=form.notes, up=up, unit=unit)
         for gathered in _gathered(table, survey.lines, form, progress):
             if conversion.add(gathered.name, lambda g=gathered: g.sample(conversion.counts, people)):
                 for split in gathered.splits():
                     splits.setdefault(split, []).append(gathered.name)
+        form.notes += grouped(form.resampled)
         return conversion.conclude(splits)
+
+
+def fits_header(names):
+    """Whether these are the columns of such a table."""
+    return set(REQUIRED) <= set(_called([name.strip().lower() for name in names]))
+
+
+def fits(path):
+    """Whether a file is such a table, by its header. Raises OSError where it cannot be read."""
+    table = _Table(path, {})
+    try:
+        next(table.lines(), None)
+    except DataError:
+        return bool(table.columns)
+    return True
+
+
+def clips(path, channels=None, layout=None):
+    """[(name of the sample, or "" where there is one only, its Clip or the DataError)] of a table, read as
+    `convert_csv` does; layout: SkeletonLayout asked for."""
+    table = _Table(path, {})
+    survey = _Survey(table)
+    form = _Form(table, survey, layout, None, None)
+    found = []
+    for gathered in _gathered(table, survey.lines, form, None):
+        try:
+            found.append((gathered.name, _clip_of(gathered, form)))
+        except DataError as error:
+            found.append((gathered.name, error))
+    if channels not in (None, form.channels, tuple(name for name in form.channels if name != "score")):
+        raise DataError(path.name, "channels", ",".join(channels), ",".join(form.channels))
+    return found if len(found) > 1 else [("", clip) for _, clip in found]
+
+
+def _clip_of(gathered, form):
+    """The sample of a _Gathered as a Clip."""
+    counts = Counter()
+    sample = gathered.sample(counts, None)
+    frames, people = np.nonzero(sample.keypoints.any(axis=(2, 3)).T)
+    points, length = sample.keypoints[people, frames], sample.keypoints.shape[1]
+    clip = Clip(points, form.channels, frames, people, length, layout=form.layout, fps=form.clock.fps)
+    clip.label = plain_label(form.classes.names[sample.label]) if sample.label >= 0 else -1
+    clip.notes, clip.arranged, clip.counts = [*form.notes, *form.resampled], True, counts
+    form.resampled.clear()
+    facts = {key: getattr(sample, key) for key in EXPECTED} | {"split": gathered.splits()}
+    clip.facts = {key: value for key, value in facts.items() if value not in (-1, [])}
+    return clip
+
+
+def _called(names):
+    """Names of columns, in small letters, as REQUIRED calls them; each is taken for one."""
+    names = list(names)
+    for name, others in SYNONYMS.items():
+        found = next((other for other in others if other in names), None)
+        if name not in names and found:
+            names[names.index(found)] = name
+    if "frame" not in names:
+        names = ["frame" if place == _first_time(names) else name for place, name in enumerate(names)]
+    return names
+
+
+def _first_time(names):
+    return next((place for place, name in enumerate(names) if time_key(name)), None)
 
 
 class _Table:
@@ -166,7 +244,9 @@ class _Table:
             gone = [header for header in back if header not in names]
             names = [back.get(name, f"({name})" if name in self.renamed else name) for name in names]
             rows.append((delimiter, names, gone))
-        self.delimiter, names, gone = max(rows, key=lambda row: len(set(row[1]) & set(REQUIRED)))
+        self.delimiter, found, gone = max(rows, key=lambda row: len(set(_called(row[1])) & set(REQUIRED)))
+        names = _called(found)
+        self.notes += [f"{own} is read as {name}" for own, name in zip(found, names, strict=True) if own != name]
         missing = [name for name in REQUIRED if name not in names]
         if missing or gone:
             told = f"columns {', '.join(missing)} (or --columns {missing[0]}=ITS_NAME; " if missing else ""
@@ -217,10 +297,11 @@ class _Survey:
 
 
 class _Form:
-    """How the texts of a table are to be read. Attributes: layout, classes, clock, channels, notes."""
+    """How the texts of a table are to be read. Attributes: layout, classes, clock, channels, notes;
+    resampled, a note for each sample that is."""
 
     def __init__(self, table, survey, layout, classes, step):
-        self.table, self.source, self.notes = table, table.path.name, table.notes
+        self.table, self.source, self.notes, self.resampled = table, table.path.name, table.notes, []
         self._first, self._joints, self.facts = 0, {}, [name for name in _FACTS if name in table.columns]
         self.layout = self._layout(survey.joints, layout)
         self._names = {loose_name(name): index for index, name in enumerate(self.layout.joints)}
@@ -228,11 +309,26 @@ class _Form:
         self.classes = ClassTable(map(plain_label, survey.labels), classes)
         self.clock = Clock(survey.times.values(), self.source, step)
         self.read = [name for name in ("x", "y", "z", "score") if name in table.columns]
+        if "z" in self.read and self.layout.name in mediapipe.LAYOUTS and self._inside():
+            self.read.remove("z")
+            self.notes.append(mediapipe.NO_DEPTH)
         if "score" in self.read and not survey.scored:
             self.read.remove("score")
             self.notes.append(f"no score is above {MIN_SCORE}: they say nothing and are left out")
         self.channels = tuple(self.read)
         self.notes += self.classes.notes + [self.clock.note] * bool(self.clock.note)
+
+    def _inside(self):
+        """Whether x and y of the first lines are those of MediaPipe's landmarks of the image."""
+        flat = []
+        for number, fields in itertools.islice(self.table.lines(), _LOOKED_AT):
+            try:
+                flat.append([self.table.value(fields[axis], number, axis) for axis in "xy"])
+            except DataError:
+                continue  # told of its sample, later
+        flat = np.array(flat, "float64").reshape(-1, 2)
+        flat = flat[np.isfinite(flat).all(-1) & flat.any(-1)]
+        return bool(len(flat)) and mediapipe.are_inside(flat)
 
     def joint(self, text, number):
         """Index of a joint given by name or index."""
@@ -264,7 +360,7 @@ class _Form:
         for plain in (_plain, loose_name):
             for name in layout_names():
                 known = {plain(joint) for joint in get_layout(name).joints}
-                if {plain(joint) for joint in named} <= known and len(named) > 0.8 * len(known):
+                if {plain(joint) for joint in named} <= known and len(named) > MOST * len(known):
                     return get_layout(name)
         found = ", ".join(sorted(named)[:4])
         raise DataError(self.source, "joint", "names of a built-in layout, or --layout FILE.toml", f"{found}, ...")
@@ -368,6 +464,10 @@ class _Gathered:
         counts["unseen"] += int((np.nan_to_num(given).any(-1) & ~points.any(-1)).sum())
         keypoints, joined, _ = self._people(frames, index[:, 1:].astype("int64"), points, length, people)
         counts["joined"] += joined
+        seconds = form.clock.seconds(index[:, 0])
+        if seconds is not None:
+            keypoints, note = evened(keypoints, seconds, form.clock.fps, form.channels)
+            form.resampled.append(note)
         numbers = {key: self._whole(key, where) for key in EXPECTED}
         return Sample(self.name, keypoints, self._label(where), **numbers)
 
@@ -421,6 +521,27 @@ def encoding_of(path):
         except UnicodeDecodeError:
             return "latin-1"
     return "utf-8-sig"
+
+
+def delimiter_of(line):
+    """What separates the fields of a line of text: a comma, a semicolon or a tab."""
+    return max(_DELIMITERS, key=line.count)
+
+
+def dict_rows(path):
+    """Yield (line number, {column in small letters: text}) of a table whose first line names its columns; first the
+    columns, as (1, [name]).
+
+    Raises: csv.Error, UnicodeError, OSError.
+    """
+    with open(path, encoding=encoding_of(path), newline="") as file:
+        delimiter = delimiter_of(file.readline(_MAX_LINE))
+        file.seek(0)
+        rows = csv.DictReader(file, strict=True, delimiter=delimiter)
+        rows.fieldnames = [str(name).strip().lower() for name in rows.fieldnames or ()]
+        yield 1, rows.fieldnames
+        for row in rows:
+            yield rows.line_num, row
 
 
 def _plain(name):

@@ -13,6 +13,7 @@ from . import (
     animals,
     clip_arrays,
     coco,
+    csv_table,
     kinetics_skeleton,
     landmark_table,
     mediapipe,
@@ -66,9 +67,9 @@ FORMS = (
 class Recording:
     """A source of one clip, or of several in one file.
 
-    name: of the sample. form: what it is taken for, of JSON known when it is read. read: function (channels, joints),
-    both None where not asked for, that gives [(part of the name, Clip)]; it can be pickled. labelled: whether it may
-    say its class. paths: its files.
+    name: of the sample. form: what it is taken for, of JSON known when it is read. read: function (channels, layout),
+    both None where not asked for, that gives [(part of the name, Clip or DataError)]; it can be pickled. labelled:
+    whether it may say its class. paths: its files.
     """
 
     name: str
@@ -176,7 +177,7 @@ def _frames_form(files, suffix):
     return None
 
 
-def _read_frames(files, numbers, form, channels=None, joints=None):
+def _read_frames(files, numbers, form, channels=None, layout=None):
     """As Recording.read, of a file a frame."""
     source = os.path.basename(os.path.dirname(files[0]))
     people = People(source, channels)
@@ -195,7 +196,7 @@ def _read_frames(files, numbers, form, channels=None, joints=None):
         form.add(people, content)
     people.source = source
     if form.name == yolo.TEXT_NAME:
-        return [("", yolo.finish_text(people, joints))]
+        return [("", yolo.finish_text(people, layout.num_joints if layout else None))]
     return [("", form.finish(people))]
 
 
@@ -213,6 +214,8 @@ def _file(path, name, motion=None):
     elif suffix in motion_capture.SUFFIXES:
         read = functools.partial(motion_capture.clip_of, path, **motion)
         recording = Recording(name, motion_capture.NAMES[suffix], functools.partial(_one, read))
+    elif suffix == ".csv" and not animals.fits_table(path) and csv_table.fits(path):
+        recording = Recording(name, csv_table.NAME, functools.partial(csv_table.clips, path), True)
     elif suffix == ".csv" and not animals.fits_table(path):
         recording = Recording(name, landmark_table.NAME, functools.partial(_read_table, path))
     elif suffix in (".pkl", ".pickle"):
@@ -229,22 +232,22 @@ def _file(path, name, motion=None):
     return recording
 
 
-def _one(read, channels=None, joints=None):
+def _one(read, channels=None, layout=None):
     """As Recording.read, of a file of one clip whose channels are known."""
     return [("", read())]
 
 
-def _read_table(path, channels=None, joints=None):
+def _read_table(path, channels=None, layout=None):
     """As Recording.read."""
-    return landmark_table.clips(path, channels)
+    return landmark_table.clips(path, channels, layout)
 
 
-def _read_labels(path, channels=None, joints=None):
+def _read_labels(path, channels=None, layout=None):
     """As Recording.read."""
     return animals.labels_clips(path)
 
 
-def _read_array(recording, path, motion, channels=None, joints=None):
+def _read_array(recording, path, motion, channels=None, layout=None):
     """As Recording.read; the recording's form is known then."""
     clip, recording.form = clip_arrays.clip_of(path, channels, **motion)
     return [("", clip)]
@@ -256,7 +259,7 @@ def _says_label(path):
         return any(b'"label"' in part for part in iter(functools.partial(file.read, 1 << 20), b""))
 
 
-def _read_json(recording, path, channels=None, joints=None):
+def _read_json(recording, path, channels=None, layout=None):
     """As Recording.read; the recording's form is known then."""
     content = load_json(path)
     form = recognise(content, path.name)
@@ -274,7 +277,7 @@ def _read_json(recording, path, channels=None, joints=None):
     return [("", form.finish(people))]
 
 
-def _read_pickle(path, channels=None, joints=None):
+def _read_pickle(path, channels=None, layout=None):
     """A clip an annotation: {"keypoint": (M, T, V, C), "keypoint_score": (M, T, V)}; or mmpose's instances."""
     content = restricted_load(path)
     if isinstance(content, dict) and "keypoint" in content:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import DataError
 from ..store import Sample, StoreWriter
 from ..store.facts import EXPECTED
-from .csv_table import encoding_of
+from .csv_table import dict_rows
 from .journal import Journal
 from .label_source import FOLDERS, parse_facts, plain_name
 from .labels import ClassTable, LabelNote
@@ -45,10 +45,11 @@ def has_intervals(labels):
     """Whether what `--labels` names is a table of intervals, by its header. Raises OSError where it cannot be read."""
     if labels is None or labels == FOLDERS or "(?P<" in str(labels):
         return False
-    with open(labels, encoding=encoding_of(Path(labels)), newline="", errors="replace") as file:
-        header = next(csv.reader(file), [])
-    names = {name.strip().lower() for name in header}
-    return bool(names & {FRAMES[0], SECONDS[0]})
+    try:
+        _, names = next(dict_rows(Path(labels)))
+    except (UnicodeError, csv.Error):
+        return False  # told by who reads it
+    return bool(set(names) & {FRAMES[0], SECONDS[0]})
 
 
 class IntervalTable:
@@ -78,19 +79,18 @@ class IntervalTable:
             self._refuse_overlaps(found)
 
     def _read(self):
-        with open(self.path, encoding=encoding_of(self.path), newline="") as file:
-            rows = csv.DictReader(file, strict=True)
-            rows.fieldnames = names = [str(name).strip().lower() for name in rows.fieldnames or ()]
-            self.in_frames = set(FRAMES) <= set(names)
-            if not {"file", "label"} <= set(names) or not (self.in_frames or set(SECONDS) <= set(names)):
-                expected = "columns file, start, end (seconds) or start_frame, end_frame, and label"
-                raise DataError(self.path.name, "line 1", expected, ", ".join(names)[:80] or "nothing")
-            for row in rows:
-                where = f"line {rows.line_num}"
-                name = (row["file"] or "").strip().replace("\\", "/")
-                if not name or rows.line_num > _MAX_LINES:
-                    raise DataError(self.path.name, where, "the name of a file", "none")
-                self.files.setdefault(plain_name(name), []).append(self._interval(row, rows.line_num, where))
+        rows = dict_rows(self.path)
+        _, names = next(rows)
+        self.in_frames = set(FRAMES) <= set(names)
+        if not {"file", "label"} <= set(names) or not (self.in_frames or set(SECONDS) <= set(names)):
+            expected = "columns file, start, end (seconds) or start_frame, end_frame, and label"
+            raise DataError(self.path.name, "line 1", expected, ", ".join(names)[:80] or "nothing")
+        for number, row in rows:
+            where = f"line {number}"
+            name = (row["file"] or "").strip().replace("\\", "/")
+            if not name or number > _MAX_LINES:
+                raise DataError(self.path.name, where, "the name of a file", "none")
+            self.files.setdefault(plain_name(name), []).append(self._interval(row, number, where))
 
     def _interval(self, row, line, where):
         keys = FRAMES if self.in_frames else SECONDS

@@ -6,11 +6,12 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
 from ..store.facts import EXPECTED, is_fact
-from .csv_table import encoding_of
+from .csv_table import dict_rows
 from .labels import LabelNote, plain_label
 
 FOLDERS = "folders"
 _FACTS = ("label", *EXPECTED, "split")
+_SHOWN = 3  # names that are told
 _MAX_LINES = 1 << 22
 
 
@@ -21,45 +22,75 @@ class LabelSource:
         given: "folders": the first folder of a name is its label; the path of a CSV with the columns file, label and if
             you have them subject, camera, setup, split; or a regular expression with a group named label (and the
             others) that is searched for in names; None: no labels.
+            names: of the recordings; their samples may have names that go on.
     Attributes: labels, a set, those known beforehand.
-    Raises: DataError where the table or the pattern is not as described, OSError where the table cannot be read.
+    Raises: DataError where the table or the pattern is not as described, or a line is of two recordings; OSError where
+        the table cannot be read.
     """
 
     def __init__(self, given, names=()):
         self._pattern = self._table = None
-        self._folders, self.labels, self.used = given == FOLDERS, set(), set()
+        self._folders, self.labels, self.used = given == FOLDERS, set(), {}
+        self._names, self._given, self._matched = list(names), given, False
+        self._own = set(self._names)
         if given is not None and not self._folders:
             if "(?P<" in str(given):
                 self._pattern = _compiled(str(given))
             else:
                 self._table = _read_table(Path(given))
-        for name in names:
+        for name in self._names:
             self.labels.add(self.facts(name).get("label", -1))
         if self._table:
             self.labels |= {facts["label"] for facts in self._table.values()}
-        self.used = set()
 
     def facts(self, name):
-        """dict of label and what else is known of a sample; empty where nothing is."""
+        """dict of label and what else is known of a sample; empty where nothing is.
+
+        Raises: DataError where a line without folders is of two recordings.
+        """
+        found = self._found(name)
+        self._matched |= bool(found)
+        return found
+
+    def _found(self, name):
         if self._folders:
             first, slash, _ = name.partition("/")
             return {"label": first} if slash else {}
         if self._pattern:
             match = self._pattern.search(name)
             return parse_facts(match.groupdict(), "labels", name) if match else {}
-        for key in (name, PurePosixPath(name).name) if self._table else ():
+        last = PurePosixPath(name).name
+        for key in (name, *([last] if last not in self._own else [])) if self._table else ():
             if key in self._table:
-                self.used.add(key)
+                if self.used.setdefault(key, name) != name:
+                    expected = "the name of one recording, with its folders"
+                    told = f"two: {self.used[key]} and {name}"
+                    raise DataError(Path(self._given).name, f"file {key!r}", expected, told)
                 return self._table[key]
         return {}
 
     def notes(self, unknown, total):
-        """What is to be told after `total` samples, `unknown` of them without a label."""
+        """What is to be told after `total` samples, `unknown` of them without a label.
+
+        Raises: DataError where labels are given and none is of any of them.
+        """
+        if total and self._given is not None and not self._matched:
+            self._fail()
         if unknown and (self._folders or self._pattern or self._table):
             yield LabelNote(f"{unknown} of {total} sequences have no label")
         if self._table and len(self._table) > len(self.used):
-            left = sorted(set(self._table) - self.used)
-            yield LabelNote(f"{len(left)} names of the table of labels are of no sequence, such as {left[0]!r}")
+            left = sorted(set(self._table) - set(self.used))
+            told = ", ".join(map(repr, left[:_SHOWN])) + (", ..." if len(left) > _SHOWN else "")
+            yield LabelNote(f"{len(left)} names of the table of labels are of no sequence: {told}")
+
+    def _fail(self):
+        such = ", ".join(map(repr, self._names[:_SHOWN])) or "those of the recordings"
+        if self._table:
+            raise DataError(
+                Path(self._given).name, "file", f"names of recordings, such as {such}", repr(min(self._table))
+            )
+        expected = "files in a folder for each class" if self._folders else f"a pattern that is in names such as {such}"
+        raise DataError("labels", "", expected, f"{such} alone" if self._folders else str(self._given))
 
 
 def _compiled(text):
@@ -74,27 +105,25 @@ def _compiled(text):
 
 
 def _read_table(path):
-    table = {}
-    with open(path, encoding=encoding_of(path), newline="") as file:
-        try:
-            rows = csv.DictReader(file, strict=True)
-            rows.fieldnames = [str(name).strip().lower() for name in rows.fieldnames or ()]
-            if not {"file", "label"} <= set(rows.fieldnames):
-                found = ", ".join(rows.fieldnames)[:80] or "nothing"
-                raise DataError(path.name, "line 1", "columns file, label[, subject, camera, setup, split]", found)
-            for row in rows:
-                where = f"line {rows.line_num}"
-                name = (row["file"] or "").strip().replace("\\", "/")
-                if not name or rows.line_num > _MAX_LINES:
-                    raise DataError(path.name, where, "the name of a file", "none")
-                facts = parse_facts(row, path.name, where)
-                whole = PurePosixPath(name)
-                for key in {name, str(whole.with_suffix("") if whole.suffix else whole)}:
-                    if table.get(key, facts) != facts:
-                        raise DataError(path.name, where, f"one line for {key!r}", "another with other labels")
-                table[plain_name(name)] = facts
-        except (UnicodeError, csv.Error) as error:
-            raise DataError(path.name, "", "a table of labels", error) from None
+    table, rows = {}, dict_rows(path)
+    try:
+        _, names = next(rows)
+        if not {"file", "label"} <= set(names):
+            found = ", ".join(names)[:80] or "nothing"
+            raise DataError(path.name, "line 1", "columns file, label[, subject, camera, setup, split]", found)
+        for number, row in rows:
+            where = f"line {number}"
+            name = (row["file"] or "").strip().replace("\\", "/")
+            if not name or number > _MAX_LINES:
+                raise DataError(path.name, where, "the name of a file", "none")
+            facts = parse_facts(row, path.name, where)
+            whole = PurePosixPath(name)
+            for key in {name, str(whole.with_suffix("") if whole.suffix else whole)}:
+                if table.get(key, facts) != facts:
+                    raise DataError(path.name, where, f"one line for {key!r}", "another with other labels")
+            table[plain_name(name)] = facts
+    except (UnicodeError, csv.Error) as error:
+        raise DataError(path.name, "", "a table of labels", error) from None
     if not table:
         raise DataError(path.name, "line 2", "the name of a file and its label", "the end of the file")
     return table

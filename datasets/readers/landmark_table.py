@@ -1,8 +1,10 @@
-"""Tables of one clip or more, as people write MediaPipe's landmarks: wide, a line a frame; or long, a line a landmark.
+"""Tables of one clip or more with a line a frame; or, as people write MediaPipe's landmarks, a line a landmark.
 
-Wide: columns `nose_x`, `nose_y`, `nose_z`, `nose_visibility`; `x0`, `y0`, `v0` or `x1` ... `x33`; `0_x`. Long:
-`frame`, `landmark` (name or number), `x`, `y`, `z`, `visibility`. World landmarks are columns with `world` in their
-names. Others that are read: frame, person or track_id, and video, clip, file or sample where a table has several.
+Wide: columns `nose_x`, `nose_y`, `nose_z`, `nose_visibility`; `LeftShoulder_X`, `leftShoulderX`, `Left Shoulder X`;
+`x0`, `y0`, `v0` or `x1` ... `x33`; `0_x`. Long: `frame`, `landmark` (name or number), `x`, `y`, `z`, `visibility`.
+World landmarks are columns with `world` in their names. Others that are read: frame, time, person or track_id, and
+video, clip, file or sample where a table has several. Joints are taken by their names; x, y, z are places in space but
+for MediaPipe's landmarks of the image.
 """
 
 import csv
@@ -13,18 +15,25 @@ import numpy as np
 from ..errors import DataError
 from ..layouts import get_layout, layout_names
 from .clip import People
-from .csv_table import REQUIRED, encoding_of, loose_name
+from .csv_table import SYNONYMS, delimiter_of, encoding_of, fits_header, loose_name
 from .labels import plain_label
-from .mediapipe import as_landmarks
+from .mediapipe import LANDMARKS, LAYOUTS, from_table
+from .rates import time_key
 
 NAME = "table of landmarks"
 MAX_BYTES, _MAX_LINE, _MAX_COLUMNS = 256 << 20, 1 << 16, 1 << 12
 _AXES = {"x": 0, "y": 1, "z": 2} | dict.fromkeys(("v", "visibility", "vis", "score", "conf", "confidence", "c"), 3)
-_CLIP, _FRAME = ("sample", "video", "clip", "file", "filename"), ("frame", "frame_number", "frame_id", "frame_index")
+_CLIP, _FRAME = ("sample", *SYNONYMS["sample"]), ("frame", *SYNONYMS["frame"])
 _PERSON, _JOINT = ("person", "person_id", "track_id", "id"), ("landmark", "joint", "landmark_name", "name", "keypoint",
     "landmark_id", "landmark_index", "index")  # fmt: skip
-_WIDE = re.compile(r"(?P<joint>.+?)[ _.](?P<axis>[a-z]+)|(?P<axis2>[a-z]+)[ _.]?(?P<number>\d{1,3})")
+_WIDE = re.compile(
+    r"(?P<joint>.+?)([ _.:\-]+\(?(?P<axis>[a-z]+)\)?|(?-i:(?<=[a-z0-9])(?P<camel>[XYZ])))"
+    r"|(?P<axis2>[a-z]+)[ _.]?(?P<number>\d{1,3})",
+    re.IGNORECASE,
+)
+_WORLD = re.compile("world_|_world", re.IGNORECASE)
 _ABSENT = ("", "nan", "na", "none", "null")
+EXPECTED = "columns left_hip_x, left_hip_y, ... (a line a frame), or sample, frame, joint, x, y (a line a joint)"
 
 
 def fits(path):
@@ -33,19 +42,19 @@ def fits(path):
         names = _header(path)
     except DataError:
         return False
-    if set(REQUIRED) <= set(names):
-        return False
-    return _Form(names, path.name, None).kind is not None
+    return not fits_header(names) and _Form(names, path.name, None).kind is not None
 
 
-def clips(path, channels=None):
-    """[(name of the clip, or "" where there is one only, Clip)] of a table."""
+def clips(path, channels=None, layout=None):
+    """[(name of the clip, or "" where there is one only, Clip)] of a table; layout: SkeletonLayout asked for."""
     if path.stat().st_size > MAX_BYTES:
         raise DataError(path.name, "", f"at most {MAX_BYTES >> 20} MiB (one table a clip)", "more")
     form, tables = None, {}
     for number, row in _rows(path):
         if form is None:
-            form = _Form([name.strip().lower() for name in row], path.name, channels)
+            form = _Form([name.strip() for name in row], path.name, channels, layout)
+            if form.kind is None:
+                raise DataError(path.name, f"line {number}", EXPECTED, ascii(", ".join(row))[1:-1][:160])
             continue
         if len(row) != form.width:
             raise DataError(path.name, f"line {number}", f"{form.width} columns", len(row))
@@ -58,7 +67,7 @@ def clips(path, channels=None):
 
 def _header(path):
     _, row = next(_rows(path), (0, []))
-    return [name.strip().lower() for name in row]
+    return [name.strip() for name in row]
 
 
 def _rows(path):
@@ -71,79 +80,82 @@ def _rows(path):
                     raise DataError(path.name, f"line {number}", f"at most {_MAX_LINE} characters", "more")
                 if not line.strip():
                     continue
-                delimiter = delimiter or max(",;\t", key=line.count)
+                delimiter = delimiter or delimiter_of(line)
                 yield number, next(csv.reader([line], delimiter=delimiter, strict=True), [])
         except (UnicodeError, csv.Error) as error:
             raise DataError(path.name, f"line {number}", "text in columns", error) from None
 
 
 class _Form:
-    """What the columns are. Attributes: kind, "wide", "long" or None; joints, V; width; world."""
+    """What the columns are. Attributes: kind, "wide", "long" or None; width; world; deep, whether there is a z."""
 
-    def __init__(self, names, source, channels):
-        self.names, self.source, self.width, self.kind, self.layout = names, source, len(names), None, None
-        self.columns, self.joints, self.channels = {}, 0, channels
-        if len(names) > _MAX_COLUMNS or len(set(names)) < len(names):
+    def __init__(self, names, source, channels, layout=None):
+        self.names, self.source, self.width, self.kind = [name.lower() for name in names], source, len(names), None
+        self.channels, self.given, self.layout, self.untimed = channels, layout, None, ""
+        if len(names) > _MAX_COLUMNS or len(set(self.names)) < len(names):
             return
-        joint = next((name for name in _JOINT if name in names), None)
-        flat = {("world" in name, name.replace("world_", "").replace("_world", "")): i for i, name in enumerate(names)}
-        if joint and {"x", "y"} <= {name for _, name in flat} and any(name in names for name in _FRAME):
-            self.world = self._world({kind for kind, name in flat if name == "x"})
-            self.values = {_AXES[n]: i for (kind, n), i in flat.items() if n in _AXES and kind in (self.world, None)}
-            score = next((i for (_, n), i in flat.items() if _AXES.get(n) == 3), None)
+        self.timed = next(((i, key) for i, name in enumerate(names) if (key := time_key(name))), None)
+        joint = next((name for name in _JOINT if name in self.names), None)
+        flat = {(bool(_WORLD.search(name)), _WORLD.sub("", name)): i for i, name in enumerate(names)}
+        low = {(kind, name.lower()): i for (kind, name), i in flat.items()}
+        when = self.timed or any(name in self.names for name in _FRAME)
+        if joint and {"x", "y"} <= {name for _, name in low} and when:
+            self.world = self._world({kind for kind, name in low if name == "x"})
+            self.values = {_AXES[n]: i for (kind, n), i in low.items() if n in _AXES and kind in (self.world, None)}
+            score = next((i for (_, n), i in low.items() if _AXES.get(n) == 3), None)
             self.values |= {} if score is None else {3: score}
-            self.kind, self.joint = "long", names.index(joint)
+            self.kind, self.joint, self.deep = "long", self.names.index(joint), 2 in self.values
             return
         found = {}
         for (world, name), index in flat.items():
             match = _WIDE.fullmatch(name)
-            axis = match and (match["axis"] or match["axis2"])
+            axis = match and (match["axis"] or match["camel"] or match["axis2"]).lower()
             if match and axis in _AXES:
                 found[world, match["joint"] or match["number"], _AXES[axis]] = index
-        worlds = {world for world, _, axis in found if axis == 0}
-        if not worlds:
-            return
-        self.world = self._world(worlds)
+        self.world = self._world({world for world, _, axis in found if axis == 0})
         chosen = {(name, axis): i for (world, name, axis), i in found.items() if world == self.world}
-        joints = list(dict.fromkeys(name for name, axis in chosen if axis == 0))
-        visible = {name: i for (_, name, axis), i in found.items() if axis == 3}
-        order = self._order(joints)
-        if order is None or any((name, 1) not in chosen for name in joints):
+        joints = list(dict.fromkeys(name for name, axis in chosen if axis == 0 and (name, 1) in chosen))
+        if not joints:
             return
-        self.kind, self.joints = "wide", len(order)
-        self.places = [[chosen.get((n, axis), -1) for axis in range(3)] + [visible.get(n, -1)] for n in order]
+        visible = {name: i for (_, name, axis), i in found.items() if axis == 3}
+        deep = [name for name in joints if (name, 2) in chosen]
+        self.kind, self.deep = "wide", bool(deep)
+        self.flat = next((name for name in joints if name not in deep), None) if deep else None
+        self.joints = self._order(joints)
+        self.places = [[chosen.get((n, axis), -1) for axis in range(3)] + [visible.get(n, -1)] for n in self.joints]
 
     def _world(self, kinds):
         """Whether the world's columns are read, of those there are (True: world, False: image)."""
         return True in kinds and (False not in kinds or self.channels == ("x", "y", "z"))
 
     def _order(self, names):
-        """The names of the joints in the order of a layout; None where they are of none."""
-        numbers = [plain_label(re.sub(r"^(landmark|joint|keypoint|kp|lm|point)[ _]?", "", name)) for name in names]
-        if all(isinstance(number, int) for number in numbers):
+        """The names of the joints in the order of the layout that has all of them, else as they are or by number."""
+        numbers = [plain_label(re.sub(r"^(landmark|joint|keypoint|kp|lm|point)[ _]?", "", n.lower())) for n in names]
+        self.numbered = all(isinstance(number, int) for number in numbers)
+        if self.numbered:
             first = min(numbers)
-            known = {get_layout(name).num_joints for name in layout_names()}
             if first not in (0, 1) or sorted(numbers) != list(range(first, first + len(numbers))):
-                return None
-            return [n for _, n in sorted(zip(numbers, names, strict=True))] if len(numbers) in known else None
+                expected = "joints with names, or numbers from 0 or 1 without a gap"
+                raise DataError(self.source, "joints", expected, ", ".join(map(str, sorted(numbers)))[:80])
+            return [n for _, n in sorted(zip(numbers, names, strict=True))]
         own = {loose_name(name): name for name in names}
-        for layout in map(get_layout, layout_names()):
+        for layout in map(get_layout, layout_names() if self.given is None else ()):
             wanted = [loose_name(joint) for joint in layout.joints]
-            if set(wanted) == set(own):
+            if set(wanted) == set(own) and len(own) == len(names):
                 self.layout = layout.name
                 return [own[joint] for joint in wanted]
-        return None
+        return names
 
     def text(self, row, names):
         """The field of the first of these columns that there is; None without one."""
         return next((row[self.names.index(name)].strip() for name in names if name in self.names), None)
 
     def take(self, clip, row, number):
-        """Add a line to {frame: {person: points}} of its clip."""
-        frame = self.text(row, _FRAME)
-        key = self._number(frame, number, "frame") if frame is not None else len(clip)
+        """Add a line to {frame: (its time or None, {person: points})} of its clip."""
+        frame, time = self.text(row, _FRAME), self._time(row)
+        key = self._number(frame, number, "frame") if frame is not None else len(clip) if time is None else time
         person = self.text(row, _PERSON[: 3 if self.kind == "long" else 4]) or ""
-        people = clip.setdefault(key, {})
+        _, people = clip.setdefault(key, (time, {}))
         if self.kind == "wide":
             people[person] = [[self._number(row[i], number, i) if i >= 0 else np.nan for i in p] for p in self.places]
             return
@@ -154,6 +166,16 @@ class _Form:
         if name in joints:
             raise DataError(self.source, f"line {number}", "each landmark once in a frame", ascii(name)[:60])
         joints[name] = values
+
+    def _time(self, row):
+        """The time of a line; None without one. What is no number takes the times of the whole table away."""
+        if self.timed is None:
+            return None
+        try:
+            return float(row[self.timed[0]])
+        except ValueError:
+            self.untimed, self.timed = f"{self.names[self.timed[0]]} has {ascii(row[self.timed[0]])[:40]}", None
+            return None
 
     def _number(self, text, number, column):
         try:
@@ -167,25 +189,39 @@ class _Form:
     def clip(self, frames):
         """The Clip of a table's frames."""
         people = People(self.source, self.channels)
+        if self.kind == "wide" and self.flat:
+            raise DataError(self.source, "joints", "a z of all joints or of none", f"none of {self.flat}")
         if self.kind == "long":
-            order = self._order(list(dict.fromkeys(n for found in frames.values() for p in found.values() for n in p)))
-            if order is None:
-                expected = "landmarks of a built-in layout, by name or number"
-                raise DataError(self.source, "landmark", expected, f"{len(frames)} frames of others")
+            found = (n for _, persons in frames.values() for p in persons.values() for n in p)
+            self.joints = self._order(list(dict.fromkeys(found)))
         numbers = sorted(frames)
         if not np.isfinite(numbers).all():
             raise DataError(self.source, "frame", "a number", "none")
-        people.numbers = numbers
-        for frame in numbers:
-            people.frame(frame)
-            for person, points in frames[frame].items():
+        if any(name in self.names for name in _FRAME):
+            people.numbers = numbers
+        if self.untimed:
+            people.notes.append(f"the times are no numbers and are not used: {self.untimed}")
+        for place, frame in enumerate(numbers):
+            time, persons = frames[frame]
+            people.frame(place, None if time is None or self.timed is None else {self.timed[1]: time})
+            for person, points in persons.items():
                 if self.kind == "long":
-                    points = [points.get(name, [np.nan] * 4) for name in order]
+                    points = [points.get(name, [np.nan] * 4) for name in self.joints]
                 if any(point[0] == point[0] for point in points):
                     people.add(points, person=person, where=f"frame {frame:g}")
         clip = people.clip(("x", "y", "z", "score"), layout=self.layout)
         unscored = not len(clip.points) or np.isnan(clip.points[..., 3]).all()
-        gone = np.isnan(clip.points[..., 0]) | np.isnan(clip.points[..., 1])
+        gone = np.isnan(clip.points[..., :2]).any(-1)
+        if self.deep and not np.isnan(clip.points[..., 2]).all():
+            gone |= np.isnan(clip.points[..., 2])
         clip.points[gone] = 0
         clip.points[..., 3] = 0 if unscored else np.nan_to_num(clip.points[..., 3])
-        return as_landmarks(clip, self.world)
+        if self.layout is None and not self.numbered:
+            clip.names = tuple(self.joints)
+        return from_table(clip, self.source, self.world, self.deep, self.channels, self._landmarks())
+
+    def _landmarks(self):
+        """Whether the joints are MediaPipe's by their names, or by their number where that alone tells."""
+        if self.layout is not None:
+            return self.layout in LAYOUTS
+        return self.numbered and (self.given.name in LAYOUTS if self.given else len(self.joints) in LANDMARKS)

@@ -7,10 +7,14 @@ are no others) are x, y, z in metres. Source: ai.google.dev, PoseLandmarkerResul
 
 import numpy as np
 
+from ..errors import DataError
 from .clip import People
 
 NAME = "MediaPipe JSON"
 LANDMARKS = (33, 21)  # of a body, of a hand
+LAYOUTS = ("mediapipe33", "hand21")
+NO_DEPTH = "depth of image landmarks has no sure scale and is left out"
+_INSIDE = -0.2, 1.5  # where x, y of landmarks of the image are, some of them beside it
 _IMAGE = ("landmarks", "pose_landmarks", "poseLandmarks", "landmark", "hand_landmarks", "handLandmarks")
 _WORLD = ("worldLandmarks", "world_landmarks", "pose_world_landmarks", "poseWorldLandmarks", "hand_world_landmarks")
 _NUMBER = ("frame", "frame_index", "frame_id", "frame_number", "frameIndex")
@@ -117,5 +121,49 @@ def as_landmarks(clip, world, both=False):
     clip.normalized = False if world else None
     if not world:
         other = "; convert --channels x,y,z reads the world landmarks" if both else ""
-        clip.notes.append(f"depth of image landmarks has no sure scale and is left out{other}")
+        clip.notes.append(f"{NO_DEPTH}{other}")
     return clip
+
+
+def from_table(clip, source, world, deep, channels, landmarks):
+    """The Clip of a table's points (N, V, 4), x, y, z, visibility, with the channels that are used of it.
+
+    The depth of MediaPipe's landmarks of the image has no sure scale; of all others x, y, z are places in space.
+
+    Args:
+        world: whether the columns say that they are the world's. deep: whether there is a z. channels: those asked for.
+        landmarks: whether the joints are MediaPipe's.
+    Raises: DataError where x, y, z may be either.
+    """
+    scored = bool(clip.points[..., 3].any())
+    flat = clip.points[..., :2][clip.points[..., :2].any(-1)]
+    image = not world and (not deep or (channels is not None and "z" not in channels))
+    if landmarks and deep and not world and not image and len(flat):
+        inside = are_inside(flat) and not is_world(clip.points)
+        if inside and channels is not None:
+            raise DataError(source, "", "world landmarks, for channels x,y,z", "landmarks of the image")
+        if not inside and channels is None and not is_world(clip.points):
+            expected = "--channels x,y,z (places in space) or x,y (of the image)"
+            raise DataError(source, "", expected, f"MediaPipe's joints with x, y up to {np.abs(flat).max():.4g}")
+        image = inside
+    if landmarks and deep and image:
+        return as_landmarks(clip, False)
+    names = ("x", "y") if image else ("x", "y", "z")
+    clip.points = clip.points[..., [*range(len(names)), *([3] if scored else [])]]
+    clip.channels = (*names, "score") if scored else names
+    clip.normalized = None if image else False
+    return clip
+
+
+def are_inside(flat):
+    """Whether x, y (N, 2) are parts of an image's width and height; the world's are on both sides of the hips."""
+    low, high = np.quantile(flat, (0.02, 0.98))
+    return bool(low >= _INSIDE[0] and high <= _INSIDE[1])
+
+
+def is_world(values):
+    """Whether MediaPipe's landmarks (..., V, C) are centred on the hips, in metres."""
+    if values.shape[-2] != 33:
+        return False
+    hips = np.nan_to_num(values[..., [23, 24], :2]).mean(-2)
+    return bool(np.median(np.abs(hips)) < 0.02 and np.nanmin(values[..., :2]) < -0.05)

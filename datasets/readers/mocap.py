@@ -24,7 +24,7 @@ def is_mocap(path):
         return False
 
 
-def convert_mocap(path, output, layout=None, progress=None, strict=False, people=None, up=None, force=False):
+def convert_mocap(path, output, layout=None, progress=None, strict=False, people=None, up=None, unit=None, force=False):
     """Convert motion capture into a store of x, y, z in metres.
 
     Args:
@@ -35,7 +35,7 @@ def convert_mocap(path, output, layout=None, progress=None, strict=False, people
         layout: SkeletonLayout, name or TOML file; by default the built-in one with joints of these names.
         progress: called with (done, total). strict: raise on the first bad sequence instead of leaving it out.
         people: as other readers; there is one person in each sequence.
-        up: as `Conversion`. force: replace an output that is no store.
+        up, unit: as `Conversion`. force: replace an output that is no store.
 
     Returns: as `Conversion.conclude`.
     Raises: DataError naming file and key; OSError where the file cannot be read.
@@ -49,7 +49,7 @@ def convert_mocap(path, output, layout=None, progress=None, strict=False, people
     options = {"classes": classes or ["motion"], "provenance": provenance, "fps": arrays.get("fps")}
     writer = StoreWriter(output, layout=skeleton, channels=("x", "y", "z"), **options)
     with Journal(output, force=force), writer:
-        conversion, splits, count = Conversion(writer, path.name, strict, people, up=up), {}, len(start) - 1
+        conversion, splits, count = Conversion(writer, path.name, strict, people, up=up, unit=unit), {}, len(start) - 1
         for number in range(count):
             frames = slice(start[number], start[number + 1])
             text = {key: values[number] for key, values in texts.items()}

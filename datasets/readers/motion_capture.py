@@ -13,14 +13,13 @@ from ..errors import DataError
 from .clip import Clip
 from .json_file import MAX_BYTES
 from .people import MAX_VALUES
+from .units import UNITS, in_metres, unit_of
 from .upright import AXES, UpFinder, axis_of, turned
 
 NAMES = {".trc": "TRC", ".bvh": "BVH", ".c3d": "C3D"}
 SUFFIXES = tuple(NAMES)
 SMPL_NAME = "joints of SMPL bodies"
-UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 _UNIT_WORDS = {"meters": "m", "metres": "m", "meter": "m", "inches": "in"}
-_TALL = (0.6, 2.7)  # metres that a person's body, arms spread or not, measures along its longest axis
 _SMPL = ("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
     "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
     "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand")  # fmt: skip
@@ -60,24 +59,20 @@ def clip_of_motion(points, names, fps, source, unit=None, up=None):
     if up is None:
         up = _up(points, names, source)
         notes.append(f"{up} is up: it is where the head is" if up != "y" else "")
-    points = turned(points * UNITS[unit], up).astype("float32")
+    points = turned(in_metres(points, unit), up).astype("float32")
     frames = np.flatnonzero(points.any(axis=(1, 2)))
     clip = Clip(points[frames], ("x", "y", "z"), frames, np.zeros(len(frames), "int64"), len(points))
+    clip.metres = True
     clip.names, clip.fps, clip.arranged, clip.notes = tuple(names), fps, True, [note for note in notes if note]
     return clip
 
 
 def _unit(points, source):
     """What places are measured in, by the size of the body."""
-    seen = points.any(-1)
-    whole = points[seen.sum(1) >= max(2, points.shape[1] // 2)]
-    there = whole.any(-1)[..., None]
-    high, low = np.where(there, whole, -np.inf).max(1), np.where(there, whole, np.inf).min(1)
-    size = float(np.median((high - low).max(-1))) if len(whole) else 0.0
-    found = [unit for unit in ("m", "cm", "mm") if _TALL[0] <= size * UNITS[unit] <= _TALL[1]]
-    if len(found) != 1:
+    unit, size = unit_of(points)
+    if unit is None:
         raise DataError(source, "", "--unit m, cm, mm or in: the file does not say it", f"a body of {size:.3g}")
-    return found[0]
+    return unit
 
 
 def _up(points, names, source):

@@ -30,6 +30,7 @@ _SIDED = {  # the first that a file has; "leg" of a file without a knee is its j
     "ear": ("ear",),
     "eye": ("eye",),
 }
+MOST = 0.8  # of a layout's joints that tell it
 _SHORT = {name for names in _SIDED.values() for name in names}
 
 
@@ -101,6 +102,10 @@ def layout_for(clip, given, by_names, source, notes):
         return get_layout(clip.layout)
     for name in layout_names():
         if set(get_layout(name).joints) in (set(names), set(meant)):
+            return get_layout(name)
+    for name in layout_names():  # most of one: the others were never seen
+        joints = set(get_layout(name).joints)
+        if len(names) > MOST * len(joints) and set(names) <= joints:
             return get_layout(name)
     if by_names:
         return SkeletonLayout.from_dict(body, source)

@@ -84,6 +84,7 @@ def clips(content, source, channels=None):
     frames, people = np.nonzero(values.any(axis=(2, 3)).T)
     clip = Clip(values[people, frames], tuple(names), frames, people, values.shape[1], size == (1, 1), layout, label)
     clip.image_size, clip.fps, clip.arranged = size, check_rate(source, content.get("fps")), True
+    clip.metres = content.get("units") == "metres"
     clip.facts = facts | ({"split": splits} if splits else {})
     return [("", clip)]
 

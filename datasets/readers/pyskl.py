@@ -36,6 +36,7 @@ def convert_pyskl(
     people=None,
     channels=None,
     up=None,
+    unit=None,
     force=False,
 ):
     """Convert an annotation pickle into a store.
@@ -53,7 +54,7 @@ def convert_pyskl(
         kpfiles: the folder of Kinetics' keypoint files, without which its annotations hold no keypoints.
         people: the most persons kept, as `people.join_tracks`.
         channels: what the values of `keypoint` are, where C = 3: ("x", "y", "z") or ("x", "y", "score").
-        up: as `Conversion`. force: replace an output that is no store.
+        up, unit: as `Conversion`. force: replace an output that is no store.
     Returns: as `Conversion.conclude`; and labels (the originals if renumbered, else None).
     Raises: DataError where the file or every annotation is unusable, OSError where it cannot be read.
     """
@@ -64,7 +65,7 @@ def convert_pyskl(
     form = {"layout": file.layout, "channels": file.channels, "dtype": file.dtype}
     writer = StoreWriter(output, classes=table.names, provenance=provenance, **form)
     with Journal(output, force=force), writer:
-        conversion = Conversion(writer, file.source, strict, people, notes=file.notes + table.notes, up=up)
+        conversion = Conversion(writer, file.source, strict, people, notes=file.notes + table.notes, up=up, unit=unit)
         for number in range(len(file)):
             conversion.add(file.name(number) or str(number), lambda n=number: file.sample(n, table))
             if progress:

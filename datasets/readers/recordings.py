@@ -10,13 +10,13 @@ from pathlib import Path
 from ..errors import DataError
 from ..layouts import SkeletonLayout, get_layout
 from ..store import Sample, SkeletonStore, describe_store
-from . import animals, landmark_table, yolo
+from . import animals, csv_table, landmark_table, yolo
 from .arrays import are_stacked, convert_arrays
 from .clips import convert_clips
 from .csv_table import convert_csv
-from .inputs import has_recordings
+from .inputs import IN_FOLDERS, has_recordings
 from .mocap import convert_mocap, is_mocap
-from .ntu import convert_ntu
+from .ntu import convert_ntu, skeleton_files
 from .pyskl import convert_pyskl
 
 _KINDS = {
@@ -48,7 +48,7 @@ CALLED = {
     "skeletons": "NTU RGB+D .skeleton text",
     "annotations": "annotation pickle as of PYSKL",
     "arrays": "arrays as of CTR-GCN or st-gcn",
-    "table": "table of joints",
+    "table": csv_table.NAME,
     "store": "store",
     "mocap": "motion capture",
 }
@@ -85,7 +85,7 @@ def kind_of(path):
 
 def _kind_of_folder(path):
     names = [entry.name.lower() for entry in path.iterdir() if not entry.name.startswith(".")]
-    if next(path.rglob("*.skeleton"), None) is not None:
+    if next(iter(skeleton_files(path)), None) is not None:
         return "skeletons"
     if any(name.endswith(".npy") and are_stacked(path / name) for name in names):
         return "arrays"
@@ -93,7 +93,8 @@ def _kind_of_folder(path):
         return "clips"
     if any(map(_is_estimate, names)):
         raise _wrong_kind(path, "a folder of an estimator's files")
-    return "skeletons"
+    shown = f"{names[0]} and other files" if len(names) > 1 else names[0] if names else "an empty folder"
+    raise DataError(path, "", f"a folder with {', '.join(IN_FOLDERS)} or .skeleton files", shown)
 
 
 def convert_recordings(path, output, layout=None, *, people=None, joints="all", strict=False, **options):

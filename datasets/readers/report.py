@@ -12,9 +12,13 @@ from ..store.writer import CHANNELS
 from ..transforms.presence import MIN_SCORE, seen_only
 from .labels import LabelNote
 from .people import MAX_PEOPLE, arrange_people
+from .units import check_unit, in_metres, unit_of
 from .upright import NOT_UP, UpFinder, axis_of, check_up, turned
 
 MAX_METRES, MAX_SCORE = 50, 2  # what is larger is given in another unit
+_WAITING = 100  # samples whose body does not tell the unit that are held until another does
+NEVER_SEEN = "joints that were never seen in "  # how the note of these begins
+_NAMED = 8  # joints that a note names
 
 COUNTED = {
     "unseen": f"joints at -1, not finite or scored {MIN_SCORE} or lower count as not seen",
@@ -65,25 +69,47 @@ class Conversion:
         writer: StoreWriter, entered. source: what errors name. strict: raise on the first bad sample instead of leaving
         it out. people: the most persons kept, all where None. arranged: the reader did `people.arrange_people`'s work.
         notes: what the reader mends, a list that may grow until the end. up: of x, y, z the axis that points up, one of
-        `upright.AXES`: they are turned so that y does; None: y is expected, and told where it is not. upright: y is
-        known to be up.
+        `upright.AXES`: they are turned so that y does; None: y is expected, and told where it is not. unit: of x, y, z,
+        one of `units.UNITS`: they are put into metres; None: as the size of the body tells, which is then told.
+        upright: y is known to be up, and metres are the unit. turned_by: the axis by which readers turned before.
+        absent: (V,) True where the layout's joints are known to be missing.
     Attributes: skipped, list of (id, Reason); notes; counts, a Counter of COUNTED.
     """
 
-    def __init__(self, writer, source, strict=False, people=None, arranged=False, notes=None, up=None, upright=False):
+    def __init__(
+        self,
+        writer,
+        source,
+        strict=False,
+        people=None,
+        arranged=False,
+        notes=None,
+        up=None,
+        unit=None,
+        upright=False,
+        turned_by=None,
+        absent=None,
+    ):
         check_up(up, writer.channels)
-        self.up, self._finder = up, None
-        if "z" in writer.channels and not up and not upright:
+        check_unit(unit, writer.channels)
+        self.up, self.turned_by, self._finder = up, up or turned_by, None
+        deep = "z" in writer.channels
+        if deep and not upright:
             self._finder, self._ways = UpFinder(writer.layout.joints), []
+        self.unit = unit or (None if self._finder and self._finder.known else "m")
+        self._said_unit = unit is not None
+        self._told_unit, self._waiting = self.unit is None, []
         self.writer, self.source, self.strict = writer, source, strict
         self.people, self.arranged, self.largest, self.empty = people, arranged, 0, []
         self.skipped, self.notes, self.counts = [], [] if notes is None else notes, Counter()
+        self._absent = np.zeros(writer.layout.num_joints, bool) if absent is None else absent
+        self._unseen, self._shown = np.zeros(writer.layout.num_joints, "int64"), 0
 
-    def add(self, name, read):
-        """Take the Sample that `read()` gives; whether it could be used."""
+    def add(self, name, read, metres=False):
+        """Take the Sample that `read()` gives, known to be in metres or not; whether it could be used."""
         try:
             sample = read()
-            self._take(sample)
+            self._take(sample, metres)
         except (DataError, OSError) as error:
             self.leave_out(name, error)
             return False
@@ -97,24 +123,61 @@ class Conversion:
             raise error from None
         self.skipped.append((name, Reason(error)))
 
-    def _take(self, sample):
+    def _take(self, sample, metres):
         channels, joined = self.writer.channels, 0
         keypoints, unseen = seen_and_not(sample.keypoints, channels)
         found = len(keypoints)
         if not self.arranged:
             keypoints, joined, found = arrange_people(keypoints, channels, self.people)
-        sample.keypoints = keypoints = turned(keypoints, self.up) if self.up else keypoints
+        sample.keypoints = turned(keypoints, self.up) if self.up else keypoints
+        self.counts.update({"unseen": unseen, "joined": joined, "crowded": int(found > 2)})
+        if metres and not self._said_unit:
+            self._write(sample, "m")
+            return
+        unit = unit_of(sample.keypoints[..., :3].reshape(-1, *keypoints.shape[2:3], 3))[0] if self._told_unit else None
+        if self.unit is None and unit is None and len(self._waiting) < _WAITING:
+            self._waiting.append(sample)
+            return
+        if self.unit is None:
+            self._settle(unit)
+        if unit not in (None, self.unit):
+            raise DataError("", sample.id, f"a body measured in {self.unit} as before, or --unit", f"one of {unit}")
+        self._write(sample, self.unit)
+
+    @property
+    def num_samples(self):
+        """How many samples there are so far."""
+        return len(self.writer.ids) + len(self._waiting)
+
+    def _settle(self, unit):
+        """What samples are measured in is known, or None: it cannot be; those that waited for it are written."""
+        self.unit, self._told_unit = unit or "m", unit is not None
+        if self.unit != "m":
+            told = f"the size of the bodies is that of people in {unit}: they are stored in metres"
+            self.notes.append(f"{told} (--unit of convert and predict says another)")
+        waiting, self._waiting = self._waiting, []
+        for sample in waiting:
+            try:
+                self._write(sample, self.unit)
+            except (DataError, OSError) as error:
+                self.leave_out(sample.id, error)
+
+    def _write(self, sample, unit):
+        channels = self.writer.channels
+        sample.keypoints = keypoints = in_metres(sample.keypoints, unit)
         self.writer.append(sample)
         if self._finder:
             way = self._finder.way(keypoints[..., :3].reshape(-1, *keypoints.shape[2:3], 3))
             self._ways += [way / np.linalg.norm(way)] if way.any() else []
         self.largest = np.maximum(self.largest, np.abs(keypoints).max(axis=(0, 1, 2)))
-        there = np.flatnonzero(keypoints[..., : 3 if "z" in channels else 2].any(axis=(0, 2, 3)))
+        seen = keypoints[..., : 3 if "z" in channels else 2].any(-1)
+        there = np.flatnonzero(seen.any(axis=(0, 2)))
+        if len(there):
+            self._unseen += ~seen.any(axis=(0, 1)) & ~self._absent
+            self._shown += 1
         gaps = int(there[-1] - there[0] + 1 - len(there)) if len(there) else 0
         self.empty += [] if len(there) else [sample.id]
-        told = {"unseen": unseen, "empty": int(not len(there)), "gaps": gaps, "joined": joined}
-        told["still"] = int(keypoints.shape[1] == 1)
-        self.counts.update(told | {"crowded": int(found > 2)})
+        self.counts.update({"empty": int(not len(there)), "gaps": gaps, "still": int(keypoints.shape[1] == 1)})
 
     def conclude(self, splits, benchmark=None):
         """Name the splits, and note in the store what it is missing.
@@ -129,6 +192,8 @@ class Conversion:
         Raises: DataError where there are no samples.
         """
         writer, skipped = self.writer, self.skipped
+        if self._waiting:
+            self._settle(None)
         if not writer.ids:
             found = f"{len(skipped)} bad ones; {skipped[0][1]}" if skipped else "none"
             raise DataError(self.source, "samples", "one usable sample or more", found)
@@ -140,13 +205,19 @@ class Conversion:
             self.notes.append(LabelNote(f"one class only, {writer.classes[0]!r}: there is nothing to tell apart"))
         dims, scored = 3 if "z" in writer.channels else 2, "score" in writer.channels
         if writer.units == "metres" and max(self.largest[:dims]) > MAX_METRES:
-            self.notes.append(f"values up to {max(self.largest[:dims]):g} are stored as metres, which they hardly are")
+            told = f"values up to {max(self.largest[:dims]):g} are stored as metres, which they hardly are"
+            self.notes.append(f"{told}: --unit of convert and predict says in what they are")
         if scored and self.largest[-1] > MAX_SCORE:
             self.notes.append(f"scores up to {self.largest[-1]:g} are left as they are, though 1 should be the most")
         up = axis_of(np.median(self._ways, axis=0)) if self._finder and self._ways else None
         if up not in (None, "y"):
             expected = "but y is taken to be up, by the virtual camera and by weights of 3D data"
-            self.notes.append(f"{NOT_UP}{up}, {expected}: convert --up={up} turns them, unless they lie there")
+            way = f"--up={up} of convert and predict turns them, unless they lie there"
+            if self.turned_by:
+                expected = f"not along y, after --up={self.turned_by} turned them"
+                way = "another axis sets them upright, unless they lie there"
+            self.notes.append(f"{NOT_UP}{up}, {expected}: {way}")
+        self.notes += self._missing()
         self.notes += [f"{self.counts[key]} {text}" for key, text in COUNTED.items() if self.counts[key]]
         partial = any(entry["found"] != entry["expected"] for entry in counts.values())
         writer.provenance |= {"benchmark": benchmark, "skipped": len(skipped), "partial": partial}
@@ -173,6 +244,16 @@ class Conversion:
             "notes": self.notes,
             **{key: self.counts[key] for key in COUNTED},
         }
+
+    def _missing(self):
+        """A line on joints that whole sequences do not show."""
+        gone = np.flatnonzero(self._unseen)
+        if len(gone):
+            names = [self.writer.layout.joints[joint] for joint in gone[np.argsort(-self._unseen[gone], kind="stable")]]
+            most, least = self._unseen[gone].max(), self._unseen[gone].min()
+            told = ", ".join(names[:_NAMED]) + (f", ... ({len(names)})" if len(names) > _NAMED else "")
+            count = f"{least} to {most}" if least < most else f"{most}"
+            yield f"{NEVER_SEEN}{count} of {self._shown} sequences: {told}"
 
     def _tidy(self, splits):
         """The splits with names that a store can hold and each id once."""

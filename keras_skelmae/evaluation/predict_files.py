@@ -11,19 +11,19 @@ from skelmae_datasets.runs.model_inputs import open_inputs
 from skelmae_datasets.runs.saved_model import read_classifier
 
 
-def predict_files(model_path, inputs, image_size=None, to=None, told=None):
+def predict_files(model_path, inputs, reading=None, told=None):
     """Class probabilities for every sequence of the given files.
 
     Args:
-        model_path: run folder or .keras file. inputs: paths. image_size, to: as `open_inputs`.
-        told: as `open_inputs`.
+        model_path: run folder or .keras file. inputs: paths. told: as `open_inputs`.
+        reading: dict of what else that takes: to, image_size, unit, up.
 
     Returns:
         list of dict as of ``result_of``: input, sample, label, probability and probabilities by class name; label None,
         the others 0, where nobody was seen. With a known.npz beside the model also known, and label None where False.
     """
     with ExitStack() as stack:
-        opened = open_inputs(stack, read_classifier(model_path).preprocessor, inputs, image_size, to, told)
+        opened = open_inputs(stack, read_classifier(model_path).preprocessor, inputs, told, **reading or {})
         return predict_opened(model_path, list(opened))
 
 

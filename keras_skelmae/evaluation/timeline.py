@@ -190,19 +190,19 @@ class Windows:
             self.features[rows, columns] = found
 
 
-def predict_recordings(model_path, inputs, image_size=None, to=None, told=None, progress=None, **settings):
+def predict_recordings(model_path, inputs, reading=None, told=None, progress=None, **settings):
     """Timelines of long recordings, and the class probabilities of those that are no longer than a training clip.
 
     Args:
-        model_path: run folder or .keras file. inputs: paths. image_size, to: as `open_inputs`. told: as
-            `predict_files`. progress: called with (done, total) windows of each long recording. settings: as
+        model_path: run folder or .keras file. inputs: paths. reading, told: as `predict_files`.
+        progress: called with (done, total) windows of each long recording. settings: as
             TimelinePredictor.
 
     Returns:
         list in the order of the recordings: Timelines of the long ones, dicts as of ``predict_files`` of the others.
     """
     with ExitStack() as stack:
-        opened = open_inputs(stack, read_classifier(model_path).preprocessor, inputs, image_size, to, told)
+        opened = open_inputs(stack, read_classifier(model_path).preprocessor, inputs, told, **reading or {})
         return predict_opened_recordings(model_path, list(opened), progress, **settings)
 
 

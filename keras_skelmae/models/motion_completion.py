@@ -95,10 +95,7 @@ class MotionCompletion(Preset, keras.Model):
         given = {"clean": clean, "known": known, "label": label}
         passed = {key: ops.stop_gradient(value) for key, value in given.items()}  # Keras 3.12 wants inputs to be used
         super().__init__(
-            inputs={"keypoints": keypoints, "other": other, **given},
-            outputs={**told, **passed},
-            name=name,
-            **kwargs,
+            inputs={"keypoints": keypoints, "other": other, **given}, outputs={**told, **passed}, name=name, **kwargs
         )
 
         # === Config ===

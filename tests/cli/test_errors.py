@@ -26,6 +26,9 @@ def run(*arguments):
         ["convert-ntu", "folder"],
         ["convert-ntu", "folder", "out.h5", "--joints", "all25"],
         ["convert-ntu", "folder", "out.h5", "--people", "0"],
+        ["convert", "{present}", "out.csv"],
+        ["convert-csv", "{present}", "out"],
+        ["validate", "{present}", "--output", "out.json"],
         ["pretrain", "data.h5", "--output", "run"],
         ["pretrain", "data.h5", "--train-split", "a", "--output", "run", "--recipe", "large"],
         ["pretrain", "data.h5", "--train-split", "a", "--output", "run", "--epochs", "none"],
@@ -56,10 +59,10 @@ def test_a_mistyped_command_is_put_right():
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["convert-ntu", "{missing}", "{out}"],
-        ["convert-pyskl", "{missing}", "{out}"],
-        ["convert-pyskl", "{present}", "{out}", "--classes", "{missing}"],
-        ["convert-arrays", "{missing}", "{out}"],
+        ["convert-ntu", "{missing}", "{out}.h5"],
+        ["convert-pyskl", "{missing}", "{out}.h5"],
+        ["convert-pyskl", "{present}", "{out}.h5", "--classes", "{missing}"],
+        ["convert-arrays", "{missing}", "{out}.h5"],
         ["validate", "{missing}"],
         ["info", "{missing}"],
         ["pretrain", "{missing}", "--train-split", "train", "--output", "{out}"],
@@ -84,7 +87,7 @@ def test_a_missing_file_ends_with_1_and_one_line(arguments, tmp_path):
     assert result.exit_code == 1
     assert result.output.startswith("Error: ") and result.output.count("\n") == 1
     assert str(missing) in result.output
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_a_file_in_place_of_a_folder_and_a_folder_in_place_of_a_file(tmp_path):

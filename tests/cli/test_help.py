@@ -132,7 +132,7 @@ SEEDS = "--train-split --test-split --output --seeds --resume --config --set --e
         "protocol": "",
         "study": f"{SEEDS} --fraction --source --source-split --pretrain-set --finetune-set",
         "predict": "--whole --stream --window --stride --smoothing --min-probability --together --fps --output "
-        "--image-size --to --json",
+        "--image-size --unit --up --to --json",
         "serve": "--port",
         "export": "--format --output --json",
         "demo": "--output --json",

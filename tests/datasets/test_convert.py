@@ -116,7 +116,7 @@ def test_labels_of_folders_tables_and_patterns(walkers, tmp_path):
         assert store.subject.tolist() == [-1, 3, 4] and store.splits["train"].tolist() == [1, 2]
         assert store.splits["test"].tolist() == [2]
     assert "1 of 3 sequences have no label" in report["notes"]
-    assert any("such as 'zz'" in note for note in report["notes"])
+    assert any("of no sequence: 'zz'" in note for note in report["notes"])
     table.write_text("file,label,subject\na.npy,jump,anna\nb.npy,run,P03\nc.npy,run,3\n")
     assert convert(folder, out, labels=str(table))["classes"] == 2
     with SkeletonStore(out) as store:

@@ -66,7 +66,7 @@ def test_names_as_other_programs_write_them(tmp_path):
     path = write(tmp_path, lines, "Video,person,T,joint,X,Y,Confidence,label,subject,split", "u.csv")
     two = convert(path, columns={"sample": "Video", "frame": "T", "score": "confidence"})[1]
     assert one.fingerprint == two.fingerprint
-    with pytest.raises(DataError, match="line 1: expected columns sample, frame .or --columns sample=ITS"):
+    with pytest.raises(DataError, match="line 1: expected columns frame .or --columns frame=ITS"):
         convert(path)
     with pytest.raises(DataError, match="expected a column called 'certainty'"):
         convert(path, columns={"sample": "Video", "frame": "T", "score": "certainty"})
@@ -132,7 +132,7 @@ def test_labels_and_joints_that_count_from_1(tmp_path):
 NUMBERS = {
     "floats of pandas": (lambda r: [*r[:2], f"{r[2]}.0", f"{r[3]}.0", *r[4:7], f"{r[7]}.0", f"{r[8]}.0", r[9]], ""),
     "epoch milliseconds": (lambda r: [*r[:2], str(1_700_000_000_000 + 33 * int(r[2])), *r[3:]], "frames are 33 apart"),
-    "seconds": (lambda r: [*r[:2], f"{int(r[2]) / 30:.3f}", *r[3:]], "frames are 0.0333"),
+    "seconds": (lambda r: [*r[:2], f"{int(r[2]) / 30:.3f}", *r[3:]], "frames are times in seconds, 30 frames"),
     "every fifth": (lambda r: [*r[:2], str(5 * int(r[2])), *r[3:]], "frames are 5 apart"),
 }
 
@@ -196,7 +196,8 @@ def test_scores_beside_z_and_columns_that_are_not_read(tmp_path):
     assert store.channels == ("x", "y", "z", "score") and not store.read(0)[0, 0, 4].any()
     assert store.read(0)[0, 0, 6].tolist() == [106, 56, 6, 0.5]
     assert report["notes"][0] == "columns that are not read: visibility"
-    assert "values up to 116 are stored as metres, which they hardly are" in report["notes"]
+    told = "values up to 116 are stored as metres, which they hardly are: --unit of convert and predict says in what"
+    assert f"{told} they are" in report["notes"]
     report, store = convert(write(tmp_path, [r.replace("0.5", "0.0") for r in rows(names=True)], name="u.csv"))
     assert store.channels == ("x", "y") and "no score is above 0.01" in report["notes"][0]
 

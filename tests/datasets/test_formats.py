@@ -207,6 +207,16 @@ def mediapipe_table(tmp):
     return [tmp / "clips"], {}
 
 
+def wide_table(tmp):
+    names = ["".join(part.title() for part in joint.split("_")) for joint in get_layout("kinect20").joints]
+    head = ",".join(["Time", *(f"{name}_{axis}" for name in names for axis in "XYZ")])
+    lines = [",".join(map(str, [t / 30, *np.c_[f, f[:, 0]].ravel()])) for t, f in enumerate(points(joints=20)[0])]
+    (tmp / "clips").mkdir()
+    for name in "ab":
+        (tmp / "clips" / f"{name}.csv").write_text("\n".join([head, *lines]))
+    return [tmp / "clips"], {}
+
+
 def alphapose(tmp):
     return whole(tmp, [{"image_id": f"{t}.jpg", "keypoints": scored(f)} for t, f in enumerate(points()[0])])
 
@@ -291,6 +301,7 @@ ROWS = {
     "MediaPipe JSON": mediapipe_json,
     "MediaPipe array": mediapipe_array,
     "MediaPipe table": mediapipe_table,
+    "Wide table": wide_table,
     "AlphaPose 0.6": alphapose,
     "mmpose 1.x, RTMPose": mmpose,
     "mmpose pickles": mmpose_pickles,

@@ -151,7 +151,8 @@ def test_kinds_are_told_by_suffix_and_content(tmp_path):
         "table",
         "clips",
     }
-    assert kind_of(tmp_path) == "skeletons"
+    with pytest.raises(DataError, match=r"a folder with .* or \.skeleton files, found an empty folder"):
+        kind_of(tmp_path)
     (tmp_path / "a.npy").touch()
     assert kind_of(tmp_path) == "clips"
     (tmp_path / "train_data.npy").touch()

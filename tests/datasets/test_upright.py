@@ -1,5 +1,6 @@
 """3D data whose y is not up: told, and turned only where it is asked for, whatever the file."""
 
+import contextlib
 import json
 import pickle
 
@@ -8,6 +9,8 @@ import pytest
 
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter, convert, get_layout
 from skelmae_datasets.data_export import export_data
+from skelmae_datasets.runs.model_inputs import open_inputs
+from skelmae_datasets.runs.saved_model import DataForm
 from skelmae_datasets.synthetic import write_dataset
 from skelmae_datasets.synthetic.generator import generate_motion
 
@@ -56,13 +59,22 @@ def test_another_axis_is_told_and_turned_where_asked_for(tmp_path, kind, up):
     if up == "y":
         assert not told
         return
-    assert len(told) == 1 and f"along {up}," in told[0] and f"convert --up={up} turns" in told[0]
+    assert len(told) == 1 and f"along {up}," in told[0] and f"--up={up} of convert and predict turns" in told[0]
     turned = convert(path, out, up=up)
     assert not any(note.startswith("bodies stand along ") for note in turned["notes"])
     convert(path, tmp_path / "p.h5", up=up, people=1, min_score=0.1)  # by another way: opened as a store first
     for file in (out, tmp_path / "p.h5"):
         with SkeletonStore(file) as store:
             np.testing.assert_allclose(store.read(0)[0], standing(TURNS["y"]), atol=1e-5)
+            form = DataForm(store.layout, list(store.channels[:3]), store.units, 8, 1)
+    with contextlib.ExitStack() as stack:  # as predict reads it
+        opened = open_inputs(stack, form, [path], up=up)
+        if kind == "store":
+            with pytest.raises(DataError, match="up: expected a recording, found a store: `skelmae convert --up`"):
+                list(opened)
+            return
+        ((_, store),) = opened
+        np.testing.assert_allclose(store.read(0)[0], standing(TURNS["y"]), atol=1e-5)
 
 
 def test_sensors_are_silent_and_lying_bodies_change_nothing(tmp_path):
