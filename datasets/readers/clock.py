@@ -6,6 +6,7 @@ from ..errors import DataError
 from .rates import JITTER, seconds_rate, usual_step
 
 _TOLERANCE = JITTER  # how far, in steps, a gap may be from a whole number of them
+_MAX_FRAMES = 2**53
 _MAX_GAP = 10  # frame numbers as far apart as this are rather times
 _MIN_GAPS = 3  # equal gaps that make a rhythm
 
@@ -60,6 +61,8 @@ class Clock:
         if self.whole and (times != np.round(times)).any():
             raise DataError(self.source, "frame", "a whole number", f"{times[times != np.round(times)][0]:g}")
         present, index = np.unique(times, return_inverse=True)
+        if len(present) and not (present[-1] - present[0]) / self.step < _MAX_FRAMES:
+            raise DataError(self.source, "frame", "numbers that are frames", f"{present[-1]:g} after {present[0]:g}")
         if self.step == 1:
             return np.round(times - present[0]).astype("int64")
         if self.seconds(times) is not None:

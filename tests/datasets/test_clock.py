@@ -53,3 +53,9 @@ def test_a_fraction_among_whole_numbers_is_a_fault_of_its_sample():
     assert clock.step == 1
     with pytest.raises(DataError, match=r"expected a whole number, found 2\.5"):
         clock.frames(np.array([0, 1, 2.5]))
+
+
+def test_numbers_too_far_apart_are_no_frames():
+    clock = Clock([np.arange(5)], "t.csv")
+    with pytest.raises(DataError, match=r"t\.csv: frame: expected numbers that are frames, found 1e\+30 after 0"):
+        clock.frames(np.array([0, 1, 1e30]))

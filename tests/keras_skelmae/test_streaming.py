@@ -204,8 +204,10 @@ def test_what_a_conversion_notes_is_told_once_a_kind(model, tmp_path):
         f"{files[0]} and 2 more",
         f"{files[1]} and 1 more",
         str(files[2]),
+        str(files[2]),
     ]
-    assert "0 to 1" in lines[0] and "1 joints at -1" in lines[1] and told[0] in lines[2]
+    assert "0 to 1" in lines[0] and "1 joints at -1" in lines[1] and told[0] in lines[3]
+    assert "never seen in 1 of 1 sequences: nose, left_eye" in lines[2]
     for inputs in ([tmp_path / "o.h5"], [tmp_path / "c"]):
         for stream in ([], ["--stream", "--window", "4"]):
             given = ["predict", str(tmp_path / "model.keras"), *map(str, inputs), *stream]
