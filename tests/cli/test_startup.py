@@ -26,7 +26,7 @@ print(json.dumps(found))
 """
 TRAIN = "toy.h5 --train-split xsub_train --output"
 KNN = "protocol knn toy.h5 --test-split xsub_val --output new --train-split"
-OTHER = "coco17, 17 joints, as other takes, found ntu25, 25 joints"
+OTHER = "coco17 in 2D, as other takes, found ntu25 in 3D; `skelmae project` makes 2D data of 3D"
 REFUSED = {  # command line -> what the error names
     "pretrain toy.h5 --train-split xsub_trian --output new": "split: expected one of xsub_train",
     f"pretrain {TRAIN} new --set unit=3": "unknown setting 'unit' (did you mean units",

@@ -238,14 +238,15 @@ def test_another_layout_is_refused_with_the_way_out_and_read_with_to(model, tmp_
     expected = predict_files(path, [tmp_path / "c.h5"])[0]["probabilities"]
     lines = []
     for given in (tmp_path / "frames", tmp_path / "o.h5", tmp_path / "c.h5"):
-        assert predict_files(path, [given], to="coco17", told=lines.append)[0]["probabilities"] == expected
+        assert predict_files(path, [given], {"to": "coco17"}, lines.append)[0]["probabilities"] == expected
     assert lines[0] == f"{tmp_path / 'frames'}: openpose25 to coco17: 17 of 17 joints"
     hand, depth = {"layout": "hand21", "channels": ("x", "y")}, {"layout": "ntu25", "channels": ("x", "y", "z")}
     for header in (hand, depth):  # --to would be refused, too
         joints = get_layout(header["layout"]).num_joints
         with StoreWriter(tmp_path / "h.h5", classes=[], **header) as writer:
             writer.append(Sample("a", np.ones((1, 4, joints, len(header["channels"])))))
-        with pytest.raises(DataError, match="layout: expected coco17, 17 joints") as caught:
+        told = "coco17 in 2D, as the model takes, found ntu25 in 3D" if header is depth else "coco17, 17 joints"
+        with pytest.raises(DataError, match=f"layout: expected {told}") as caught:
             predict_files(path, [tmp_path / "h.h5"])
         assert "--to" not in str(caught.value)
     (tmp_path / "bad.json").write_text("{")
