@@ -115,7 +115,7 @@ def test_check_refuses_other_joints_their_order_and_other_channels(tiny_stores):
     coco, store = get_layout("coco17"), tiny_stores["2d"]
     SkeletonPreprocessor("coco17").check(store)
     SkeletonPreprocessor("coco17").check(tiny_stores["score"])  # a channel more is left out
-    with pytest.raises(DataError, match="layout: expected coco17, 17 joints, as the model takes, found ntu25, 25"):
+    with pytest.raises(DataError, match="layout: expected coco17 in 2D, as the model takes, found ntu25 in 3D"):
         SkeletonPreprocessor("coco17").check(tiny_stores["3d"])
     swapped = coco.to_dict() | {"joints": ["left_eye", "nose", *coco.joints[2:]], "name": "own"}
     with pytest.raises(

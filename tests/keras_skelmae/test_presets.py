@@ -130,7 +130,7 @@ def test_a_folder_decides_and_the_data_are_checked(tiny, tiny_stores, tmp_path):
     assert again.get_config() == net.get_config()
     with pytest.raises(ValueError, match="and no further settings, found units, which the folder decides"):
         STRLClassifier.from_preset(tmp_path, units=8)
-    with pytest.raises(DataError, match="layout: expected coco17, 17 joints"):
+    with pytest.raises(DataError, match="layout: expected coco17 in 2D"):
         STRLClassifier.from_preset(tmp_path, data=tiny_stores["3d"])
     with pytest.raises(ValueError, match="expected a folder with a SkeletonEncoder .*found a STRLClassifier"):
         SkeletonEncoder.from_preset(tmp_path)

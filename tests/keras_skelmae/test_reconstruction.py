@@ -136,7 +136,7 @@ def test_faults_are_told(store, run, runs, tiny, tmp_path):
         reconstruct(run, store, PARTS, sample="nobody")
     with pytest.raises(DataError, match="model: expected a masked autoencoder of one person"):
         reconstruct(runs / "fine", store, PARTS)
-    with pytest.raises(DataError, match="s.h5: layout: expected coco17, 17 joints, as the model takes, found ntu25"):
+    with pytest.raises(DataError, match="s.h5: layout: expected coco17 in 2D, as the model takes, found ntu25"):
         reconstruct(tiny.mae(), store, PARTS)
     with pytest.raises(DataError, match="metrics.json: expected a pre-training run folder"):
         training_split(tmp_path, store)
