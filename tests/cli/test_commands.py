@@ -119,7 +119,9 @@ def calls(monkeypatch):
     for name in ("read_saved", "read_classifier", "check_start"):
         monkeypatch.setattr(saved_model, name, lambda *_: types.SimpleNamespace(preprocessor=None, doubts=""))
     monkeypatch.setattr(exports, "plan_export", lambda *_: None)
-    monkeypatch.setattr(model_inputs, "open_inputs", lambda _stack, _form, inputs, *_: [(p, None) for p in inputs])
+    monkeypatch.setattr(
+        model_inputs, "open_inputs", lambda stack, form, inputs, *more, **how: [(p, None) for p in inputs]
+    )
     monkeypatch.setattr(settings, "resolve_settings", recorder("resolve_settings", "SETTINGS"))
     return made
 

@@ -464,7 +464,7 @@ def test_settings_that_contradict_the_pretrained_model_are_refused(kind, overrid
 
 def test_a_start_that_does_not_fit_is_told_in_one_line(starts, tiny_stores, tmp_path):
     for kind in ("masked", "views"):
-        with pytest.raises(DataError, match="2d.h5: layout: expected ntu25, 25 joints, as .* takes, found coco17") as e:
+        with pytest.raises(DataError, match="2d.h5: layout: expected ntu25 in 3D, as .* takes, found coco17") as e:
             starting_point(tiny_stores["2d"], settings("finetune"), starts[kind])
         assert "\n" not in str(e.value) and str(starts[kind]) in str(e.value)
     with pytest.raises(ValueError, match="ensemble: expected a model of its own features, found 2 members"):
@@ -567,7 +567,7 @@ def test_a_label_on_every_sequence_is_expected(tmp_path):
 
 def test_evaluation_names_a_store_of_another_shape(run, tmp_path, data):
     convert_ntu(data[1][0].parent, tmp_path / "c.h5", joints="coco17")
-    message = "c.h5: layout: expected ntu25, 25 joints, as .*fine takes, found coco17, 17 joints"
+    message = "c.h5: layout: expected ntu25 in 3D, as .*fine takes, found coco17 in 2D"
     with SkeletonStore(tmp_path / "c.h5") as other, pytest.raises(DataError, match=message):
         evaluate_model(run[0] / "fine", other, "xsub_val")
 
