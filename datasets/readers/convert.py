@@ -21,8 +21,8 @@ from .labels import ClassTable, LabelNote
 from .notes import grouped
 from .recordings import CALLED, convert_recordings, kind_of, open_recordings
 from .report import NEVER_SEEN, Conversion, parse_channels, threshold_note, unscored
-from .units import check_unit, in_metres
-from .upright import NOT_UP, check_up, turned
+from .units import UNITS, check_said, in_metres
+from .upright import AXES, NOT_UP, turned
 
 _OWN = {  # what the converters of each kind take besides layout, people, strict and progress
     "skeletons": ("workers", "resume", "up", "force"),
@@ -90,8 +90,8 @@ def _together(inputs, kinds, output, layout, common, given):
             for path, kind in zip(inputs, kinds, strict=True)
         ]
         first, notes = stores[0], _common_notes(inputs, kinds, stores, given)
-        check_up(given.get("up"), first.channels)
-        check_unit(given.get("unit"), first.channels)
+        check_said("up", given.get("up"), AXES, first.channels)
+        check_said("unit", given.get("unit"), UNITS, first.channels)
         source = LabelSource(given.get("labels"), [name for store in stores for name in store.ids])
         table = _classes(stores, source, given)
         writer = StoreWriter(

@@ -12,8 +12,8 @@ from ..store.writer import CHANNELS
 from ..transforms.presence import MIN_SCORE, seen_only
 from .labels import LabelNote
 from .people import MAX_PEOPLE, arrange_people
-from .units import check_unit, in_metres, unit_of
-from .upright import NOT_UP, UpFinder, axis_of, check_up, turned
+from .units import UNITS, check_said, in_metres, unit_of
+from .upright import AXES, NOT_UP, UpFinder, axis_of, turned
 
 MAX_METRES, MAX_SCORE = 50, 2  # what is larger is given in another unit
 _WAITING = 100  # samples whose body does not tell the unit that are held until another does
@@ -90,8 +90,8 @@ class Conversion:
         turned_by=None,
         absent=None,
     ):
-        check_up(up, writer.channels)
-        check_unit(unit, writer.channels)
+        check_said("up", up, AXES, writer.channels)
+        check_said("unit", unit, UNITS, writer.channels)
         self.up, self.turned_by, self._finder = up, up or turned_by, None
         deep = "z" in writer.channels
         if deep and not upright:

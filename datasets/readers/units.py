@@ -18,12 +18,12 @@ def unit_of(points):
     return next((unit for unit in ("m", "cm", "mm") if _TALL[0] <= size * UNITS[unit] <= _TALL[1]), None), size
 
 
-def check_unit(unit, channels):
-    """Raise DataError where `unit`, not None, is none, or there is no z."""
-    if unit is not None and unit not in UNITS:
-        raise DataError("unit", "", f"one of {', '.join(UNITS)}", unit)
-    if unit is not None and "z" not in channels:
-        raise DataError("unit", "", "recordings of x, y, z", ",".join(channels))
+def check_said(key, value, allowed, channels):
+    """Raise DataError where what is said of x, y, z, not None, is none of those allowed, or there is no z."""
+    if value is not None and value not in allowed:
+        raise DataError(key, "", f"one of {', '.join(allowed)}", value)
+    if value is not None and "z" not in channels:
+        raise DataError(key, "", "recordings of x, y, z", ",".join(channels))
 
 
 def in_metres(points, unit):

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from ..errors import DataError
 from .named_joints import body_names
 
 AXES = ("x", "y", "z", "-x", "-y", "-z")
@@ -37,14 +36,6 @@ def axis_of(way):
     if not np.abs(way[axis]) >= _UPRIGHT * np.linalg.norm(way) > 0:
         return None
     return ("-" if way[axis] < 0 else "") + "xyz"[axis]
-
-
-def check_up(up, channels):
-    """Raise DataError where `up`, not None, is no axis, or there is no z."""
-    if up is not None and up not in AXES:
-        raise DataError("up", "", f"one of {', '.join(AXES)}", up)
-    if up is not None and "z" not in channels:
-        raise DataError("up", "", "recordings of x, y, z", ",".join(channels))
 
 
 def turned(points, up):
