@@ -2,8 +2,6 @@
 
 from .printing import SHOWN, echo, progress, table
 
-FEW = 5  # clips, of which a class is hardly learnt
-
 LEFT_OUT = {
     "missing_listed": "files of the benchmark's own missing-skeleton list left out",
     "split_missing": "ids named by a split and not among the samples",
@@ -41,6 +39,8 @@ def _count(value):
 
 def _told(report, output):
     """The lines of a conversion's report."""
+    from skelmae_datasets.runs.splits import FEW
+
     for form, number in (report.get("read") or {}).items():
         yield f"read as {form}" + (f": {number}" if number > 1 else "")
     counts = report.get("class_counts") or {}

@@ -11,6 +11,7 @@ from .run_folder import METRICS, trained_ids
 from .saved_model import check_score, check_start, read_classifier
 
 SHOWN_SEEN = 3
+FEW = 5  # sequences, of fewer of which a class is hardly learnt: it is told
 
 
 def hold_out(store, indices, fraction, seed):

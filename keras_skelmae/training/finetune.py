@@ -23,9 +23,7 @@ from keras_skelmae.training.starting_point import pretrained_file, starting_poin
 from keras_skelmae.training.statistics import estimate_statistics
 from skelmae_datasets.files import file_digest
 from skelmae_datasets.runs.run_folder import HELD_IDS, MODEL, PRETRAIN_IDS, TRAIN_IDS, trained_ids
-from skelmae_datasets.runs.splits import training_splits
-
-FEW = 5  # training sequences of a class, below which it is told
+from skelmae_datasets.runs.splits import FEW, training_splits
 
 
 def rare_classes(store, indices):
