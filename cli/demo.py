@@ -10,6 +10,7 @@ from .printing import echo, progress, table
 
 SUBJECTS, REPETITIONS, SEED = 6, 3, 0
 LABELLED, EPOCHS = 2, 40  # sequences of each action that are learned from, passes over them
+PRETRAIN_EPOCHS = 100  # 400 steps: more take most of the demo's time
 TRAIN_SPLIT, HELD_OUT_SPLIT = "xsub_train", "xsub_val"
 WEIGHTS = "coco17-motion-3d"
 STARTS = {"weights": f"weights {WEIGHTS}", "pretrained": "pre-trained here", "random": "random"}
@@ -52,7 +53,7 @@ def train(folder, store, say):
     from skelmae_datasets.runs.settings import resolve_settings
     from skelmae_datasets.runs.splits import few_shots
 
-    before = resolve_settings("pretrain", seed=SEED)
+    before = resolve_settings("pretrain", seed=SEED, epochs=PRETRAIN_EPOCHS)
     after = resolve_settings("finetune", seed=SEED, epochs=EPOCHS)
     indices = store.select(TRAIN_SPLIT)
     say(f"3/6  pre-training on {len(indices)} sequences, without their labels")
