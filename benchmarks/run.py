@@ -30,7 +30,8 @@ TASKS = {
     "predict": "inference, batch 64, two people",
     "predict1": "inference, batch 1, two people",
 }
-REST = "## Input, memory, start"
+SHIPPED, REST = "## The recipes as they are shipped", "## Input, memory, start"
+BARE = "The steps below have the peers' own network, bare, on batches that are ready."
 PEERS = ("pyg", "dense", "dense-compiled")
 OURS = {  # (task, name) -> arguments of steps.py
     ("pretrain", "one mask per batch"): ["pretrain", "--shared"],
@@ -221,7 +222,7 @@ def measure(options):
 
 
 def measure_recipes(options):
-    """dict of (task, recipe, layout, backend, or peer) to what each round found."""
+    """Yields, after every round, a dict of (task, recipe, layout, backend, or peer) to what each round found."""
     results = {}
     for number in range(options.rounds):
         for task, recipe, layout in itertools.product(RECIPE_TASKS, RECIPES, LAYOUTS[: 1 if options.short else 2]):
@@ -236,20 +237,22 @@ def measure_recipes(options):
                 found = peer(options, task, variant, 64 if task == "evaluate" else 32, sizes)
                 results.setdefault((task, recipe, layout, variant), []).append(found)
         print(f"recipes: round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
-    return results
+        yield results
 
 
 def recipe_table(results):
     """The first table of RESULTS.md, and its figures."""
+    rounds = max(map(len, results.values()), default=0)
     lines = [
-        "## The recipes as they are shipped",
+        SHIPPED,
         "",
         "What `skelmae pretrain`, `finetune` and `evaluate` do, through `fit`, on the package's synthetic recordings "
         "(coco17 in 2D, ntu25 in 3D, two people): batches of 32, of 64 to evaluate, made beside the step, augmented. "
         "The peers take a bare step of the same width, depth, frames and joints on batches that are ready. Their file "
         "has layer normalisation, replaced here by `BatchNorm1d` over all rows. It has no joint positions, no "
         "context of visible joints, no temporal module in each layer and no interaction of people, which `paper` has, "
-        "and nothing like the networks of `small` and `strong` but for their graph encoders: those cells are empty.",
+        "and nothing like the networks of `small` and `strong` but for their graph encoders: those cells are empty. Medians over "
+        f"{rounds} round{'s' * (rounds > 1)}.",
         "",
         "| what | recipe | data | backend | ms | sequences/s | against PyG | dense | compiled |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -284,6 +287,14 @@ def recipe_table(results):
     return [*lines, ""], figures
 
 
+def keep_recipes(report, figures, recipes):
+    """Replace the first table of RESULTS.md, and its figures in results.json; the others stay."""
+    table, found = recipe_table(recipes)
+    head, _, rest = report.read_text("utf-8").partition(SHIPPED)
+    report.write_text("\n".join([head + table[0], *table[1:], BARE]) + rest.partition(BARE)[2], "utf-8")
+    figures.write_text(json.dumps(json.loads(figures.read_text("utf-8")) | {"recipes": found}, indent=1) + "\n", "utf-8")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", type=Path, help="torch_reference.py; needs torch and torch_geometric")
@@ -292,24 +303,24 @@ def main():
     parser.add_argument("--steps", type=int, default=20, help="of each measurement")
     parser.add_argument("--backends", default="tensorflow,jax,torch", type=lambda text: text.split(","))
     parser.add_argument("--short", action="store_true", help="one round, few steps, one backend")
-    parser.add_argument("--recipes", action="store_true", help="the recipes alone, to RECIPES.md and recipes.json")
+    parser.add_argument("--recipes", action="store_true", help="measure the recipes alone, keep all else")
     parser.add_argument("--keep-steps", action="store_true", help="measure all else, keep the steps and growth")
     parser.add_argument("--output", type=Path, default=HERE)
     options = parser.parse_args()
     if options.short:
         options.rounds, options.steps, options.backends = 1, 4, options.backends[:1]
-    recipes = {} if options.keep_steps else measure_recipes(options)
+    report, figures = options.output / "RESULTS.md", options.output / "results.json"
+    recipes = {}
+    for recipes in () if options.keep_steps else measure_recipes(options):
+        if options.recipes:
+            keep_recipes(report, figures, recipes)
     if options.recipes:
-        text, figures = recipe_table(recipes)
-        (options.output / "RECIPES.md").write_text("\n".join(text), "utf-8")
-        (options.output / "recipes.json").write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
         return
     results, tops = ({}, []) if options.keep_steps else measure(options)
     counts = (200, 2000) if options.short else (1000, 100_000)
     memory = [call([HERE / "memory.py", count, "--rounds", 3 if options.short else 20]) for count in counts]
     reader = [] if options.reader is None else ["--reference", options.reader]
     reading = call([HERE / "reading.py", "--rounds", 1 if options.short else 5, *reader])
-    report, figures = options.output / "RESULTS.md", options.output / "results.json"
     if options.keep_steps:
         text, data = report.read_text("utf-8").partition(REST)[0], json.loads(figures.read_text("utf-8"))
         rows = data["growth"]
@@ -342,7 +353,7 @@ def tables(results, tops, recipes):
         "",
     ]
     table, figures = recipe_table(recipes)
-    lines += [*table, "The steps below have the peers' own network, bare, on batches that are ready.", ""]
+    lines += [*table, BARE, ""]
     machine = {"cores": os.cpu_count(), "ceiling": top}
     data = {"machine": machine, "versions": versions, "recipes": figures, "steps": []}
     for task, title in TASKS.items():
