@@ -2,8 +2,8 @@
 
     python benchmarks/lifted.py runs/pieces/all/run jhmdb.h5 fold.txt held.txt runs/lifted --seeds 0,1,2
 
-Three classifiers of the recipe `small`, trained on the clips named in one file and measured on those in the other: of the
-recordings, of the poses in 3D that the MotionCompletion of RUN makes of them, and of those that it made before any
+Three classifiers of the recipe `small`, trained on the clips named in one file and measured on those in the other: of
+the recordings, of the poses in 3D that the MotionCompletion of RUN makes of them, and of those that it made before any
 training. Then the probabilities of the first and of one of the others averaged. Finished ones are not run again.
 """
 

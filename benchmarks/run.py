@@ -251,8 +251,8 @@ def recipe_table(results):
         "The peers take a bare step of the same width, depth, frames and joints on batches that are ready. Their file "
         "has layer normalisation, replaced here by `BatchNorm1d` over all rows. It has no joint positions, no "
         "context of visible joints, no temporal module in each layer and no interaction of people, which `paper` has, "
-        "and nothing like the networks of `small` and `strong` but for their graph encoders: those cells are empty. Medians over "
-        f"{rounds} round{'s' * (rounds > 1)}.",
+        "and nothing like the networks of `small` and `strong` but for their graph encoders: those cells are empty. "
+        f"Medians over {rounds} round{'s' * (rounds > 1)}.",
         "",
         "| what | recipe | data | backend | ms | sequences/s | against PyG | dense | compiled |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -292,7 +292,9 @@ def keep_recipes(report, figures, recipes):
     table, found = recipe_table(recipes)
     head, _, rest = report.read_text("utf-8").partition(SHIPPED)
     report.write_text("\n".join([head + table[0], *table[1:], BARE]) + rest.partition(BARE)[2], "utf-8")
-    figures.write_text(json.dumps(json.loads(figures.read_text("utf-8")) | {"recipes": found}, indent=1) + "\n", "utf-8")
+    figures.write_text(
+        json.dumps(json.loads(figures.read_text("utf-8")) | {"recipes": found}, indent=1) + "\n", "utf-8"
+    )
 
 
 def main():

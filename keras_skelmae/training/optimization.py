@@ -34,14 +34,18 @@ def make_optimizer(options, steps_per_epoch):
 
 
 JIT = {"auto": "auto", "on": True, "off": False}
-WIDE = 32  # units from which on compiling saves more than it costs, see benchmarks/RESULTS.md
+WIDE = 16  # units from which on compiling saves more than it costs, see docs/speed.md
 
 
 def compiled(settings, varying):
-    """``jit_compile`` for Keras, whose own "auto" never compiles with TensorFlow on a CPU."""
+    """``jit_compile`` for Keras, whose own "auto" never compiles with TensorFlow on a CPU.
+
+    JAX has to compile: without, it computes every operation by itself, six to ten times as long.
+    """
     if settings.optimizer.jit_compile == "auto" and keras.config.backend() == "tensorflow":
-        if settings.model.temporal == "residual" and on_cpu():
-            return False  # ten layers take a minute to compile and are no faster
+        whole = settings.stage == "finetune" or settings.pretrain.objective != "masked"
+        if whole and settings.model.temporal in ("body", "residual") and on_cpu():
+            return False  # half a minute to minutes of compiling, and hardly faster
         return settings.model.units >= WIDE and not varying  # every shape would be compiled again
     return JIT[settings.optimizer.jit_compile]
 

@@ -36,7 +36,7 @@ from keras_skelmae.training.selection import KeepBest, validated_epochs
 from keras_skelmae.training.starting_point import starting_point
 from keras_skelmae.training.statistics import batch_normalizations
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter, convert_ntu
-from skelmae_datasets.runs.settings import GROUPS, SettingsError, resolve_settings
+from skelmae_datasets.runs.settings import GROUPS, RECIPES, SettingsError, resolve_settings
 from skelmae_datasets.runs.splits import hold_out
 from skelmae_datasets.synthetic import write_dataset
 
@@ -275,7 +275,7 @@ def test_accumulation_counts_changes_of_the_weights():
         ("on", 8, True, True),
         ("off", 64, False, False),
         ("auto", 64, False, True),
-        ("auto", 16, False, False),
+        ("auto", 8, False, False),
         ("auto", 64, True, False),
     ],
 )
@@ -284,6 +284,21 @@ def test_compiling_by_itself_where_it_pays(jit, units, varying, wanted):
     if jit == "auto" and keras.config.backend() != "tensorflow":
         wanted = "auto"
     assert compile_options(asked, 1, varying)["jit_compile"] == wanted
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_no_recipe_leaves_jax_to_single_operations(recipe, monkeypatch):
+    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
+    for stage in ("pretrain", "finetune"):
+        assert compile_options(resolve_settings(stage, recipe), 1)["jit_compile"] in ("auto", True)
+
+
+def test_on_a_cpu_tensorflow_compiles_the_autoencoder_of_small_alone():
+    if keras.config.backend() == "tensorflow":
+        asked = {stage: compile_options(resolve_settings(stage, "small"), 1) for stage in ("pretrain", "finetune")}
+        assert asked["pretrain"]["jit_compile"] is True and asked["finetune"]["jit_compile"] is False
+        views = resolve_settings("pretrain", "small", overrides=("objective=contrastive",))
+        assert compile_options(views, 1)["jit_compile"] is False
 
 
 def test_several_steps_an_execution_train_the_same(data, tmp_path, compiled):
