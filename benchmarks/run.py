@@ -225,9 +225,11 @@ def measure_recipes(options):
     """Yields, after every round, a dict of (task, recipe, layout, backend, or peer) to what each round found."""
     results = {}
     for number in range(options.rounds):
-        for task, recipe, layout in itertools.product(RECIPE_TASKS, RECIPES, LAYOUTS[: 1 if options.short else 2]):
+        for task, recipe, layout in itertools.product(
+            RECIPE_TASKS, options.recipes or RECIPES, LAYOUTS[: 1 if options.short else 2]
+        ):
             which = [HERE / "recipes.py", task, recipe, "--layout", layout]
-            everywhere = (recipe, layout) == ("paper", "coco17")
+            everywhere = recipe != "strong" and layout == "coco17"
             for backend in options.backends if everywhere else options.backends[:1]:
                 found = call([*which, "--steps", options.steps], backend)
                 results.setdefault((task, recipe, layout, backend), []).append(found)
@@ -240,9 +242,37 @@ def measure_recipes(options):
         yield results
 
 
-def recipe_table(results):
-    """The first table of RESULTS.md, and its figures."""
-    rounds = max(map(len, results.values()), default=0)
+def recipe_figures(results):
+    """What results.json has of the recipes: a dict for each task, recipe, layout and backend."""
+    figures = []
+    for (task, recipe, layout, name), found in results.items():
+        if name in PEERS:
+            continue
+        ratios = {}
+        for other in PEERS:
+            theirs = results.get((task, recipe, layout, other))
+            if theirs:
+                pairs = zip(theirs, found, strict=True)
+                ratios[other] = statistics.median(o["sequences_per_s"] / t["seq_per_s"] for t, o in pairs)
+        figures.append(
+            {
+                "task": task,
+                "recipe": recipe,
+                "layout": layout,
+                "backend": name,
+                "step_s": statistics.median(item["step_s"] for item in found),
+                "sequences_per_s": statistics.median(item["sequences_per_s"] for item in found),
+                "ratios": ratios,
+                "rounds": [item["step_s"] for item in found],
+            }
+        )
+    return figures
+
+
+def recipe_table(figures):
+    """Lines of the first table of RESULTS.md."""
+    counts = sorted({len(row["rounds"]) for row in figures})
+    rounds = " or ".join(map(str, counts)) + " round" + "s" * (counts != [1])
     lines = [
         SHIPPED,
         "",
@@ -252,49 +282,28 @@ def recipe_table(results):
         "has layer normalisation, replaced here by `BatchNorm1d` over all rows. It has no joint positions, no "
         "context of visible joints, no temporal module in each layer and no interaction of people, which `paper` has, "
         "and nothing like the networks of `small` and `strong` but for their graph encoders: those cells are empty. "
-        f"Medians over {rounds} round{'s' * (rounds > 1)}.",
+        f"Medians over {rounds}.",
         "",
         "| what | recipe | data | backend | ms | sequences/s | against PyG | dense | compiled |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    figures = []
-    for (task, recipe, layout, name), found in results.items():
-        if name in PEERS:
-            continue
-        step = statistics.median(item["step_s"] for item in found)
-        rate = statistics.median(item["sequences_per_s"] for item in found)
-        ratios = {}
-        for other in PEERS:
-            theirs = results.get((task, recipe, layout, other))
-            if theirs:
-                pairs = zip(theirs, found, strict=True)
-                ratios[other] = statistics.median(o["sequences_per_s"] / t["seq_per_s"] for t, o in pairs)
-        cells = [RECIPE_TASKS[task], recipe, layout, name, f"{1e3 * step:.1f}", f"{rate:.0f}"]
-        cells += [f"{ratios[other]:.2f}" if other in ratios else "" for other in PEERS]
+    for row in figures:
+        cells = [RECIPE_TASKS[row["task"]], row["recipe"], row["layout"], row["backend"]]
+        cells += [f"{1e3 * row['step_s']:.1f}", f"{row['sequences_per_s']:.0f}"]
+        cells += [f"{row['ratios'][other]:.2f}" if other in row["ratios"] else "" for other in PEERS]
         lines.append(f"| {' | '.join(cells)} |")
-        figures.append(
-            {
-                "task": task,
-                "recipe": recipe,
-                "layout": layout,
-                "backend": name,
-                "step_s": step,
-                "sequences_per_s": rate,
-                "ratios": ratios,
-                "rounds": [item["step_s"] for item in found],
-            }
-        )
-    return [*lines, ""], figures
+    return [*lines, ""]
 
 
-def keep_recipes(report, figures, recipes):
-    """Replace the first table of RESULTS.md, and its figures in results.json; the others stay."""
-    table, found = recipe_table(recipes)
-    head, _, rest = report.read_text("utf-8").partition(SHIPPED)
-    report.write_text("\n".join([head + table[0], *table[1:], BARE]) + rest.partition(BARE)[2], "utf-8")
-    figures.write_text(
-        json.dumps(json.loads(figures.read_text("utf-8")) | {"recipes": found}, indent=1) + "\n", "utf-8"
-    )
+def keep_recipes(report, figures, results):
+    """Put these recipes into the first table of RESULTS.md and into results.json; all else stays."""
+    data = json.loads(figures.read_text("utf-8")) if figures.exists() else {}
+    made = {recipe for _, recipe, _, _ in results}
+    rows = recipe_figures(results) + [row for row in data.get("recipes", ()) if row["recipe"] not in made]
+    rows.sort(key=lambda row: (list(RECIPE_TASKS).index(row["task"]), RECIPES.index(row["recipe"])))
+    head, _, rest = (report.read_text("utf-8") if report.exists() else "# Speed\n\n").partition(SHIPPED)
+    report.write_text(head + "\n".join([*recipe_table(rows), BARE]) + rest.partition(BARE)[2], "utf-8")
+    figures.write_text(json.dumps(data | {"recipes": rows}, indent=1) + "\n", "utf-8")
 
 
 def main():
@@ -305,7 +314,7 @@ def main():
     parser.add_argument("--steps", type=int, default=20, help="of each measurement")
     parser.add_argument("--backends", default="tensorflow,jax,torch", type=lambda text: text.split(","))
     parser.add_argument("--short", action="store_true", help="one round, few steps, one backend")
-    parser.add_argument("--recipes", action="store_true", help="measure the recipes alone, keep all else")
+    parser.add_argument("--recipes", type=lambda text: text.split(","), help="measure these alone, keep all else")
     parser.add_argument("--keep-steps", action="store_true", help="measure all else, keep the steps and growth")
     parser.add_argument("--output", type=Path, default=HERE)
     options = parser.parse_args()
@@ -354,8 +363,8 @@ def tables(results, tops, recipes):
         "GB/s. Medians over the rounds; ratios are taken within a round. Above 1 ours is faster.",
         "",
     ]
-    table, figures = recipe_table(recipes)
-    lines += [*table, BARE, ""]
+    figures = recipe_figures(recipes)
+    lines += [*recipe_table(figures), BARE, ""]
     machine = {"cores": os.cpu_count(), "ceiling": top}
     data = {"machine": machine, "versions": versions, "recipes": figures, "steps": []}
     for task, title in TASKS.items():
