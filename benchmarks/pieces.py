@@ -81,13 +81,14 @@ def main():
     parser.add_argument("output", type=Path)
     parser.add_argument("--only", default=",".join(VARIANTS))
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0, help="of the pre-training")
     given = parser.parse_args()
     for name in given.only.split(","):
         changed, patches = VARIANTS[name]
-        folder = given.output / name
+        folder = given.output / (f"{name}-{given.seed}" if given.seed else name)
         folder.mkdir(parents=True, exist_ok=True)
         epochs = round(given.epochs / SHARES.get(name, 1))  # as many steps for each
-        settings = resolve_settings("pretrain", "small", MOTION).replace(seed=0, epochs=epochs, **changed)
+        settings = resolve_settings("pretrain", "small", MOTION).replace(seed=given.seed, epochs=epochs, **changed)
         with ExitStack() as stack, SkeletonStore(given.motion) as store:
             for place, attribute, value in patches:
                 stack.enter_context(patch.object(place, attribute, value))
@@ -96,7 +97,7 @@ def main():
             splits = f"ids={given.train}", f"ids={given.test}"
             draws = {"pretrained": folder / "run", "seeds": (0, 1, 2), "fractions": (0.1, 1.0)}
             found = run_protocol("linear", store, *splits, folder / "linear", resolve_settings("finetune"), **draws)
-        print(json.dumps({"variant": name, "rows": found["rows"]}), flush=True)
+        print(json.dumps({"variant": name, "seed": given.seed, "rows": found["rows"]}), flush=True)
 
 
 if __name__ == "__main__":
