@@ -85,7 +85,7 @@ def main():
     given = parser.parse_args()
     for name in given.only.split(","):
         changed, patches = VARIANTS[name]
-        folder = given.output / (f"{name}-{given.seed}" if given.seed else name)
+        folder = given.output / f"{name}-{given.seed}"
         folder.mkdir(parents=True, exist_ok=True)
         epochs = round(given.epochs / SHARES.get(name, 1))  # as many steps for each
         settings = resolve_settings("pretrain", "small", MOTION).replace(seed=given.seed, epochs=epochs, **changed)

@@ -314,19 +314,18 @@ def main():
     parser.add_argument("--steps", type=int, default=20, help="of each measurement")
     parser.add_argument("--backends", default="tensorflow,jax,torch", type=lambda text: text.split(","))
     parser.add_argument("--short", action="store_true", help="one round, few steps, one backend")
-    parser.add_argument("--recipes", type=lambda text: text.split(","), help="measure these alone, keep all else")
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, help="measure these alone, keep all else")
     parser.add_argument("--keep-steps", action="store_true", help="measure all else, keep the steps and growth")
     parser.add_argument("--output", type=Path, default=HERE)
     options = parser.parse_args()
     if options.short:
         options.rounds, options.steps, options.backends = 1, 4, options.backends[:1]
     report, figures = options.output / "RESULTS.md", options.output / "results.json"
-    recipes = {}
-    for recipes in () if options.keep_steps else measure_recipes(options):
-        if options.recipes:
-            keep_recipes(report, figures, recipes)
     if options.recipes:
+        for recipes in measure_recipes(options):
+            keep_recipes(report, figures, recipes)
         return
+    recipes = {} if options.keep_steps else list(measure_recipes(options))[-1]
     results, tops = ({}, []) if options.keep_steps else measure(options)
     counts = (200, 2000) if options.short else (1000, 100_000)
     memory = [call([HERE / "memory.py", count, "--rounds", 3 if options.short else 20]) for count in counts]

@@ -43,8 +43,8 @@ def compiled(settings, varying):
     JAX has to compile: without, it computes every operation by itself, six to ten times as long.
     """
     if settings.optimizer.jit_compile == "auto" and keras.config.backend() == "tensorflow":
-        whole = settings.stage == "finetune" or settings.pretrain.objective != "masked"
-        if whole and settings.model.temporal in ("body", "residual") and on_cpu():
+        timed = not settings.without_effect("temporal")  # the autoencoder of single frames has no layers of time
+        if timed and settings.model.temporal in ("body", "residual") and on_cpu():
             return False  # half a minute to minutes of compiling, and hardly faster
         return settings.model.units >= WIDE and not varying  # every shape would be compiled again
     return JIT[settings.optimizer.jit_compile]

@@ -40,7 +40,9 @@ from skelmae_datasets.runs.settings import GROUPS, RECIPES, SettingsError, resol
 from skelmae_datasets.runs.splits import hold_out
 from skelmae_datasets.synthetic import write_dataset
 
-PRETRAIN, FINETUNE = (importlib.import_module(f"keras_skelmae.training.{stage}") for stage in ("pretrain", "finetune"))
+PRETRAIN, FINETUNE, OPTIMIZATION = (
+    importlib.import_module(f"keras_skelmae.training.{name}") for name in ("pretrain", "finetune", "optimization")
+)
 SMALL = ("epochs=2", "units=8", "encoder_layers=1", "num_frames=8", "batch_size=8", "warmup_epochs=0")
 SMALL += ("jit_compile=off",)
 BACKBONE = ("num_layers=1", "temporal_units=[8,8]", "body_streams=features,motion2", "temporal_strides=[]")
@@ -293,12 +295,21 @@ def test_no_recipe_leaves_jax_to_single_operations(recipe, monkeypatch):
         assert compile_options(resolve_settings(stage, recipe), 1)["jit_compile"] in ("auto", True)
 
 
-def test_on_a_cpu_tensorflow_compiles_the_autoencoder_of_small_alone():
-    if keras.config.backend() == "tensorflow":
-        asked = {stage: compile_options(resolve_settings(stage, "small"), 1) for stage in ("pretrain", "finetune")}
-        assert asked["pretrain"]["jit_compile"] is True and asked["finetune"]["jit_compile"] is False
-        views = resolve_settings("pretrain", "small", overrides=("objective=contrastive",))
-        assert compile_options(views, 1)["jit_compile"] is False
+@pytest.mark.parametrize(
+    ("stage", "overrides", "wanted"),
+    [
+        ("pretrain", (), True),
+        ("pretrain", ("objective=contrastive", "scope=encoder"), True),
+        ("pretrain", ("objective=contrastive",), False),
+        ("pretrain", ("objective=complete",), False),
+        ("finetune", (), False),
+    ],
+)
+def test_on_a_cpu_tensorflow_compiles_what_small_trains_without_layers_of_time(stage, overrides, wanted, monkeypatch):
+    monkeypatch.setattr(keras.config, "backend", lambda: "tensorflow")
+    monkeypatch.setattr(OPTIMIZATION, "on_cpu", lambda: True)
+    asked = resolve_settings(stage, "small", overrides=overrides)
+    assert compile_options(asked, 1)["jit_compile"] is wanted
 
 
 def test_several_steps_an_execution_train_the_same(data, tmp_path, compiled):
