@@ -9,15 +9,14 @@ set -euo pipefail
 data=$1 train=$2 test=$3 runs=$4
 shift 4
 more=("$@")
-settings=(--config "$(dirname "${BASH_SOURCE[0]}")/contrastive.toml")
 for seed in 0 1 2; do
   skelmae pretrain "$data" --train-split "$train" --output "$runs/pre-$seed" --seed $seed --resume --no-report \
-    "${settings[@]}" "${more[@]}"
+    --set objective=contrastive --set flip=0.5 "${more[@]}"
 done
 measure() {
   protocol=$1
   shift
-  skelmae protocol "$protocol" "$data" --train-split "$train" --test-split "$test" --seeds 0,1,2 "${settings[@]}" \
+  skelmae protocol "$protocol" "$data" --train-split "$train" --test-split "$test" --seeds 0,1,2 \
     --pretrained "$runs/pre-{seed}" --output "$runs/$protocol" "$@" "${more[@]}"
 }
 measure linear --fraction 0.1,1

@@ -3,7 +3,7 @@
     python benchmarks/pieces.py motion.h5 jhmdb.h5 fold.txt held.txt runs/pieces
     python benchmarks/pieces.py motion.h5 jhmdb.h5 fold.txt held.txt runs/pieces --only all,no_lifting --epochs 8
 
-Each variant is `skelmae pretrain` with benchmarks/motion.toml and one piece taken away, then the linear probe of
+Each variant is `skelmae pretrain --set objective=complete` with one piece taken away, then the linear probe of
 `skelmae protocol linear` on the clips named in the two files; three draws of labels. Finished ones are not run again.
 The pieces that are no setting of the package are taken away here.
 """
@@ -24,8 +24,6 @@ from keras_skelmae.models import motion_completion
 from keras_skelmae.training import pretrain
 from skelmae_datasets import SkeletonStore
 from skelmae_datasets.runs.settings import resolve_settings
-
-MOTION = Path(__file__).parent / "motion.toml"
 
 
 def _flat(make):
@@ -88,7 +86,9 @@ def main():
         folder = given.output / f"{name}-{given.seed}"
         folder.mkdir(parents=True, exist_ok=True)
         epochs = round(given.epochs / SHARES.get(name, 1))  # as many steps for each
-        settings = resolve_settings("pretrain", "small", MOTION).replace(seed=given.seed, epochs=epochs, **changed)
+        settings = resolve_settings("pretrain", "small", objective="complete").replace(
+            seed=given.seed, epochs=epochs, **changed
+        )
         with ExitStack() as stack, SkeletonStore(given.motion) as store:
             for place, attribute, value in patches:
                 stack.enter_context(patch.object(place, attribute, value))

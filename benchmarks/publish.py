@@ -1,6 +1,6 @@
 """Put a pre-trained run's backbone into the package: `python benchmarks/publish.py RUN NAME`.
 
-The run is of `skelmae pretrain MOTION.h5 --train-split all --config benchmarks/motion.toml`, the store what
+The run is of `skelmae pretrain MOTION.h5 --train-split all --set objective=complete`, the store what
 `skelmae convert` makes of the motion capture that NAME's card tells of.
 """
 
@@ -41,7 +41,7 @@ def main(run, name):
         "licence": "MIT, as the package",
         "data": SOURCES,
         "acknowledgement": ACKNOWLEDGEMENT,
-        "made by": "skelmae pretrain MOTION.h5 --train-split all --config benchmarks/motion.toml "
+        "made by": "skelmae pretrain MOTION.h5 --train-split all --recipe small --set objective=complete "
         f"--set camera={camera}",
         "epochs": f"{metrics.get('epochs', settings.optimizer.epochs)} of some 145 batches of 32 clips in two views",
         "rate": metrics.get("schedule", f"{settings.optimizer.schedule} from {settings.optimizer.learning_rate}"),

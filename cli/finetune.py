@@ -13,12 +13,7 @@ from .training import run_training
     "val", "Split reported on after epochs; without it a part of the training split is set aside.", required=False
 )
 @options.output_folder("Run folder to write.")
-@click.option(
-    "--pretrained",
-    type=options.PRETRAINED,
-    metavar="RUN|FILE|NAME",
-    help="Pre-training run, a .keras file, or weights of the package, see `skelmae weights` (default: random).",
-)
+@options.pretrained_option("")
 @click.option(
     "--select",
     type=click.Choice(["last", "best", "best:mean_class"]),

@@ -245,6 +245,18 @@ def people_option(order, **settings):
 
 # === Trainings ===
 
+
+def pretrained_option(text):
+    """--pretrained of a training; `text` says what becomes of it."""
+    return click.option(
+        "--pretrained",
+        type=PRETRAINED,
+        metavar="RUN|FILE|NAME",
+        help=f"Pre-training run, a .keras file, or weights of the package, see `skelmae weights`{text} (default: "
+        "random).",
+    )
+
+
 set_option = partial(click.option, multiple=True, metavar="KEY=VALUE", callback=key_values)
 overlap_flag = click.option(
     "--allow-overlap", is_flag=True, help="Go on where sequences that are trained on are measured too; it flatters."
@@ -318,10 +330,10 @@ def recipe_of(chosen, count, pretrained=None):
     return chosen["recipe"] or recipe_for(count, pretrained)
 
 
-def settings_of(stage, recipe, chosen, overrides=(), check=True):
+def settings_of(stage, recipe, chosen, overrides=(), check=True, usual=None):
     """The Settings that the options of `settings_options` ask for; `overrides` come after their own."""
     from skelmae_datasets.runs.settings import resolve_settings
 
     given = {key: chosen.get(key) for key in SETTINGS}
     overrides = (*chosen["overrides"], *overrides)
-    return resolve_settings(stage, recipe, chosen["config_file"], overrides, check, **given)
+    return resolve_settings(stage, recipe, chosen["config_file"], overrides, check, usual, **given)

@@ -12,9 +12,13 @@ from .training import run_training
     'For several stores one for all, or one for each: "train1;all".',
 )
 @options.output_folder("Run folder to write.")
+@options.pretrained_option(", to go on from")
 @options.training_options
-def command(data, train_split, output, **chosen):
+def command(data, train_split, output, pretrained, **chosen):
     """Train a SkeletonMAE to reconstruct masked body parts of the sequences in DATA.h5; labels are not used.
+
+    With weights of the package as --pretrained two views of each sequence are drawn together (objective =
+    contrastive), which fits the weights to your own recordings before a fine-tuning with few labels.
 
     `skelmae settings` lists what --set and --config can change, with the default of each recipe; so does
     docs/settings.md.
@@ -30,5 +34,6 @@ def command(data, train_split, output, **chosen):
       skelmae pretrain ntu60.h5 --train-split xsub_train --output runs/pre
       skelmae pretrain ntu60.h5 --train-split xsub_train --output runs/again --config runs/pre/config.toml
       skelmae pretrain jhmdb.h5 penn.h5 --train-split "train1;all" --output runs/both
+      skelmae pretrain jhmdb.h5 --train-split train1 --pretrained coco17-motion --output runs/own
     """
-    run_training("pretrain", data, output, (train_split,), chosen)
+    run_training("pretrain", data, output, (train_split,), chosen, pretrained=pretrained)

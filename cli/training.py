@@ -22,8 +22,9 @@ def run_training(stage, data, output, splits, chosen, **named):
     with options.open_data(data, labelled=stage == "finetune") as store:
         samples = store.select(splits[0])
         count, labelled = len(samples), bool((store.labels[samples] >= 0).all())
-        recipe = options.recipe_of(chosen, count, named.get("pretrained"))
-        settings = options.settings_of(stage, recipe, _resumed(output, chosen))
+        recipe = options.recipe_of(chosen, count, named["pretrained"])
+        usual = _objective_after(named["pretrained"]) if stage == "pretrain" else None
+        settings = options.settings_of(stage, recipe, _resumed(output, chosen), usual=usual)
         _check(stage, store, output, splits, settings, named)
 
         from keras_skelmae import training
@@ -32,7 +33,8 @@ def run_training(stage, data, output, splits, chosen, **named):
         use_devices(chosen["devices"])
         writes = is_writer()
         if writes and not chosen["as_json"]:
-            click.echo(f"recipe {recipe}, {count} sequences")
+            told = f", objective {usual}" if usual == settings.pretrain.objective else ""
+            click.echo(f"recipe {recipe}{told}, {count} sequences")
             if stage == "finetune" and splits[1] is None:
                 click.echo(CROSS_VALIDATE)
         named |= {"verbose": writes and not chosen["as_json"], "callbacks": _callbacks(output, chosen)}
@@ -44,6 +46,13 @@ def run_training(stage, data, output, splits, chosen, **named):
         echo(told, chosen["as_json"], lambda: "\n".join(_summary(stage, output, data, labelled, splits, metrics)))
 
 
+def _objective_after(pretrained):
+    """What a pre-training that goes on does, unless told otherwise; None where it begins."""
+    from skelmae_datasets.runs.saved_model import objective_after
+
+    return None if pretrained is None else objective_after(pretrained)
+
+
 def _check(stage, store, output, splits, settings, named):
     """What the training itself refuses, before Keras is imported: that takes seconds."""
     from skelmae_datasets.runs.run_folder import check_new
@@ -51,7 +60,7 @@ def _check(stage, store, output, splits, settings, named):
 
     if not named["resume"]:
         check_new(output)
-    check_training(stage, store, splits, settings, named.get("pretrained"), named.get("allow_overlap", False))
+    check_training(stage, store, splits, settings, named["pretrained"], named.get("allow_overlap", False))
 
 
 def _summary(stage, output, data, labelled, splits, metrics):

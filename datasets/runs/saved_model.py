@@ -18,6 +18,7 @@ MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 MAX_INFLATION, MAX_CONFIG, SLACK = 8, 16 << 20, 1 << 20
 MOST_CLASSES = 1 << 20
 CLASSIFIERS = ("STRLClassifier", "Ensemble")
+AUTOENCODERS = ("SkeletonMAE", "SkeletonEncoder")
 CLIPS_AGREE = ("channels", "num_frames", "num_people")  # of the members of an ensemble
 CALIBRATES = (
     "20 clips or more of other people as --val-split of `skelmae finetune` give that, or `skelmae protocol "
@@ -86,18 +87,23 @@ class DataForm:
 
     def check(self, data, model="the model"):
         """DataError, naming the store, unless its joints, channels and units are what ``model`` was made for."""
-        expected, found = self.layout.joints, data.layout.joints
+        expected, found, source = self.layout.joints, data.layout.joints, source_of(data)
         if expected != found:
-            raise DataError(data.path, "layout", *_told(self, data, model))
+            raise DataError(source, "layout", *_told(self, data, model))
         if not self._alike(data) or list(data.channels[: len(self.channels)]) != self.channels:
             wanted = f"{', '.join(self.channels)} as {model} takes"
-            raise DataError(data.path, "channels", wanted, ", ".join(data.channels) + _to_2d(self, data))
+            raise DataError(source, "channels", wanted, ", ".join(data.channels) + _to_2d(self, data))
         if data.units != self.units:
-            raise DataError(data.path, "units", f"{self.units} as {model} takes", data.units)
+            raise DataError(source, "units", f"{self.units} as {model} takes", data.units)
 
     def _alike(self, data):
         """Both in 2D, or both in 3D."""
         return data.num_coordinates == self.num_coordinates
+
+
+def source_of(data):
+    """The path of a store; of a DataForm, which has none, the name of its layout."""
+    return getattr(data, "path", data.layout.name)
 
 
 def _to_2d(form, data):
@@ -257,6 +263,26 @@ def check_start(source, store):
     saved.preprocessor.check(store, source)
 
 
+def seen_by(camera, store):
+    """The channels and units in which a virtual camera ("2d" or "3d") sees a store, dict; empty where they stay.
+
+    Raises:
+        DataError: camera "3d" and a store in 2D.
+    """
+    lifted = store.num_coordinates == 3
+    if camera == "3d" and not lifted:
+        raise DataError(store.path, "channels", "x, y, z for camera = '3d'", ", ".join(store.channels))
+    return {"channels": ["x", "y"], "units": "pixels"} if lifted and camera == "2d" else {}
+
+
+def objective_after(source):
+    """The objective of a pre-training that goes on from a model, unless another is asked for: that of the paper for its
+    autoencoder and encoder, two views drawn together for all that hold a whole backbone."""
+    if not is_published(source) and read_saved(source).kind in AUTOENCODERS:
+        return "masked"
+    return "contrastive"
+
+
 def check_published(name, data):
     """DataError unless a store, or what a model takes, has the coordinates, units and joints of a published backbone.
 
@@ -267,5 +293,5 @@ def check_published(name, data):
     if data.num_coordinates != own.num_coordinates or data.units != own.units:
         wanted = f"{', '.join(own.channels)} in {own.units} as {name} takes"
         told = f"{', '.join(data.channels[: data.num_coordinates])} in {data.units}"
-        raise DataError(getattr(data, "path", data.layout.name), "channels", wanted, told)
+        raise DataError(source_of(data), "channels", wanted, told)
     layout_map(data.layout, own.layout)

@@ -19,6 +19,7 @@ from .run_folder import SETTINGS
 STAGES = ("pretrain", "finetune")
 LEAST_BATCH = 32  # fewer have poor batch statistics
 RECIPES = ("small", "paper", "strong")
+OBJECTIVES = ("contrastive", "complete")  # those for which a recipe changes
 MANY = 5000  # training sequences from which on the recipe is "strong", unless one is asked for
 PRESETS = {
     "small": "a whole-body temporal network beside one STRL layer, for hundreds of sequences",
@@ -467,8 +468,8 @@ def recipe_for(count, pretrained=None):
     return "strong" if count >= MANY else "small"
 
 
-def resolve_settings(stage, recipe="small", config_file=None, overrides=(), check=True, **explicit):
-    """Defaults, then the preset, the recipe, the file, ``key=value`` overrides and explicit options.
+def resolve_settings(stage, recipe="small", config_file=None, overrides=(), check=True, usual=None, **explicit):
+    """Defaults, then the preset, the recipe, its changes for the objective, the file, overrides and explicit options.
 
     Args:
         stage: "pretrain" or "finetune".
@@ -476,6 +477,7 @@ def resolve_settings(stage, recipe="small", config_file=None, overrides=(), chec
         config_file: TOML path, such as the config.toml of a run folder.
         overrides: strings ``key=value``.
         check: False where settings are shared by stages: whether each has an effect in one is for the caller to see.
+        usual: objective of a pre-training for which none is asked by name; None = the recipe's.
         explicit: settings that win over everything; None = not given.
 
     Returns:
@@ -487,16 +489,21 @@ def resolve_settings(stage, recipe="small", config_file=None, overrides=(), chec
     """
     if recipe not in RECIPES:
         raise SettingsError(f"recipe: expected one of {', '.join(RECIPES)}, found {recipe!r}")
-    values = flatten(_shipped("recipes", recipe), stage, recipe)
-    given = {}
+    asked, given = {}, {}  # values, and where they come from
     if config_file is not None:
-        given = dict.fromkeys(flatten(_read_file(config_file), stage, config_file), config_file)
-        values |= flatten(_read_file(config_file), stage, config_file)
+        asked = flatten(_read_file(config_file), stage, config_file)
+        given = dict.fromkeys(asked, config_file)
     for key, value in map(parse_override, overrides):
-        values[key], given[key] = value, "--set"
+        asked[key], given[key] = value, "--set"
     for key, value in explicit.items():
         if value is not None:
-            values[key], given[key] = convert(key, value, f"--{key.replace('_', '-')}"), f"--{key.replace('_', '-')}"
+            asked[key], given[key] = convert(key, value, f"--{key.replace('_', '-')}"), f"--{key.replace('_', '-')}"
+    values = flatten(_shipped("recipes", recipe), stage, recipe)
+    if stage == "pretrain":
+        values["objective"] = asked.get("objective") or usual or FIELDS["objective"].default
+        if values["objective"] in OBJECTIVES:
+            values |= flatten(_shipped("objectives", values["objective"]), stage, values["objective"])
+    values |= asked
     found = Settings.of(stage, given, **read_preset(values["preset"], values))
     for key, source in given.items():
         stages = STAGES if source is config_file else (stage,)  # one file may serve both

@@ -8,7 +8,7 @@ from ..errors import DataError
 from ..files import read_json
 from ..transforms.masking import part_mask
 from .run_folder import METRICS, trained_ids
-from .saved_model import check_score, check_start, read_classifier
+from .saved_model import check_score, check_start, read_classifier, seen_by
 
 SHOWN_SEEN = 3
 FEW = 5  # sequences, of fewer of which a class is hardly learnt: it is told
@@ -81,8 +81,10 @@ def check_training(stage, store, splits, settings, pretrained=None, allow_overla
     if stage == "pretrain":
         if settings.pretrain.mask_parts:
             part_mask(store.layout, settings.pretrain.mask_parts)
-        return
-    training_splits(store, *splits, settings, allow_overlap)
+        if settings.pretrain.objective == "complete" and seen_by(settings.pretrain.camera, store):
+            return  # the start is compared with what the camera sees
+    else:
+        training_splits(store, *splits, settings, allow_overlap)
     if pretrained is not None:
         check_start(pretrained, store)
 

@@ -39,7 +39,7 @@ def random_model(store, settings, like=None):
     """
     keras.utils.set_random_seed(settings.data.seed)
     if like is None:
-        return starting_point(store, settings).backbone
+        return starting_point(store, settings).part
     part = find_part(load_pretrained(like, store), STRLBackbone | SkeletonEncoder)
     return type(part).from_config(part.get_config())
 

@@ -65,8 +65,13 @@ class MotionCompletion(Preset, keras.Model):
         **kwargs,
     ):
         preprocessor = backbone.preprocessor
-        if preprocessor.num_people != 1 or preprocessor.maps_joints:
-            raise ValueError(f"backbone: expected one person and no joint map, found {preprocessor.num_people} people")
+        if preprocessor.num_people != 1:
+            raise ValueError(f"backbone: expected one person, found {preprocessor.num_people}")
+        if preprocessor.maps_joints:
+            raise ValueError(
+                "backbone: expected one of the recordings' own joints, which are completed, found a joint map; "
+                "objective = contrastive takes any"
+            )
         _, frames, joints, _ = preprocessor.clip_shape
         wide, narrow, projection_units = WIDTHS
 

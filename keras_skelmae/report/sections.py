@@ -213,6 +213,7 @@ def provenance(runs):
                 metrics.get("val_split") or "a part set aside" * bool(metrics.get("num_validation")) or "nothing"
             )
             rows.append(["validated on", f"{validated} ({metrics.get('num_validation')})"])
+        if command:
             rows.append(["starts from", metrics.get("pretrained") or "random initialisation"])
         per_epoch = f", {seconds[-1] / len(seconds):.3g} s per epoch" if seconds else ""
         if "seconds" in metrics:

@@ -1,7 +1,6 @@
 """Fine-tuning: the STRL classifier, end to end, from a pre-trained start or a random one."""
 
 import dataclasses
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -19,10 +18,9 @@ from keras_skelmae.training.optimization import compile_options, in_precision
 from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import Run, ids_digest
 from keras_skelmae.training.selection import SELECTIONS, KeepBest, MeanClassAccuracy, validated_epochs
-from keras_skelmae.training.starting_point import pretrained_file, starting_point
+from keras_skelmae.training.starting_point import starting_point
 from keras_skelmae.training.statistics import estimate_statistics
-from skelmae_datasets.files import file_digest
-from skelmae_datasets.runs.run_folder import HELD_IDS, MODEL, PRETRAIN_IDS, TRAIN_IDS, trained_ids
+from skelmae_datasets.runs.run_folder import HELD_IDS, MODEL, PRETRAIN_IDS, TRAIN_IDS
 from skelmae_datasets.runs.splits import FEW, training_splits
 
 
@@ -87,15 +85,14 @@ def finetune(
         "train": ids_digest(store, train),
         "validation": ids_digest(store, validation),
         "select": select,
-        "pretrained": None if pretrained is None else file_digest(pretrained_file(pretrained)),
+        "pretrained": start.digest,
     }
     with Run(output, start.settings, identity, resume, force) as run:
         if run.finished:
             return run.finished
         run.write_ids(TRAIN_IDS, [store.ids[index] for index in train])
         if pretrained is not None:
-            names = (PRETRAIN_IDS, TRAIN_IDS)
-            run.write_ids(PRETRAIN_IDS, dict.fromkeys(seen for name in names for seen in trained_ids(pretrained, name)))
+            run.write_ids(PRETRAIN_IDS, start.seen())
         metrics = {
             "stage": "finetune",
             "data": str(store.path),
@@ -104,7 +101,7 @@ def finetune(
             "val_split": val_split,
             "num_sequences": len(train),
             "num_validation": len(validation),
-            "pretrained": None if pretrained is None else str(Path(pretrained)),
+            "pretrained": start.told,
             "select": select,
             "rare_classes": rare_classes(store, train),
         }
@@ -124,7 +121,7 @@ def finetune(
 def _train(source, train, validation, run, start, select, verbose, callbacks, minutes):
     """(trained STRLClassifier, epoch of its weights, rows of the history, seconds)."""
     settings, store = start.settings, source.store
-    model = STRLClassifier.from_settings({**settings.flat(), "backbone": start.backbone}, store)
+    model = STRLClassifier.from_settings({**settings.flat(), "backbone": start.part}, store)
     model.trained_on = describe_clips(store, train)
     batch_size, compared = settings.optimizer.batch_size, SELECTIONS[select]
     held = None
@@ -135,7 +132,7 @@ def _train(source, train, validation, run, start, select, verbose, callbacks, mi
     data = LabelledBatches(source, train, model, balance, batch_size=batch_size, **augmented)
 
     _compile(model, settings, data, compared)
-    if start.pretrained:  # its statistics are of other clips, or of masked ones
+    if start.source is not None:  # its statistics are of other clips, or of masked ones
         estimate_statistics(model, source, train, **augmented)
     epochs, keep = settings.optimizer.epochs, KeepBest(compared) if compared else None
     watch = [EpochLine(len(data) * data.batch_size)] if verbose else []

@@ -8,20 +8,30 @@ from keras_skelmae.data import CompletionBatches, MaskedBatches, SequenceSource,
 from keras_skelmae.data.unlabelled import DEFAULT_MASK, DEFAULT_VIEW
 from keras_skelmae.fast.networks.devices import device_count, kept_on_device
 from keras_skelmae.fast.networks.trimmed_mae import TrimmedMAE, can_trim
-from keras_skelmae.models import ContrastiveModel, MotionCompletion, SkeletonMAE, SkeletonPreprocessor
+from keras_skelmae.models import (
+    ContrastiveModel,
+    MotionCompletion,
+    SkeletonEncoder,
+    SkeletonMAE,
+    SkeletonPreprocessor,
+    STRLBackbone,
+)
 from keras_skelmae.models.skeleton_encoder import as_preprocessor
 from keras_skelmae.training.fitting import fit
 from keras_skelmae.training.optimization import compile_options, in_precision
 from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import Run, ids_digest
-from skelmae_datasets import DataError
-from skelmae_datasets.runs.run_folder import MODEL, TRAIN_IDS
+from keras_skelmae.training.starting_point import starting_point
+from skelmae_datasets.runs.run_folder import MODEL, PRETRAIN_IDS, TRAIN_IDS
+from skelmae_datasets.runs.saved_model import seen_by
 
 COLLAPSED = 0.01
 
 
 @in_precision
-def pretrain(store, split, output, settings, verbose=True, callbacks=(), resume=False, force=False, minutes=None):
+def pretrain(
+    store, split, output, settings, pretrained=None, verbose=True, callbacks=(), resume=False, force=False, minutes=None
+):
     """Pre-train on a split and write a run folder: model.keras, history.csv, metrics.json.
 
     With objective "masked" every person of a sequence is a sequence of its own, since the autoencoder sees one person's
@@ -33,6 +43,8 @@ def pretrain(store, split, output, settings, verbose=True, callbacks=(), resume=
         split: split name or expression.
         output: run folder, new.
         settings: Settings.
+        pretrained: None, or what it goes on from: a run folder, a .keras file or a published backbone, see
+            :func:`starting_point`.
         verbose: one line per epoch, where the standard output is a terminal.
         callbacks: further Keras callbacks.
         resume: go on with an unfinished run of the same settings and data, from its last checkpoint; the result is
@@ -43,31 +55,50 @@ def pretrain(store, split, output, settings, verbose=True, callbacks=(), resume=
         dict of figures, as in metrics.json.
 
     Raises:
+        DataError: the data do not fit the settings, or what it goes on from.
         TrainingError: the loss is not finite, or a batch does not fit into memory.
         Interrupted: SIGINT or SIGTERM came; the state was written.
     """
+    keras.utils.set_random_seed(settings.data.seed)
     indices = store.select(split)
-    settings = settings.for_clips(len(indices))
-    identity = {"stage": "pretrain", "fingerprint": store.fingerprint, "train": ids_digest(store, indices)}
-    with Run(output, settings, identity, resume, force) as run:
-        if not run.finished:
-            run.write_ids(TRAIN_IDS, [store.ids[index] for index in indices])
-        return run.finished or _pretrain(store, split, run, settings, verbose, callbacks, minutes)
+    start = pretraining_start(store, settings.for_clips(len(indices)), pretrained)
+    model = pretraining_model(store, start.settings, start)
+    identity = {
+        "stage": "pretrain",
+        "fingerprint": store.fingerprint,
+        "train": ids_digest(store, indices),
+        "pretrained": start.digest,
+    }
+    with Run(output, start.settings, identity, resume, force) as run:
+        if run.finished:
+            return run.finished
+        run.write_ids(TRAIN_IDS, [store.ids[index] for index in indices])
+        if pretrained is not None:
+            run.write_ids(PRETRAIN_IDS, start.seen())
+        return _pretrain(model, store, split, run, start, verbose, callbacks, minutes)
 
 
-def pretraining_model(store, settings):
-    """The model that Settings pre-train: a SkeletonMAE, a ContrastiveModel or a MotionCompletion."""
-    values = settings.flat()
+def pretraining_start(store, settings, pretrained=None):
+    """The Start of a pre-training: an encoder or a whole backbone, as the objective trains it."""
     if settings.pretrain.objective == "complete":
-        lifted, three = store.num_coordinates == 3, settings.pretrain.camera == "3d"
-        if three and not lifted:
-            raise DataError(store.path, "channels", "x, y, z for camera = '3d'", ", ".join(store.channels))
-        seen = {"channels": ("x", "y"), "units": "pixels"} if lifted and not three else {}
-        preprocessor = SkeletonPreprocessor(**{**as_preprocessor(store, values).get_config(), **seen})
-        sizes = {"target_coordinates": 3 if lifted else 2, "num_classes": max(len(store.classes), 1)}
-        return MotionCompletion.from_settings({**values, **sizes}, preprocessor)
-    kind = SkeletonMAE if settings.pretrain.objective == "masked" else ContrastiveModel
-    return kind.from_settings(values, as_preprocessor(store, values))
+        found = as_preprocessor(store, settings.flat()).get_config()
+        found |= {"num_people": 1, **seen_by(settings.pretrain.camera, store)}  # every person is a clip of its own
+        return starting_point(SkeletonPreprocessor(**found), settings, pretrained)
+    alone = settings.pretrain.objective == "masked" or settings.pretrain.scope == "encoder"
+    return starting_point(store, settings, pretrained, SkeletonEncoder if alone else STRLBackbone)
+
+
+def pretraining_model(store, settings, start=None):
+    """The model that Settings pre-train: a SkeletonMAE, a ContrastiveModel or a MotionCompletion, from a random Start
+    where none is given."""
+    start = start or pretraining_start(store, settings)
+    values, objective = start.settings.flat(), start.settings.pretrain.objective
+    if objective == "masked":
+        return SkeletonMAE.from_settings({**values, "encoder": start.part}, store)
+    if objective == "contrastive":
+        return ContrastiveModel.from_settings({**values, "backbone": start.part}, store)
+    sizes = {"target_coordinates": store.num_coordinates, "num_classes": max(len(store.classes), 1)}
+    return MotionCompletion.from_settings({**values, **sizes, "backbone": start.part}, store)
 
 
 def pretraining_batches(model, source, indices, settings):
@@ -87,9 +118,8 @@ def pretraining_batches(model, source, indices, settings):
     return ViewBatches(source, indices, model, view=view, each_person=alone, **options)
 
 
-def _pretrain(store, split, run, settings, verbose, callbacks, minutes):
-    keras.utils.set_random_seed(settings.data.seed)
-    model = trained = pretraining_model(store, settings)
+def _pretrain(model, store, split, run, start, verbose, callbacks, minutes):
+    settings, trained = start.settings, model
     data = pretraining_batches(model, SequenceSource(store), store.select(split), settings)
     varying = False
     if isinstance(model, SkeletonMAE) and data.shares_mask and can_trim(model) and device_count() == 1:
@@ -105,6 +135,7 @@ def _pretrain(store, split, run, settings, verbose, callbacks, minutes):
         "data": str(store.path),
         "fingerprint": store.fingerprint,
         "train_split": split,
+        "pretrained": start.told,
         "num_sequences": len(data.items),
         "loss": history[-1]["loss"],
         "target_spread": spread,

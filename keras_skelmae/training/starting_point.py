@@ -1,21 +1,44 @@
-"""What a fine-tuning begins with: a backbone for the data, with pre-trained weights or without."""
+"""What a training begins with: an encoder or a backbone for the data, with pre-trained weights or without."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from keras_skelmae.models import SkeletonEncoder, SkeletonPreprocessor, STRLBackbone, load_model, model_file
 from keras_skelmae.models.preset import find_part
 from keras_skelmae.models.skeleton_encoder import as_preprocessor
 from skelmae_datasets import DataError
+from skelmae_datasets.files import file_digest
 from skelmae_datasets.runs.published import is_published, weights_file
+from skelmae_datasets.runs.run_folder import PRETRAIN_IDS, TRAIN_IDS, trained_ids
+
+WHOLE = "or --set objective=contrastive for a whole backbone"
 
 
 @dataclass
 class Start:
-    """What a fine-tuning begins with."""
+    """What a training begins with."""
 
-    backbone: STRLBackbone
-    pretrained: bool
+    part: STRLBackbone | SkeletonEncoder
+    source: object  # a run folder, a .keras file, the name of a published backbone, or None
     settings: object  # Settings with the architecture that it has
+
+    @property
+    def digest(self):
+        """SHA-256 of the file with the weights; None without one."""
+        return None if self.source is None else file_digest(pretrained_file(self.source))
+
+    @property
+    def told(self):
+        """The source as a string; None without one."""
+        return None if self.source is None else str(Path(self.source))
+
+    def seen(self):
+        """Ids of the samples that the source was trained on, and what it started from before it."""
+        if self.source is None:
+            return []
+        return list(
+            dict.fromkeys(seen for name in (PRETRAIN_IDS, TRAIN_IDS) for seen in trained_ids(self.source, name))
+        )
 
 
 def load_pretrained(source, data):
@@ -32,41 +55,43 @@ def pretrained_file(source):
     return weights_file(str(source)) if is_published(source) else model_file(source)
 
 
-def starting_point(store, settings, pretrained=None):
-    """A backbone for a store, from random initialisation or from a pre-trained model, whose architecture counts then.
+def starting_point(data, settings, pretrained=None, kind=STRLBackbone):
+    """A backbone for data, from random initialisation or from a pre-trained model, whose architecture counts then.
 
     Args:
-        store: SkeletonStore. settings: Settings.
+        data: SkeletonStore or SkeletonPreprocessor. settings: Settings.
         pretrained: None, or a run folder, a .keras file or the name of a published backbone: the backbone is taken
             whole; where there is only an encoder, that is copied into a new backbone.
+        kind: STRLBackbone; SkeletonEncoder for an encoder alone, which a whole backbone does not give.
 
     Returns:
         Start.
 
     Raises:
-        DataError: the store does not fit the pre-trained model. SettingsError: a setting asked for by name differs.
+        DataError: the data do not fit the pre-trained model. SettingsError: a setting asked for by name differs.
     """
     if pretrained is None:
         values = settings.flat()
-        return Start(STRLBackbone.from_settings(values, as_preprocessor(store, values)), False, settings)
-    model = load_pretrained(pretrained, as_preprocessor(store, settings.flat()))
+        return Start(kind.from_settings(values, as_preprocessor(data, values)), None, settings)
+    found = as_preprocessor(data, settings.flat())
+    model = load_pretrained(pretrained, found)
     part = find_part(model, STRLBackbone | SkeletonEncoder)
-    if part is None:
-        raise DataError(pretrained_file(pretrained), "model", "an encoder or a backbone", type(model).__name__)
-    part.preprocessor.check(store, pretrained)
+    if part is None or isinstance(part, STRLBackbone) and kind is SkeletonEncoder:
+        wanted = "an encoder or a backbone" if kind is STRLBackbone else f"an encoder alone, {WHOLE}"
+        raise DataError(pretrained_file(pretrained), "model", wanted, type(part or model).__name__)
+    part.preprocessor.check(data, pretrained)
     if isinstance(part, STRLBackbone):
         settings = settings.adopt({**part.encoder_config, **part.get_config(), **_clips(part.preprocessor)}, pretrained)
-        return Start(part, True, settings)
+        return Start(part, pretrained, settings)
     free = ("num_frames", "num_people")
     clips = {key: value for key, value in _clips(part.preprocessor).items() if key not in free}
     settings = settings.adopt({**part.get_config(), **clips}, pretrained)
-    wanted = SkeletonPreprocessor.for_data(store, settings.data.num_frames, settings.data.num_people).get_config()
-    sizes = {key: wanted[key] for key in free}
+    sizes = {key: found.get_config()[key] for key in free}
     preprocessor = SkeletonPreprocessor(**{**part.preprocessor.get_config(), **sizes})
     encoder = SkeletonEncoder.from_config({**part.get_config(), "preprocessor": preprocessor})
     encoder.set_weights(part.get_weights())
-    backbone = STRLBackbone.from_settings({**settings.flat(), "encoder": encoder}, store)
-    return Start(backbone, True, settings)
+    whole = kind is STRLBackbone and STRLBackbone.from_settings({**settings.flat(), "encoder": encoder}, data)
+    return Start(whole or encoder, pretrained, settings)
 
 
 def _clips(preprocessor):

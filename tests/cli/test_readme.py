@@ -70,7 +70,7 @@ def folder(tmp_path_factory):
     write_pickle(folder / "nwucla_3d.pkl", 20, 3, ["xsub5_train_nodup", "xsub5_test_nodup"])
     write_pickle(folder / "jhmdb_coco17.pkl", 17, 2, ["train1", "test1", "train2", "test2", "train3", "test3"])
     (folder / "benchmarks").mkdir()
-    for file in (*(ROOT / "benchmarks").glob("*.sh"), ROOT / "benchmarks" / "contrastive.toml"):
+    for file in (ROOT / "benchmarks").glob("*.sh"):
         shutil.copy(file, folder / "benchmarks")
     return folder
 
@@ -97,7 +97,7 @@ def prepare(words):
     if "runs/random" in words:
         shutil.copytree("runs/fine", "runs/random")
     if "runs/nw/pre-{seed}" in words:  # of a benchmark script
-        line = "pretrain nwucla.h5 --train-split xsub5_train_nodup --config benchmarks/contrastive.toml --no-report"
+        line = "pretrain nwucla.h5 --train-split xsub5_train_nodup --set objective=contrastive --no-report"
         settings = [item for setting in BODY for item in ("--set", setting)]
         run([*tiny(line.split()), *settings, "--output", "runs/nw/pre-0"])
 

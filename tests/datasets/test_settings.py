@@ -11,6 +11,7 @@ from skelmae_datasets.runs.settings import (
     FIELDS,
     GROUP_OF,
     GROUPS,
+    OBJECTIVES,
     PRESETS,
     RECIPES,
     STAGES,
@@ -410,3 +411,26 @@ def test_the_recipe_follows_the_number_of_sequences_and_what_was_pretrained(tmp_
     (tmp_path / "config.toml").write_text(resolve_settings("pretrain", "paper").to_toml())
     assert recipe_for(10, tmp_path) == recipe_for(10**6, tmp_path / "model.keras") == "paper"
     assert recipe_for(10, tmp_path / "other" / "model.keras") == "small"
+
+
+def test_a_recipe_changes_with_the_objective_and_what_is_asked_for_wins(tmp_path):
+    masked, views = (resolve_settings("pretrain", "small", usual=usual) for usual in (None, "contrastive"))
+    assert masked.pretrain.objective == "masked" and masked.optimizer.epochs == 20
+    assert views.optimizer.batch_size == 64 and views.augment.rotate == 0.3 and not views.given
+    assert resolve_settings("pretrain", "small", objective="contrastive") == views
+    assert resolve_settings("pretrain", "small", None, ("objective=masked",), usual="contrastive") == masked
+    chosen = resolve_settings("pretrain", "small", None, ("objective=contrastive", "rotate=0.1"), epochs=3)
+    assert (chosen.augment.rotate, chosen.optimizer.epochs, chosen.augment.shear) == (0.1, 3, 0.1)
+    (tmp_path / "own.toml").write_text('[pretrain]\nobjective = "complete"\n\n[optimizer]\nepochs = 7\n')
+    found = resolve_settings("pretrain", "small", tmp_path / "own.toml", usual="contrastive")
+    assert (found.pretrain.objective, found.pretrain.part_drop, found.optimizer.epochs) == ("complete", 0.5, 7)
+    assert resolve_settings("finetune", "small", usual="contrastive") == resolve_settings("finetune", "small")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_what_an_objective_changes_has_an_effect(recipe, objective):
+    plain = resolve_settings("pretrain", recipe)
+    changed = resolve_settings("pretrain", recipe, objective=objective)
+    keys = [key for key in FIELDS if changed.flat()[key] != plain.flat()[key]]
+    assert "part_drop" in keys and not any(changed.without_effect(key) for key in keys)

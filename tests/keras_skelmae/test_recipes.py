@@ -93,7 +93,7 @@ def test_contrastive_pretraining(recipe, stage, kind, tiny_stores):
 def test_classifier(recipe, stage, kind, tiny_stores):
     store, settings = tiny_stores[kind], settings_of("finetune", recipe, kind)
     start = starting_point(store, settings)
-    model = STRLClassifier.from_settings({**start.settings.flat(), "backbone": start.backbone}, store)
+    model = STRLClassifier.from_settings({**start.settings.flat(), "backbone": start.part}, store)
     assert model.names == ["a", "b"] and model.output_shape == (None, 2)
     check_data(model.preprocessor, store, kind)
     data = LabelledBatches(store, store.select("train"), model, batch_size=4)

@@ -28,6 +28,7 @@ from keras_skelmae.models import (
     STRLClassifier,
     load_model,
 )
+from keras_skelmae.models.preset import find_part
 from keras_skelmae.schedules import WarmupSchedule
 from keras_skelmae.training import finetune, pretrain
 from keras_skelmae.training.optimization import compile_options, make_optimizer
@@ -428,21 +429,89 @@ def test_a_fine_tuning_begins_with_what_any_model_of_ours_has(kind, starts, data
     source = load_model(starts[kind])
     start = starting_point(data[0], settings("finetune"), starts[kind])
     wanted = source.encoder if kind == "masked" else source.backbone
-    assert start.pretrained
+    assert start.source == starts[kind]
     if kind == "masked":
-        found = start.backbone.spatial[0].encoders[0].get_weights()
+        found = start.part.spatial[0].encoders[0].get_weights()
         wanted = wanted.graph
     else:
-        found = start.backbone.get_weights()
+        found = start.part.get_weights()
     for one, other in zip(found, wanted.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     figures = train(data[0], tmp_path / "run", "epochs=1", "learning_rate=1e-9", pretrained=starts[kind])
     assert figures["pretrained"] == str(starts[kind])
     model = load_classifier(tmp_path / "run")
     assert model.names == data[0].classes and model.num_classes == 3
-    before, after = (network.spatial[0].encoders[0].get_weights() for network in (start.backbone, model.backbone))
+    before, after = (network.spatial[0].encoders[0].get_weights() for network in (start.part, model.backbone))
     kernels = [index for index, weight in enumerate(before) if weight.ndim == 2]
     assert kernels and all(np.abs(before[i] - after[i]).max() < 1e-6 for i in kernels)
+
+
+GOES_ON = {  # what there was -> (what it is asked for, the model that comes of it)
+    "masked": ((), "SkeletonMAE"),
+    "frames": (("objective=contrastive", "scope=encoder"), "ContrastiveModel"),
+    "views": (VIEWS, "ContrastiveModel"),
+    "classes": (VIEWS, "ContrastiveModel"),
+    "mirrored": (VIEWS, "ContrastiveModel"),
+}
+
+
+@pytest.mark.parametrize("kind", GOES_ON)
+def test_a_pre_training_goes_on_from_any_model_of_ours(kind, starts, data, tmp_path):
+    overrides, made = GOES_ON[kind]
+    asked = settings("pretrain", *overrides, "epochs=1", "learning_rate=1e-9")
+    metrics = pretrain(data[0], "xsub_val", tmp_path / "run", asked, pretrained=starts[kind], verbose=False)
+    assert metrics["pretrained"] == str(starts[kind])
+    one, other = (
+        find_part(load_model(path), STRLBackbone | SkeletonEncoder) for path in (starts[kind], tmp_path / "run")
+    )
+    assert type(one) is type(other) and type(load_model(tmp_path / "run")).__name__ == made
+    moved = [np.abs(a - b).max() for a, b in zip(one.get_weights(), other.get_weights(), strict=True) if a.ndim == 2]
+    assert moved and max(moved) < 1e-6  # kernels; statistics are of the clips that were seen last
+    assert (tmp_path / "run" / "pretrain_ids.txt").exists()
+    seen = (tmp_path / "run" / "train_ids.txt").read_text().split()
+    assert seen == [data[0].ids[index] for index in data[0].select("xsub_val")]
+
+
+def test_what_was_seen_two_trainings_ago_is_told(starts, data, tmp_path):
+    asked = settings("pretrain", *VIEWS, "epochs=1")
+    pretrain(data[0], "xsub_val", tmp_path / "own", asked, pretrained=starts["views"], verbose=False)
+    train(data[0], tmp_path / "fine", "epochs=1", pretrained=tmp_path / "own")
+    told = (tmp_path / "fine" / "pretrain_ids.txt").read_text().split()
+    both = [data[0].ids[index] for split in ("xsub_train", "xsub_val") for index in data[0].select(split)]
+    assert sorted(told) == sorted(both)
+
+
+def test_a_pre_training_that_cannot_go_on_is_told(starts, data, tiny_stores, tmp_path):
+    with pytest.raises(DataError, match="an encoder alone, or --set objective=contrastive .*, found STRLBackbone"):
+        pretrain(data[0], "xsub_train", tmp_path / "a", settings("pretrain"), pretrained=starts["views"])
+    with pytest.raises(DataError, match="2d.h5: layout: expected ntu25 in 3D, as .*views takes, found coco17 in 2D"):
+        pretrain(tiny_stores["2d"], "train", tmp_path / "b", settings("pretrain", *VIEWS), pretrained=starts["views"])
+    with pytest.raises(SettingsError, match="units: expected 8 as the pre-trained .*views has, found 16"):
+        asked = settings("pretrain", *VIEWS, "units=16")
+        pretrain(data[0], "xsub_train", tmp_path / "c", asked, pretrained=starts["views"])
+    with pytest.raises(ValueError, match="backbone: expected one person, found 2"):
+        asked = settings("pretrain", "objective=complete", "camera=3d")
+        pretrain(data[0], "xsub_train", tmp_path / "e", asked, pretrained=starts["views"])
+    asked = settings("pretrain", *VIEWS, "epochs=1")
+    pretrain(data[0], "xsub_train", tmp_path / "d", asked, pretrained=starts["views"], verbose=False)
+    (tmp_path / "d" / "metrics.json").unlink()  # as one that was stopped
+    with pytest.raises(DataError, match="--pretrained: the one that the run began with, found another"):
+        pretrain(data[0], "xsub_train", tmp_path / "d", asked, pretrained=starts["mirrored"], resume=True)
+
+
+def test_the_published_weights_go_on_with_any_skeleton(data, tmp_path):
+    """Kinect's joints, mapped by names; the fine-tuning after it takes the same map."""
+    asked = resolve_settings(
+        "pretrain", usual="contrastive", overrides=("epochs=1", "batch_size=8", "learning_rate=1e-9")
+    )
+    pretrain(data[0], "xsub_train", tmp_path / "own", asked, pretrained="coco17-motion-3d", verbose=False)
+    backbone = load_model(tmp_path / "own").backbone
+    wanted = STRLBackbone.from_preset("coco17-motion-3d", data=data[0])
+    assert backbone.preprocessor.maps_joints and backbone.preprocessor.layout.name == "ntu25"
+    for one, other in zip(backbone.trainable_weights, wanted.trainable_weights, strict=True):
+        np.testing.assert_allclose(one.numpy() if hasattr(one, "numpy") else one, other, atol=1e-6)
+    start = starting_point(data[0], resolve_settings("finetune"), tmp_path / "own")
+    assert start.part.preprocessor.maps_joints
 
 
 def test_the_pretrained_architecture_counts_and_is_written(starts, data, tmp_path):
@@ -451,7 +520,7 @@ def test_the_pretrained_architecture_counts_and_is_written(starts, data, tmp_pat
     for kind in ("masked", "frames", "views"):
         start = starting_point(data[0], asked, starts[kind])
         assert (start.settings.model.units, start.settings.model.encoder_layers) == (8, 1)
-        assert start.backbone.units == 8
+        assert start.part.units == 8
     assert start.settings.model.temporal_units == (8, 8) and start.settings.data.num_frames == 8
     finetune(data[0], "xsub_train", "xsub_val", tmp_path, asked, pretrained=starts["views"], verbose=False)
     again = resolve_settings("finetune", config_file=tmp_path / "config.toml")
@@ -462,7 +531,7 @@ def test_the_pretrained_architecture_counts_and_is_written(starts, data, tmp_pat
 
 def test_the_number_of_frames_and_people_is_free_after_an_encoder(starts, data):
     asked = settings("finetune", "num_frames=12", "num_people=1")
-    assert starting_point(data[0], asked, starts["masked"]).backbone.preprocessor.clip_shape == (1, 12, 25, 3)
+    assert starting_point(data[0], asked, starts["masked"]).part.preprocessor.clip_shape == (1, 12, 25, 3)
     with pytest.raises(SettingsError, match="num_frames: expected 8 as the pre-trained .*views has, found 12"):
         starting_point(data[0], asked, starts["views"])
 
