@@ -23,6 +23,7 @@ def describe_setting(key):
         "type": f"list of {items}" if kind == "tuple" else kind,
         "default": field.default,
         "recipes": _in_recipes(key),
+        "objectives": _of_objectives(key),
         "choices": field.metadata["choices"],
         "least": field.metadata["least"],
         "needs": {stage: needed for stage, needed in needs.items() if needed is not None},
@@ -44,13 +45,22 @@ def _in_recipes(key):
     return found
 
 
+def _of_objectives(key):
+    """{objective: value} where one changes it in every recipe's pre-training."""
+    from skelmae_datasets.runs import settings
+
+    changes = {objective: settings.objective_changes(objective) for objective in settings.OBJECTIVES}
+    return {objective: values[key] for objective, values in changes.items() if key in values}
+
+
 def _other_values(setting):
-    """ "small 32, paper pretrain 1024": the recipes' values in short."""
+    """ "small 32, paper pretrain 1024, contrastive 64": the values of recipes and objectives in short."""
     texts = []
     for recipe, values in setting["recipes"].items():
         everywhere = set(values) == set(setting["needs"]) and len(set(map(json.dumps, values.values()))) == 1
         for stage, value in [("", next(iter(values.values())))] if everywhere else values.items():
             texts.append(f"{recipe} {stage} {json.dumps(value)}".replace("  ", " "))
+    texts += [f"{objective} {json.dumps(value)}" for objective, value in setting["objectives"].items()]
     return ", ".join(texts)
 
 
@@ -59,7 +69,7 @@ def _listed(found):
     rows = []
     for setting in found:
         rows.append((setting["group"], setting["key"], json.dumps(setting["default"]), setting["text"]))
-        if setting["recipes"]:
+        if _other_values(setting):
             rows.append((setting["group"], "", "", f"  {_other_values(setting)}"))
     lines = []
     for (group, *_), line in zip(rows, table([row[1:] for row in rows]).splitlines(), strict=True):
@@ -70,7 +80,7 @@ def _listed(found):
 
 def _details(setting):
     rows = [(name, setting[name]) for name in ("group", "type")] + [("default", json.dumps(setting["default"]))]
-    if setting["recipes"]:
+    if _other_values(setting):
         rows.append(("recipes", _other_values(setting)))
     if setting["choices"]:
         rows.append(("choices", ", ".join(setting["choices"])))
@@ -86,7 +96,8 @@ def _details(setting):
 @click.argument("key", required=False)
 @options.json_flag
 def command(key, as_json):
-    """List the settings of a training: key, default, what it does, and where a recipe says otherwise its value there.
+    """List the settings of a training: key, default, what it does, and its value where a recipe, or the objective of a
+    pre-training, says otherwise.
 
     With KEY all about that one: group, type, choices, when it has an effect. --set changes one, --config reads a file
     with the groups as tables, such as the config.toml of a run.

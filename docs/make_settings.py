@@ -2,7 +2,16 @@
 
 from pathlib import Path
 
-from skelmae_datasets.runs.settings import FIELDS, GROUPS, RECIPES, STAGES, effect_needs, resolve_settings
+from skelmae_datasets.runs.settings import (
+    FIELDS,
+    GROUPS,
+    OBJECTIVES,
+    RECIPES,
+    STAGES,
+    effect_needs,
+    objective_changes,
+    resolve_settings,
+)
 
 PAGE = Path(__file__).resolve().parent / "settings.md"
 HEAD = """# All settings
@@ -42,6 +51,13 @@ def rows(group):
         yield "| " + " | ".join([*cells, *(in_recipe(key, found) for found in resolved.values())]) + " |"
 
 
+def objectives():
+    """The lines that tell what the objectives change."""
+    for objective in OBJECTIVES:
+        changes = ", ".join(f"`{key}` {told(value)}" for key, value in objective_changes(objective).items())
+        yield f"- `objective = {objective}` changes in a pre-training by any recipe: {changes}."
+
+
 def page():
     """The whole page."""
     parts = [HEAD]
@@ -49,6 +65,8 @@ def page():
         heads = ["setting", "what it does", "stage", *RECIPES]
         parts += [f"## {group}\n", f"{kind.__doc__}\n", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
         parts += [*rows(group), ""]
+        if group == "pretrain":
+            parts += [*objectives(), ""]
     return "\n".join(parts)
 
 

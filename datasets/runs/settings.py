@@ -145,8 +145,8 @@ class PretrainSettings:
     num_masked: int = setting(0, "parts or joints; 0: drawn, or half of the joints", least=0, needs=MASKED)
     mask_frames: int = setting(0, "frames that share a draw; 0: the whole clip", least=0, needs=MASKED)
     mask_sequences: int = setting(1, "sequences that share a draw; 0: the whole batch", least=0, needs=MASKED)
-    node_drop: float = setting(0.2, "share of the joints that each view lacks", least=0, needs=VIEWS)
-    part_drop: float = setting(0.0, "how probable it is that a view lacks a body part", least=0, needs=VIEWS)
+    node_drop: float = setting(0.1, "share of the joints that each view lacks", least=0, needs=VIEWS)
+    part_drop: float = setting(0.5, "how probable it is that a view lacks a body part", least=0, needs=VIEWS)
 
 
 @dataclass(frozen=True)
@@ -454,6 +454,13 @@ def read_settings(path, stage):
     return Settings.of(stage, **flatten(_read_file(path), stage, path))
 
 
+def objective_changes(objective):
+    """What a pre-training by an objective changes in any recipe: dict of settings, empty for "masked"."""
+    if objective not in OBJECTIVES:
+        return {}
+    return flatten(_shipped("objectives", objective), "pretrain", objective)
+
+
 def recipe_for(count, pretrained=None):
     """The recipe where none is asked for: that of a pre-trained run, else one for so many training sequences.
 
@@ -501,8 +508,7 @@ def resolve_settings(stage, recipe="small", config_file=None, overrides=(), chec
     values = flatten(_shipped("recipes", recipe), stage, recipe)
     if stage == "pretrain":
         values["objective"] = asked.get("objective") or usual or FIELDS["objective"].default
-        if values["objective"] in OBJECTIVES:
-            values |= flatten(_shipped("objectives", values["objective"]), stage, values["objective"])
+        values |= objective_changes(values["objective"])
     values |= asked
     found = Settings.of(stage, given, **read_preset(values["preset"], values))
     for key, source in given.items():

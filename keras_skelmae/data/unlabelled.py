@@ -11,7 +11,7 @@ from skelmae_datasets.transforms.masking import (
 )
 
 DEFAULT_MASK = {"mask": "parts", "mask_parts": (), "num_masked": 0, "mask_frames": 0, "mask_sequences": 1}
-DEFAULT_VIEW = {"node_drop": 0.2, "part_drop": 0.0}
+DEFAULT_VIEW = {"node_drop": 0.1, "part_drop": 0.5}
 
 
 class MaskedBatches(SkeletonBatches):

@@ -62,6 +62,7 @@ def linear_probe(train, train_labels, test, seed=0):
     chosen = INVERSE_PENALTIES[len(INVERSE_PENALTIES) // 2]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")  # has fewer members than there are folds
+        warnings.filterwarnings("ignore", "The number of unique classes")  # of a clip or two each they are many
         if folds > 1:
             cut = StratifiedKFold(folds, shuffle=True, random_state=seed)
             search = GridSearchCV(probe, {key: INVERSE_PENALTIES}, cv=cut, refit=False)

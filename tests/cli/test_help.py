@@ -123,7 +123,7 @@ SEEDS = "--train-split --test-split --output --seeds --resume --config --set --e
         "report": "--output",
         "validate": "--output --layout --to --all --json",
         "settings": "--json",
-        "pretrain": TRAINING,
+        "pretrain": f"{TRAINING} --pretrained",
         "finetune": f"{TRAINING} --val-split --pretrained --select --allow-overlap",
         "evaluate": "--test-split --clips --batch-size --output --report --json --allow-overlap",
         "evaluate-timeline": "--fps --output --json",

@@ -36,7 +36,7 @@ def test_what_recipes_say_stands_below():
     assert below["warmup_epochs"] == (
         "small pretrain 2, small finetune 3, paper finetune 5, strong pretrain 2, strong finetune 5"
     )
-    assert below["joint_noise"] == "small 0.01, paper 0.01, strong 0.005"
+    assert below["joint_noise"] == "small 0.01, paper 0.01, strong 0.005, contrastive 0.02"
     assert (
         below["share_people"] == "small finetune true, strong finetune true"
     )  # in a masked pre-training there is one person

@@ -423,7 +423,7 @@ def test_a_recipe_changes_with_the_objective_and_what_is_asked_for_wins(tmp_path
     assert (chosen.augment.rotate, chosen.optimizer.epochs, chosen.augment.shear) == (0.1, 3, 0.1)
     (tmp_path / "own.toml").write_text('[pretrain]\nobjective = "complete"\n\n[optimizer]\nepochs = 7\n')
     found = resolve_settings("pretrain", "small", tmp_path / "own.toml", usual="contrastive")
-    assert (found.pretrain.objective, found.pretrain.part_drop, found.optimizer.epochs) == ("complete", 0.5, 7)
+    assert (found.pretrain.objective, found.optimizer.batch_size, found.optimizer.epochs) == ("complete", 32, 7)
     assert resolve_settings("finetune", "small", usual="contrastive") == resolve_settings("finetune", "small")
 
 
@@ -433,4 +433,4 @@ def test_what_an_objective_changes_has_an_effect(recipe, objective):
     plain = resolve_settings("pretrain", recipe)
     changed = resolve_settings("pretrain", recipe, objective=objective)
     keys = [key for key in FIELDS if changed.flat()[key] != plain.flat()[key]]
-    assert "part_drop" in keys and not any(changed.without_effect(key) for key in keys)
+    assert "epochs" in keys and not any(changed.without_effect(key) for key in keys)

@@ -202,7 +202,7 @@ def test_motion_masks_prefer_what_moves(tmp_path):
 def test_two_views_of_a_sequence_differ_in_frames_augmentation_and_joints(store):
     options = {"batch_size": 8, "seed": 3}
     augment = {"rotate": 0.3, "crop_min": 0.5}
-    data = views(store, "train", TWO, view={"node_drop": 0.2}, augment=augment, **options)
+    data = views(store, "train", TWO, view={"node_drop": 0.2, "part_drop": 0.0}, augment=augment, **options)
     (batch,) = data[0]
     for view in batch.values():
         seen = view.any(axis=-1)  # (B, M, T, V)
@@ -216,11 +216,11 @@ def test_two_views_of_a_sequence_differ_in_frames_augmentation_and_joints(store)
     (again,) = data[0]
     np.testing.assert_array_equal(other, again["other"])
     # nothing drawn, nothing dropped: both views are the sequence itself
-    (plain,) = views(store, "train", TWO, view={"node_drop": 0.0}, training=False, **options)[0]
+    (plain,) = views(store, "train", TWO, view={"node_drop": 0.0, "part_drop": 0.0}, training=False, **options)[0]
     wanted, _ = labelled(store, "train", TWO, training=False, **options)[0]
     for view in plain.values():
         np.testing.assert_array_equal(view, wanted)
-    (nearly,) = views(store, "train", TWO, view={"node_drop": 0.99}, **options)[0]
+    (nearly,) = views(store, "train", TWO, view={"node_drop": 0.99, "part_drop": 0.0}, **options)[0]
     assert (nearly["other"][:, 0].any(axis=(1, 3)).sum(axis=-1) == 1).all()  # a joint is left
 
 

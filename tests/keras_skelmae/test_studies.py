@@ -208,7 +208,7 @@ def test_what_does_not_fit_is_named_before_anything_is_trained(store, trainings,
 @pytest.mark.parametrize(
     ("study", "key", "overrides"),
     [
-        ("depth", "node_drop", {"overrides": ("node_drop=0.1",)}),  # its pre-trainings are masked
+        ("depth", "node_drop", {"overrides": ("node_drop=0.3",)}),  # its pre-trainings are masked
         ("init", "momentum", {"overrides": ("momentum=0.5",)}),
         ("init", "head_units", {"before": ("head_units=8",)}),
         ("init", "mask", {"after": ("mask=joints",)}),
@@ -221,10 +221,10 @@ def test_a_setting_that_has_an_effect_in_no_cell_is_refused(store, tmp_path, stu
 
 
 def test_a_setting_may_have_its_effect_in_one_stage_or_one_cell(store, tmp_path, trainings):
-    overrides = ("node_drop=0.1", "mask=joints", "head_units=8", "num_layers=2")
+    overrides = ("node_drop=0.3", "mask=joints", "head_units=8", "num_layers=2")
     run_study("init", store, "train", "test", tmp_path, *both(*overrides))
     found = {call[2].pretrain.objective: call[2].pretrain for call in trainings["pretrain"]}
-    assert found["contrastive"].node_drop == 0.1 and found["masked"].mask == "joints"
+    assert found["contrastive"].node_drop == 0.3 and found["masked"].mask == "joints"
 
 
 def test_the_table_by_hand():

@@ -186,7 +186,7 @@ def test_views_are_of_a_person_or_of_a_whole_clip(overrides, shape, data, tmp_pa
         )
 
     monkeypatch.setattr(ContrastiveModel, "fit", fit)
-    asked = settings("pretrain", "objective=contrastive", "node_drop=0.4", *overrides)
+    asked = settings("pretrain", "objective=contrastive", "node_drop=0.4", "part_drop=0.0", *overrides)
     assert pretrain(data[0], "xsub_train", tmp_path, asked, verbose=False)["collapsed"]
 
 
