@@ -3,7 +3,7 @@
 import click
 
 from . import options
-from .printing import progress
+from .printing import more_people, progress
 
 
 @options.command("embed")
@@ -34,8 +34,12 @@ def command(model, data, split, output):
         from keras_skelmae.evaluation import embed
         from keras_skelmae.models import load_model
 
-        features = embed(load_model(model), store, indices, progress=callback)
+        loaded = load_model(model)
+        features = embed(loaded, store, indices, progress=callback)
+        unseen = int((store.people[indices] > loaded.preprocessor.num_people).sum())
         labels, ids = store.labels[indices], np.array([store.ids[index] for index in indices])
     output = output.with_suffix(".npz")
     write_atomically(output, lambda path: np.savez(path, features=features, labels=labels, ids=ids))
     click.echo(f"{output}: {len(features)} sequences, {features.shape[1]} features")
+    if unseen:
+        click.echo(more_people(unseen))

@@ -3,7 +3,7 @@
 import click
 
 from . import options
-from .printing import echo, progress, table, to_json
+from .printing import echo, more_people, progress, table, to_json
 
 CONFUSED = 5
 
@@ -21,9 +21,7 @@ def _summary(result):
     if result["nobody_seen"]:
         lines.append(f"  in {result['nobody_seen']} of these sequences nobody was seen: they count as wrong")
     if result["more_people"]:
-        lines.append(
-            f"  {result['more_people']} of these sequences have more people than the model takes: the first count"
-        )
+        lines.append(more_people(result["more_people"]))
     if result["seen_in_pretraining"]:
         lines.append(f"  {result['seen_in_pretraining']} of these sequences were seen while pre-training")
     if "nothing_known" in result:

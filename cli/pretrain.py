@@ -18,7 +18,8 @@ def command(data, train_split, output, pretrained, **chosen):
     """Train a SkeletonMAE to reconstruct masked body parts of the sequences in DATA.h5; labels are not used.
 
     With weights of the package as --pretrained two views of each sequence are drawn together (objective =
-    contrastive), which fits the weights to your own recordings before a fine-tuning with few labels.
+    contrastive: 100 epochs, batches of 64, at least 800 steps), which fits the weights to your own recordings before
+    a fine-tuning with few labels.
 
     `skelmae settings` lists what --set and --config can change, with the default of each recipe; so does
     docs/settings.md.

@@ -65,3 +65,8 @@ def progress(label):
     finally:
         if bar is not None:
             bar.__exit__(None, None, None)
+
+
+def more_people(count):
+    """The line on sequences with people whom a model does not see."""
+    return f"  {count} of these sequences have more people than the model takes: the first count"

@@ -7,6 +7,8 @@ import click
 from . import options
 from .printing import echo, table
 
+ENDS = {"least": "at least", "most": "at most", "below": "below"}
+
 
 def describe_setting(key):
     """All about a setting, JSON-able. SettingsError where there is none of that name."""
@@ -25,7 +27,7 @@ def describe_setting(key):
         "recipes": _in_recipes(key),
         "objectives": _of_objectives(key),
         "choices": field.metadata["choices"],
-        "least": field.metadata["least"],
+        **{end: field.metadata[end] for end in ENDS},
         "needs": {stage: needed for stage, needed in needs.items() if needed is not None},
         "text": field.metadata["text"],
     }
@@ -84,8 +86,7 @@ def _details(setting):
         rows.append(("recipes", _other_values(setting)))
     if setting["choices"]:
         rows.append(("choices", ", ".join(setting["choices"])))
-    if setting["least"] is not None:
-        rows.append(("at least", str(setting["least"])))
+    rows += [(text, str(setting[end])) for end, text in ENDS.items() if setting[end] is not None]
     for stage, needs in setting["needs"].items():
         texts = [f"{key} = {' or '.join(map(json.dumps, values))}" for key, values in needs.items()]
         rows.append(("effect", f"{stage}{' with ' if texts else ''}{', '.join(texts)}"))

@@ -35,15 +35,16 @@ def run_training(stage, data, output, splits, chosen, **named):
         if writes and not chosen["as_json"]:
             told = f", objective {usual}" if usual == settings.pretrain.objective else ""
             click.echo(f"recipe {recipe}{told}, {count} sequences")
-            if stage == "finetune" and splits[1] is None:
+            if stage == "finetune" and splits[1] is None and settings.finetune.validation_fraction:
                 click.echo(CROSS_VALIDATE)
         named |= {"verbose": writes and not chosen["as_json"], "callbacks": _callbacks(output, chosen)}
         metrics = getattr(training, stage)(store, *splits, output, settings, **named)
         if writes and chosen["report"]:
             _report(stage, output, store, told=not chosen["as_json"])
+        next_one = _next(stage, str(output), list(map(str, data)), labelled, _aim(stage, settings, store), *splits)
     if writes:
         told = {"run": str(output), **metrics}
-        echo(told, chosen["as_json"], lambda: "\n".join(_summary(stage, output, data, labelled, splits, metrics)))
+        echo(told, chosen["as_json"], lambda: "\n".join(_summary(stage, output, metrics, next_one)))
 
 
 def _objective_after(pretrained):
@@ -63,7 +64,7 @@ def _check(stage, store, output, splits, settings, named):
     check_training(stage, store, splits, settings, named["pretrained"], named.get("allow_overlap", False))
 
 
-def _summary(stage, output, data, labelled, splits, metrics):
+def _summary(stage, output, metrics, next_one):
     """What was written, the accuracy of the model that was saved, where the report is, and what may come next."""
     yield f"{output}: {', '.join(sorted(path.name for path in output.iterdir()))}"
     if stage == "finetune":
@@ -82,19 +83,33 @@ def _summary(stage, output, data, labelled, splits, metrics):
         yield from _calibration(metrics.get("calibration"))
     if (output / REPORT).is_file():
         yield f"report: {output / REPORT}"
-    yield f"next: {shlex.join(_next(stage, str(output), list(map(str, data)), labelled, *splits))}"
+    yield f"next: {shlex.join(next_one)}"
 
 
-def _next(stage, output, data, labelled, train_split, val_split=None):
-    """The words of the command that most people want after a training."""
-    if stage == "pretrain" and not labelled:
-        return ["skelmae", "reconstruct", output, *data, "--output", f"{output}.png"]
-    if stage == "pretrain":
+def _aim(stage, settings, store):
+    """The objective of a pre-training, "lifted" where its network takes 2D and the store is in 3D; None of others."""
+    from skelmae_datasets.runs.saved_model import seen_by
+
+    if stage != "pretrain":
+        return None
+    chosen = settings.pretrain
+    return "lifted" if chosen.objective == "complete" and seen_by(chosen.camera, store) else chosen.objective
+
+
+def _next(stage, output, data, labelled, aim, train_split, val_split=None):
+    """The words of the command that most people want after a training; `aim` as of :func:`_aim`."""
+    if stage == "finetune" and val_split is None:
+        return ["skelmae", "predict", output, *data]
+    if stage == "finetune":
+        return ["skelmae", "evaluate", output, *data, "--test-split", val_split]
+    if aim == "lifted":
+        return ["skelmae", "finetune", "DATA_IN_2D.h5", "--train-split", "NAME", "--pretrained", output]
+    if labelled:
         named = ("--train-split", train_split, "--output", f"{output}-fine", "--pretrained", output)
         return ["skelmae", "finetune", *data, *named]
-    if val_split is None:
-        return ["skelmae", "predict", output, *data]
-    return ["skelmae", "evaluate", output, *data, "--test-split", val_split]
+    if aim == "masked":
+        return ["skelmae", "reconstruct", output, *data, "--output", f"{output}.png"]
+    return ["skelmae", "embed", output, *data, "--output", f"{output}.npz"]
 
 
 def _calibration(found):

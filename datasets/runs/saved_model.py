@@ -275,6 +275,25 @@ def seen_by(camera, store):
     return {"channels": ["x", "y"], "units": "pixels"} if lifted and camera == "2d" else {}
 
 
+def check_completed(camera, store, source=None):
+    """Refuse what a pre-training with objective = complete would: a camera, a store and what it goes on from."""
+    seen = seen_by(camera, store)
+    if source is None:
+        return
+    form = (
+        form_of(read_published(source)["config"]["encoder"]["preprocessor"], source) if is_published(source) else None
+    )
+    form = form or read_saved(source).preprocessor
+    if seen and form.num_coordinates == 3:
+        wanted = f"'3d' for {', '.join(form.channels)}, as {source} takes (--set camera=3d)"
+        raise DataError(store.path, "camera", wanted, f"{camera!r}, to which {', '.join(store.channels)} is x, y")
+    if form.layout.joints != store.layout.joints:
+        told = f"the joints of {form.layout.name}, as {source} has, for objective = complete"
+        raise DataError(store.path, "layout", told, store.layout.name)
+    if not seen:
+        check_start(source, store)
+
+
 def objective_after(source):
     """The objective of a pre-training that goes on from a model, unless another is asked for: that of the paper for its
     autoencoder and encoder, two views drawn together for all that hold a whole backbone."""

@@ -32,16 +32,18 @@ class SettingsError(ValueError):
     """A setting that does not exist, has the wrong type or no effect; the message names it."""
 
 
-def setting(default, text, choices=None, least=None, needs=None, items=str):
+def setting(default, text, choices=None, least=None, most=None, below=None, needs=None, items=str):
     """A dataclass field with what it does.
 
     Args:
         default: its type is the setting's; a tuple takes a list.
-        choices: values it may have. least: the smallest number it may be.
+        choices: values it may have. least, most: the smallest and the largest number it may be. below: what it must be
+            below.
         needs: dict of another setting to the values with which this one has an effect.
         items: the type of what is in a list.
     """
-    metadata = {"text": text, "choices": choices, "least": least, "needs": needs or {}, "items": items}
+    ends = {"least": least, "most": most, "below": below}
+    metadata = {"text": text, "choices": choices, **ends, "needs": needs or {}, "items": items}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -94,11 +96,11 @@ class ModelSettings:
         (), "width of each residual layer, or of the body's vector, then of each convolution", needs=WIDTHS, items=int
     )
     temporal_dropout: float = setting(
-        0.0, "share of the body's vectors, or of a layer's temporal modules, left out", least=0, needs=WIDTHS
+        0.0, "share of the body's vectors, or of a layer's temporal modules, left out", least=0, below=1, needs=WIDTHS
     )
     body_streams: tuple = setting(("features",), "what the body's vectors are made of", needs=BODY)
     time_pooling: str = setting("mean", "pooling over frames", choices=("mean", "mean+max"))
-    dropout_rate: float = setting(0.0, "dropout before the classifier", least=0)
+    dropout_rate: float = setting(0.0, "dropout before the classifier", least=0, below=1)
     head_units: int = setting(128, "hidden units of the classifier; 0: none", least=0)
 
 
@@ -145,34 +147,36 @@ class PretrainSettings:
     num_masked: int = setting(0, "parts or joints; 0: drawn, or half of the joints", least=0, needs=MASKED)
     mask_frames: int = setting(0, "frames that share a draw; 0: the whole clip", least=0, needs=MASKED)
     mask_sequences: int = setting(1, "sequences that share a draw; 0: the whole batch", least=0, needs=MASKED)
-    node_drop: float = setting(0.1, "share of the joints that each view lacks", least=0, needs=VIEWS)
-    part_drop: float = setting(0.5, "how probable it is that a view lacks a body part", least=0, needs=VIEWS)
+    node_drop: float = setting(0.1, "share of the joints that each view lacks", least=0, below=1, needs=VIEWS)
+    part_drop: float = setting(0.5, "how probable it is that a view lacks a body part", least=0, most=1, needs=VIEWS)
 
 
 @dataclass(frozen=True)
 class AugmentSettings:
     """How training clips are changed at random; shares of the clip's extent, or radians; 0: not."""
 
-    crop_min: float = setting(1.0, "shortest temporal crop, a share of the sequence", least=0)
+    crop_min: float = setting(1.0, "shortest temporal crop, a share of the sequence", least=0, most=1)
     rotate: float = setting(0.0, "largest rotation", least=0)
     scale: float = setting(0.0, "largest change of size", least=0)
     shear: float = setting(0.0, "largest shear", least=0)
     joint_noise: float = setting(0.0, "noise of every joint", least=0)
-    flip: float = setting(0.0, "how probable a mirror image is", least=0)
+    flip: float = setting(0.0, "how probable a mirror image is", least=0, most=1)
 
 
 @dataclass(frozen=True)
 class FinetuneSettings:
     """What is special to the classifier's training."""
 
-    label_smoothing: float = setting(0.1, "share of the target that all classes have", least=0)
+    label_smoothing: float = setting(0.1, "share of the target that all classes have", least=0, below=1)
     class_balance: str = setting(
         "none",
         "make rare classes count as much: by weights in the loss, or by drawing their clips more often",
         choices=("none", "weights", "sampling"),
     )
     mirror: str = setting("off", "recognise mirrored clips too, where the classes allow it", choices=("off", "auto"))
-    validation_fraction: float = setting(0.1, "share set aside without a validation split; 0: nothing", least=0)
+    validation_fraction: float = setting(
+        0.1, "share set aside without a validation split; 0: nothing", least=0, below=1
+    )
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,7 @@ class OptimizerSettings:
     weight_decay: float = setting(
         0.0, "of kernels: part of the gradient with sgd, by itself with adam (AdamW)", least=0
     )
-    momentum: float = setting(0.9, "of SGD", least=0, needs={"optimizer": ("sgd",)})
+    momentum: float = setting(0.9, "of SGD", least=0, below=1, needs={"optimizer": ("sgd",)})
     schedule: str = setting("constant", "how the rate falls", choices=("constant", "cosine", "step"))
     step_epochs: tuple = setting((), "epochs after which the rate is a tenth", needs={"schedule": ("step",)}, items=int)
     warmup_epochs: int = setting(0, "epochs in which the rate rises", least=0)
@@ -196,7 +200,7 @@ class OptimizerSettings:
     )
     gradient_accumulation_steps: int = setting(1, "batches whose gradients are averaged", least=1)
     steps_per_execution: int = setting(1, "steps handed to TensorFlow or JAX together", least=1)
-    ema_momentum: float = setting(0.0, "of the weights' moving average; 0: none", least=0)
+    ema_momentum: float = setting(0.0, "of the weights' moving average; 0: none", least=0, below=1)
     jit_compile: str = setting("auto", "compile the step with XLA or torch.compile", choices=("auto", "on", "off"))
     dtype_policy: str = setting(
         "float32", "what is computed in", choices=("float32", "mixed_float16", "mixed_bfloat16")
@@ -337,7 +341,8 @@ def convert(key, value, source):
         hint = f" (did you mean {' or '.join(close)}?)" if close else ""
         raise SettingsError(f"{source}: unknown setting {key!r}{hint}; `skelmae settings` lists all")
     field = FIELDS[key]
-    kind, choices, least = type(field.default), field.metadata["choices"], field.metadata["least"]
+    kind, choices = type(field.default), field.metadata["choices"]
+    least, most, below = (field.metadata[end] for end in ("least", "most", "below"))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if kind is tuple and isinstance(value, list | tuple):
@@ -351,6 +356,10 @@ def convert(key, value, source):
         raise SettingsError(f"{source}: {key}: expected one of {', '.join(choices)}, found {value!r}")
     if least is not None and not least <= value < float("inf"):
         raise SettingsError(f"{source}: {key}: expected at least {least}, found {value!r}")
+    if most is not None and value > most:
+        raise SettingsError(f"{source}: {key}: expected at most {most}, found {value!r}")
+    if below is not None and value >= below:
+        raise SettingsError(f"{source}: {key}: expected below {below}, found {value!r}")
     return value
 
 
@@ -461,18 +470,23 @@ def objective_changes(objective):
     return flatten(_shipped("objectives", objective), "pretrain", objective)
 
 
-def recipe_for(count, pretrained=None):
-    """The recipe where none is asked for: that of a pre-trained run, else one for so many training sequences.
-
-    Args:
-        count: int. pretrained: None, or a run folder, a file in one or the name of a published backbone.
-    """
-    if pretrained is not None and is_published(pretrained):
+def preset_of(pretrained):
+    """The preset of a run folder, a file in one or a published backbone; None where nothing tells."""
+    if is_published(pretrained):
         return model_card(str(pretrained))["recipe"]
-    for folder in () if pretrained is None else (Path(pretrained), Path(pretrained).parent):
+    for folder in (Path(pretrained), Path(pretrained).parent):
         if (folder / SETTINGS).is_file():
             return read_settings(folder / SETTINGS, "finetune").model.preset
-    return "strong" if count >= MANY else "small"
+    return None
+
+
+def recipe_for(count, pretrained=None):
+    """The recipe where none is asked for: that of what was pre-trained, else one for so many training sequences.
+
+    Args:
+        count: int. pretrained: None, or as :func:`preset_of`.
+    """
+    return pretrained is not None and preset_of(pretrained) or ("strong" if count >= MANY else "small")
 
 
 def resolve_settings(stage, recipe="small", config_file=None, overrides=(), check=True, usual=None, **explicit):

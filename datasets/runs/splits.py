@@ -8,7 +8,7 @@ from ..errors import DataError
 from ..files import read_json
 from ..transforms.masking import part_mask
 from .run_folder import METRICS, trained_ids
-from .saved_model import check_score, check_start, read_classifier, seen_by
+from .saved_model import check_completed, check_score, check_start, read_classifier
 
 SHOWN_SEEN = 3
 FEW = 5  # sequences, of fewer of which a class is hardly learnt: it is told
@@ -69,6 +69,19 @@ def training_splits(store, train_split, val_split, settings, allow_overlap=False
     return train, validation
 
 
+def pretraining_split(store, split, settings):
+    """Indices to pre-train on.
+
+    Raises:
+        DataError: a single sequence, where sequences are told from each other.
+    """
+    indices = store.select(split)
+    if settings.pretrain.objective != "masked" and len(indices) < 2:
+        wanted = "two sequences or more, which are told apart; --set objective=masked takes one"
+        raise DataError(store.path, f"split {split}", wanted, len(indices))
+    return indices
+
+
 def check_training(stage, store, splits, settings, pretrained=None, allow_overlap=False):
     """Refuse what a training of these splits, settings and start would refuse.
 
@@ -81,8 +94,10 @@ def check_training(stage, store, splits, settings, pretrained=None, allow_overla
     if stage == "pretrain":
         if settings.pretrain.mask_parts:
             part_mask(store.layout, settings.pretrain.mask_parts)
-        if settings.pretrain.objective == "complete" and seen_by(settings.pretrain.camera, store):
-            return  # the start is compared with what the camera sees
+        pretraining_split(store, *splits, settings)
+        if settings.pretrain.objective == "complete":
+            check_completed(settings.pretrain.camera, store, pretrained)
+            return
     else:
         training_splits(store, *splits, settings, allow_overlap)
     if pretrained is not None:

@@ -11,11 +11,10 @@ import numpy as np
 from keras_skelmae.evaluation.evaluate import measure
 from keras_skelmae.evaluation.features import embed
 from keras_skelmae.evaluation.metrics import linear_probe, nearest_neighbours, retrieval_precision, scores
-from keras_skelmae.models import SkeletonEncoder, STRLBackbone, load_model
-from keras_skelmae.models.preset import find_part
+from keras_skelmae.models import load_model
 from keras_skelmae.training.finetune import finetune
 from keras_skelmae.training.runs import ids_digest
-from keras_skelmae.training.starting_point import load_pretrained, pretrained_file, starting_point
+from keras_skelmae.training.starting_point import pretrained_file, pretrained_part, starting_point
 from keras_skelmae.training.statistics import estimate_statistics
 from skelmae_datasets import DataError
 from skelmae_datasets.files import file_digest, read_json, write_json
@@ -40,7 +39,7 @@ def random_model(store, settings, like=None):
     keras.utils.set_random_seed(settings.data.seed)
     if like is None:
         return starting_point(store, settings).part
-    part = find_part(load_pretrained(like, store), STRLBackbone | SkeletonEncoder)
+    part = pretrained_part(like, store, settings)
     return type(part).from_config(part.get_config())
 
 
@@ -181,9 +180,12 @@ def _measure(case, test_split, verbose, resume):
         options = {"verbose": verbose, "resume": True, "allow_overlap": True, "calibrate": False}
         finetune(store, ids, test_split, run, settings, pretrained=case.source, **options)
         return measure(load_model(run), store, test, test_split).result
-    model = random_model(store, settings, case.like) if case.source is None else load_pretrained(case.source, store)
+    if case.source is None:
+        model = random_model(store, settings, case.like)
+    else:
+        model = pretrained_part(case.source, store, settings)
     # kept statistics are of masked clips or of another data set, or of none at all
-    estimate_statistics(find_part(model, STRLBackbone | SkeletonEncoder), store, train, settings.data.seed)
+    estimate_statistics(model, store, train, settings.data.seed)
     if case.protocol == "retrieval":
         precision = retrieval_precision(embed(model, store, test), labels[test])
         return {"top1": precision, "mean_class": precision}

@@ -41,14 +41,22 @@ def assign_published(backbone, name):
         ValueError: it has other weights.
     """
     with np.load(weights_file(name), allow_pickle=False) as arrays:
-        given = {key: arrays[key] for key in arrays.files}
+        assign_by_path(backbone, {key: arrays[key] for key in arrays.files}, name)
+
+
+def assign_by_path(backbone, given, source):
+    """Put weights (dict of path to array) into a backbone, which may be of more people than they were learned from.
+
+    Raises:
+        ValueError: naming the source, where it has weights that are not given.
+    """
     for variable in backbone.weights:
         if variable.path in given:
             variable.assign(given[variable.path].astype("float32"))
         elif "interaction_conv" in variable.path:  # what a person takes from others: one alone told nothing of that
             variable.assign(np.zeros(variable.shape, "float32"))
         else:
-            raise ValueError(f"{name}: expected weights of {variable.path}, found none")
+            raise ValueError(f"{source}: expected weights of {variable.path}, found none")
 
 
 def publish(backbone, name, card, folder=WEIGHTS):

@@ -7,7 +7,7 @@ from keras_skelmae.fast.ops.frames import thinned
 from keras_skelmae.layers import MultiScaleTemporalConv, PointwiseUpdate, PositionEmbedding, SpatialModeling
 from keras_skelmae.models.body_layers import body_layers
 from keras_skelmae.models.preset import Preset, arguments, own_arguments
-from keras_skelmae.models.published import assign_published, published_config
+from keras_skelmae.models.published import assign_by_path, assign_published, published_config
 from keras_skelmae.models.residual_layer import residual_layer
 from keras_skelmae.models.skeleton_encoder import InputLayers, SkeletonEncoder
 
@@ -150,6 +150,22 @@ class STRLBackbone(Preset, keras.Model):
         if load_weights:
             assign_published(backbone, name)
         return backbone
+
+    def for_people(self, count):
+        """The same network, weights and all, for clips of more people; what they take from each other is zero.
+
+        Raises:
+            ValueError: every person has an encoder of its own (``share_people``).
+        """
+        if not self.share_people:
+            raise ValueError(f"share_people: expected True to model {count} people, found False")
+        config = self.get_config()
+        preprocessor = type(self.preprocessor)(**{**self.preprocessor.get_config(), "num_people": count})
+        encoder = {**config["encoder"], "preprocessor": keras.saving.serialize_keras_object(preprocessor)}
+        other = type(self).from_config({**config, "encoder": encoder})
+        given = {variable.path: ops.convert_to_numpy(variable.value) for variable in self.weights}
+        assign_by_path(other, given, self.name)
+        return other
 
     @property
     def units(self):

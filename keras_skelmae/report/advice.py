@@ -17,7 +17,9 @@ def advice(run):
 
 
 def _pretrained(run):
-    if run.metrics.get("collapsed"):
+    if run.metrics.get("collapsed") and run.settings.get("objective", "masked") != "masked":
+        yield "All clips get nearly the same vector, nothing is learned: more clips, or --set learning_rate=1e-4."
+    elif run.metrics.get("collapsed"):
         yield (
             "The target has collapsed, all its vectors point the same way and nothing is learned: --set "
             "remedy=variance holds them apart, --set target=coordinates needs no remedy."

@@ -24,6 +24,7 @@ from keras_skelmae.training.runs import Run, ids_digest
 from keras_skelmae.training.starting_point import starting_point
 from skelmae_datasets.runs.run_folder import MODEL, PRETRAIN_IDS, TRAIN_IDS
 from skelmae_datasets.runs.saved_model import seen_by
+from skelmae_datasets.runs.splits import pretraining_split
 
 COLLAPSED = 0.01
 
@@ -60,9 +61,10 @@ def pretrain(
         Interrupted: SIGINT or SIGTERM came; the state was written.
     """
     keras.utils.set_random_seed(settings.data.seed)
-    indices = store.select(split)
+    indices = pretraining_split(store, split, settings)
     start = pretraining_start(store, settings.for_clips(len(indices)), pretrained)
     model = pretraining_model(store, start.settings, start)
+    data = pretraining_batches(model, SequenceSource(store), indices, start.settings)
     identity = {
         "stage": "pretrain",
         "fingerprint": store.fingerprint,
@@ -75,7 +77,7 @@ def pretrain(
         run.write_ids(TRAIN_IDS, [store.ids[index] for index in indices])
         if pretrained is not None:
             run.write_ids(PRETRAIN_IDS, start.seen())
-        return _pretrain(model, store, split, run, start, verbose, callbacks, minutes)
+        return _pretrain(model, data, split, run, start, verbose, callbacks, minutes)
 
 
 def pretraining_start(store, settings, pretrained=None):
@@ -118,10 +120,8 @@ def pretraining_batches(model, source, indices, settings):
     return ViewBatches(source, indices, model, view=view, each_person=alone, **options)
 
 
-def _pretrain(model, store, split, run, start, verbose, callbacks, minutes):
-    settings, trained = start.settings, model
-    data = pretraining_batches(model, SequenceSource(store), store.select(split), settings)
-    varying = False
+def _pretrain(model, data, split, run, start, verbose, callbacks, minutes):
+    settings, trained, store, varying = start.settings, model, data.store, False
     if isinstance(model, SkeletonMAE) and data.shares_mask and can_trim(model) and device_count() == 1:
         trained = TrimmedMAE(model)
         data.trim, varying = kept_on_device(trained.trim), not settings.pretrain.mask_parts

@@ -10,8 +10,10 @@ from skelmae_datasets import DataError
 from skelmae_datasets.files import file_digest
 from skelmae_datasets.runs.published import is_published, weights_file
 from skelmae_datasets.runs.run_folder import PRETRAIN_IDS, TRAIN_IDS, trained_ids
+from skelmae_datasets.runs.saved_model import source_of
+from skelmae_datasets.runs.settings import preset_of
 
-WHOLE = "or --set objective=contrastive for a whole backbone"
+WHOLE = "or --set objective=contrastive --set scope=backbone for a whole backbone"
 
 
 @dataclass
@@ -55,6 +57,27 @@ def pretrained_file(source):
     return weights_file(str(source)) if is_published(source) else model_file(source)
 
 
+def pretrained_part(source, data, settings):
+    """The encoder or backbone of what was pre-trained, for as many people as the data have.
+
+    Raises:
+        DataError: it has none, the data do not fit it, or it cannot be made of so many people.
+    """
+    found = as_preprocessor(data, settings.flat())
+    model = load_pretrained(source, found)
+    part = find_part(model, STRLBackbone | SkeletonEncoder)
+    if part is None:
+        raise DataError(source, "model", "an encoder or a backbone", type(model).__name__)
+    part.preprocessor.check(data, source)
+    count, own = found.num_people, part.preprocessor.num_people
+    if isinstance(part, STRLBackbone) and count > own:  # nobody is dropped without a word
+        if not part.share_people:
+            wanted = f"{own}, as {source} has with an encoder for each; --set num_people={own} takes the first"
+            raise DataError(source_of(data), "people", wanted, count)
+        part = part.for_people(count)
+    return part
+
+
 def starting_point(data, settings, pretrained=None, kind=STRLBackbone):
     """A backbone for data, from random initialisation or from a pre-trained model, whose architecture counts then.
 
@@ -73,20 +96,18 @@ def starting_point(data, settings, pretrained=None, kind=STRLBackbone):
     if pretrained is None:
         values = settings.flat()
         return Start(kind.from_settings(values, as_preprocessor(data, values)), None, settings)
-    found = as_preprocessor(data, settings.flat())
-    model = load_pretrained(pretrained, found)
-    part = find_part(model, STRLBackbone | SkeletonEncoder)
-    if part is None or isinstance(part, STRLBackbone) and kind is SkeletonEncoder:
-        wanted = "an encoder or a backbone" if kind is STRLBackbone else f"an encoder alone, {WHOLE}"
-        raise DataError(pretrained_file(pretrained), "model", wanted, type(part or model).__name__)
-    part.preprocessor.check(data, pretrained)
+    part = pretrained_part(pretrained, data, settings)
+    if isinstance(part, STRLBackbone) and kind is SkeletonEncoder:
+        raise DataError(pretrained, "model", f"an encoder alone, {WHOLE}", type(part).__name__)
     if isinstance(part, STRLBackbone):
-        settings = settings.adopt({**part.encoder_config, **part.get_config(), **_clips(part.preprocessor)}, pretrained)
+        preset = {"preset": preset_of(pretrained) or settings.model.preset}
+        architecture = {**part.encoder_config, **part.get_config(), **_clips(part.preprocessor), **preset}
+        settings = settings.adopt(architecture, pretrained)
         return Start(part, pretrained, settings)
     free = ("num_frames", "num_people")
     clips = {key: value for key, value in _clips(part.preprocessor).items() if key not in free}
     settings = settings.adopt({**part.get_config(), **clips}, pretrained)
-    sizes = {key: found.get_config()[key] for key in free}
+    sizes = {key: as_preprocessor(data, settings.flat()).get_config()[key] for key in free}
     preprocessor = SkeletonPreprocessor(**{**part.preprocessor.get_config(), **sizes})
     encoder = SkeletonEncoder.from_config({**part.get_config(), "preprocessor": preprocessor})
     encoder.set_weights(part.get_weights())

@@ -332,5 +332,7 @@ def test_an_output_is_no_input(calls, files, tmp_path):
 def test_after_a_pretraining_without_labels_comes_no_finetune():
     from skelmae_cli.training import _next
 
-    assert _next("pretrain", "runs/p", ["d.h5"], True, "a")[1] == "finetune"
-    assert _next("pretrain", "runs/p", ["d.h5"], False, "a")[1:4] == ["reconstruct", "runs/p", "d.h5"]
+    assert _next("pretrain", "runs/p", ["d.h5"], True, "masked", "a")[1] == "finetune"
+    assert _next("pretrain", "runs/p", ["d.h5"], False, "masked", "a")[1:4] == ["reconstruct", "runs/p", "d.h5"]
+    assert _next("pretrain", "runs/p", ["d.h5"], False, "contrastive", "a")[1:4] == ["embed", "runs/p", "d.h5"]
+    assert "d.h5" not in _next("pretrain", "runs/p", ["d.h5"], True, "lifted", "a")

@@ -167,6 +167,8 @@ def test_overrides_are_toml_or_plain_text(override, key, value):
         ("epochs=" + 9999 * "[", r"--set: epochs: expected int, found '\[+'"),
         ("epochs=0", "--set: epochs: expected at least 1, found 0"),
         ("learning_rate=-1", "--set: learning_rate: expected at least 0, found -1.0"),
+        ("node_drop=1", "--set: node_drop: expected below 1, found 1.0"),
+        ("flip=1.5", "--set: flip: expected at most 1, found 1.5"),
         ("learning_rate=nan", "--set: learning_rate: expected at least 0, found nan"),
         ("learning_rate=inf", "--set: learning_rate: expected at least 0, found inf"),
         ("target=pixels", "--set: target: expected one of embedding, coordinates, motion, found 'pixels'"),

@@ -306,8 +306,9 @@ def test_labels_of_a_confusion_matrix_do_not_overlap(count, name):
 def finished(stage="finetune", **changes):
     """A RunFolder without its files, in which nothing is off unless a change says so."""
     found = {"classes": ["a", "b"], "confusion": [[9, 1], [1, 9]], "top1": 0.9, **changes.pop("evaluation", {})}
+    settings = {"objective": changes.pop("objective", "masked")} if stage == "pretrain" else {}
     metrics = {"stage": stage, "loss": 0.1, "accuracy": 0.95, "val_accuracy": 0.9, **changes}
-    return RunFolder(Path("run"), "run", {}, metrics, {}, found, None, None, None, None)
+    return RunFolder(Path("run"), "run", settings, metrics, {}, found, None, None, None, None)
 
 
 def test_advice_is_given_where_something_is_off():
@@ -318,6 +319,7 @@ def test_advice_is_given_where_something_is_off():
     for run, word in (
         (finished(loss=float("nan")), "learning_rate"),
         (finished("pretrain", collapsed=True), "remedy=variance"),
+        (finished("pretrain", collapsed=True, objective="contrastive"), "learning_rate"),  # which has no remedy
         (finished(evaluation={"top1": 0.55}), "near what guessing gets"),
         (finished(evaluation={"confusion": [[9, 1], [0, 0]]}), "No clip of b was measured"),
         (finished(val_accuracy=0.5), "far better than others (95 against 50 %)"),

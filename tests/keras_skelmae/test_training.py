@@ -14,6 +14,7 @@ import pytest
 
 from keras_skelmae.data import LabelledBatches
 from keras_skelmae.evaluation import evaluate_model, load_classifier, predict_files, predict_store, scores
+from keras_skelmae.experiments.protocols import run_protocol
 from keras_skelmae.fast.networks import devices
 from keras_skelmae.fast.networks.trimmed_mae import TrimmedMAE
 from keras_skelmae.layers.presence_batch_normalization import estimating
@@ -38,7 +39,7 @@ from keras_skelmae.training.starting_point import starting_point
 from keras_skelmae.training.statistics import batch_normalizations
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter, convert_ntu
 from skelmae_datasets.runs.settings import GROUPS, RECIPES, SettingsError, resolve_settings
-from skelmae_datasets.runs.splits import hold_out
+from skelmae_datasets.runs.splits import check_training, hold_out
 from skelmae_datasets.synthetic import write_dataset
 
 PRETRAIN, FINETUNE, OPTIMIZATION = (
@@ -482,7 +483,9 @@ def test_what_was_seen_two_trainings_ago_is_told(starts, data, tmp_path):
 
 
 def test_a_pre_training_that_cannot_go_on_is_told(starts, data, tiny_stores, tmp_path):
-    with pytest.raises(DataError, match="an encoder alone, or --set objective=contrastive .*, found STRLBackbone"):
+    with pytest.raises(
+        DataError, match="an encoder alone, or --set objective=contrastive .*scope=backbone .*, found STRLBackbone"
+    ):
         pretrain(data[0], "xsub_train", tmp_path / "a", settings("pretrain"), pretrained=starts["views"])
     with pytest.raises(DataError, match="2d.h5: layout: expected ntu25 in 3D, as .*views takes, found coco17 in 2D"):
         pretrain(tiny_stores["2d"], "train", tmp_path / "b", settings("pretrain", *VIEWS), pretrained=starts["views"])
@@ -512,6 +515,62 @@ def test_the_published_weights_go_on_with_any_skeleton(data, tmp_path):
         np.testing.assert_allclose(one.numpy() if hasattr(one, "numpy") else one, other, atol=1e-6)
     start = starting_point(data[0], resolve_settings("finetune"), tmp_path / "own")
     assert start.part.preprocessor.maps_joints
+
+
+def test_nobody_is_dropped_after_a_training_of_single_people(data, tmp_path):
+    """What was learned from one person each goes on with both; alone a person is recognised as before."""
+    asked = settings("pretrain", "objective=complete", "camera=3d", *BACKBONE, "epochs=1")
+    pretrain(data[0], "xsub_train", tmp_path / "one", asked, verbose=False)
+    one = load_model(tmp_path / "one").backbone
+    assert one.preprocessor.num_people == 1
+    start = starting_point(data[0], settings("finetune"), tmp_path / "one")
+    assert start.part.preprocessor.num_people == start.settings.data.num_people == 2
+    alone = np.random.default_rng(0).normal(size=(3, 1, 8, 25, 3)).astype("float32")
+    both = np.concatenate([alone, np.zeros_like(alone)], axis=1)
+    wanted, found = one(alone)["features"], start.part(both)["features"]
+    np.testing.assert_allclose(np.asarray(found)[:, 0], np.asarray(wanted)[:, 0], atol=1e-4)
+    again = starting_point(data[0], settings("finetune", "num_people=1"), tmp_path / "one")
+    assert again.part.preprocessor.num_people == 1
+    run_protocol(
+        "knn", data[0], "xsub_train", "xsub_val", tmp_path / "knn", settings("finetune"), pretrained=tmp_path / "one"
+    )
+    own = settings("pretrain", *VIEWS, "share_people=false", "num_people=1", "epochs=1")
+    pretrain(data[0], "xsub_train", tmp_path / "own", own, verbose=False)
+    with pytest.raises(DataError, match="s.h5: people: expected 1, as .*own has .*--set num_people=1 .*, found 2"):
+        starting_point(data[0], settings("finetune"), tmp_path / "own")
+
+
+def test_the_preset_is_that_of_the_network(starts, data, tmp_path):
+    asked = resolve_settings("finetune", "paper")
+    assert starting_point(data[0], asked, starts["views"]).settings.model.preset == "small"
+    with pytest.raises(SettingsError, match="preset: expected 'small' as the pre-trained .*views has, found 'strong'"):
+        starting_point(data[0], resolve_settings("finetune", overrides=("preset=strong",)), starts["views"])
+
+
+def test_what_completes_is_checked_before_keras(starts, data, tiny_stores, tmp_path):
+    found = ("objective=complete", "camera=2d")
+    for start, overrides, message in (
+        (
+            "coco17-motion-3d",
+            found,
+            "s.h5: camera: expected '3d' for x, y, z, as coco17-motion-3d takes .*, found '2d'",
+        ),
+        ("coco17-motion", found, "s.h5: layout: expected the joints of coco17, as coco17-motion has, .*found ntu25"),
+        (starts["views"], ("objective=complete", "camera=3d"), None),
+    ):
+        asked = settings("pretrain", *overrides)
+        if message is None:
+            check_training("pretrain", data[0], ("xsub_train",), asked, start)
+            continue
+        with pytest.raises(DataError, match=message):
+            check_training("pretrain", data[0], ("xsub_train",), asked, start)
+    (tmp_path / "ids.txt").write_text(f"{data[0].ids[0]}\n")
+    alone, asked = f"ids={tmp_path / 'ids.txt'}", settings("pretrain", *VIEWS)
+    with pytest.raises(DataError, match="expected two sequences or more, which are told apart; .*masked .*, found 1"):
+        check_training("pretrain", data[0], (alone,), asked)
+    with pytest.raises(DataError, match="expected two sequences or more"):
+        pretrain(data[0], alone, tmp_path / "run", asked)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_pretrained_architecture_counts_and_is_written(starts, data, tmp_path):
