@@ -37,6 +37,7 @@ def read_published(name):
     Raises:
         ValueError: no backbone of that name.
     """
+    name = str(name)
     if name not in published():
         raise ValueError(f"weights: expected one of {', '.join(published())}, found {name!r}")
     return read_json(WEIGHTS / f"{name}.json")

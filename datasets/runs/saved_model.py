@@ -280,10 +280,10 @@ def check_completed(camera, store, source=None):
     seen = seen_by(camera, store)
     if source is None:
         return
-    form = (
-        form_of(read_published(source)["config"]["encoder"]["preprocessor"], source) if is_published(source) else None
-    )
-    form = form or read_saved(source).preprocessor
+    if is_published(source):
+        form = form_of(read_published(source)["config"]["encoder"]["preprocessor"], source)
+    else:
+        form = read_saved(source).preprocessor
     if seen and form.num_coordinates == 3:
         wanted = f"'3d' for {', '.join(form.channels)}, as {source} takes (--set camera=3d)"
         raise DataError(store.path, "camera", wanted, f"{camera!r}, to which {', '.join(store.channels)} is x, y")

@@ -7,6 +7,7 @@ import inspect
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -563,7 +564,7 @@ def test_what_completes_is_checked_before_keras(starts, data, tiny_stores, tmp_p
             check_training("pretrain", data[0], ("xsub_train",), asked, start)
             continue
         with pytest.raises(DataError, match=message):
-            check_training("pretrain", data[0], ("xsub_train",), asked, start)
+            check_training("pretrain", data[0], ("xsub_train",), asked, Path(start))
     (tmp_path / "ids.txt").write_text(f"{data[0].ids[0]}\n")
     alone, asked = f"ids={tmp_path / 'ids.txt'}", settings("pretrain", *VIEWS)
     with pytest.raises(DataError, match="expected two sequences or more, which are told apart; .*masked .*, found 1"):
