@@ -128,12 +128,12 @@ def test_a_stopped_training_ends_the_same(kind, stops, store, start, whole, tmp_
 def test_a_training_without_a_falling_rate_is_made_longer(store, start, tmp_path):
     asked = [settings("pretrain", "schedule=constant", f"epochs={epochs}") for epochs in (2, 3)]
     with pytest.raises(Interrupted):
-        pretrain(store, "xsub_train", tmp_path / "run", asked[0], False, callbacks=(Stop(STEPS + 3),))
-    pretrain(store, "xsub_train", tmp_path / "run", asked[1], False, resume=True)
-    pretrain(store, "xsub_train", tmp_path / "whole", asked[1], False)
+        pretrain(store, "xsub_train", tmp_path / "run", asked[0], verbose=False, callbacks=(Stop(STEPS + 3),))
+    pretrain(store, "xsub_train", tmp_path / "run", asked[1], verbose=False, resume=True)
+    pretrain(store, "xsub_train", tmp_path / "whole", asked[1], verbose=False)
     assert_the_same(tmp_path / "run", tmp_path / "whole")
     with pytest.raises(DataError, match="epochs: .* a finished one keeps no checkpoint to go on from, found 4"):
-        pretrain(store, "xsub_train", tmp_path / "run", asked[1].replace(epochs=4), False, resume=True)
+        pretrain(store, "xsub_train", tmp_path / "run", asked[1].replace(epochs=4), verbose=False, resume=True)
 
 
 def test_checkpoints_by_time_and_a_damaged_one(store, start, whole, tmp_path, capsys, monkeypatch):
