@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import skelmae_datasets
 from skelmae_cli.main import cli
 from skelmae_datasets.runs import exports, model_inputs, run_folder, saved_model, settings, splits
+from skelmae_datasets.runs.settings import Settings
 
 RESULT = {
     "top1": 0.75,
@@ -38,6 +39,7 @@ TRAINED |= {"mirror": True, "epoch": 3, "rare_classes": {"kick": 3, "wave": 0}}
 FITS = {"before": {"nll": 0.9, "ece": 0.2}, "after": {"nll": 0.75, "ece": 0.1}}
 TRAINED["calibration"] = {"temperature": 1.5, "reason": "", **FITS}
 PROTOCOL = {"protocol": "knn", "rows": []}
+SETTINGS = Settings.of("pretrain")
 
 
 class Store:
@@ -122,7 +124,7 @@ def calls(monkeypatch):
     monkeypatch.setattr(
         model_inputs, "open_inputs", lambda stack, form, inputs, *more, **how: [(p, None) for p in inputs]
     )
-    monkeypatch.setattr(settings, "resolve_settings", recorder("resolve_settings", "SETTINGS"))
+    monkeypatch.setattr(settings, "resolve_settings", recorder("resolve_settings", SETTINGS))
     return made
 
 
@@ -151,11 +153,12 @@ def test_pretrain_passes_only_what_was_given(calls, files):
     line = "pretrain d.h5 --train-split train --output run --recipe paper --set a=1 --set b=x=y --seed 0 --jit off"
     succeed(f"{line} --mixed-precision bfloat16")
     (_, resolved, given), (name, (store, split, output, settings), named), (measured, *_), (written, *_) = calls
-    assert resolved == ("pretrain", "paper", None, ("a=1", "b=x=y"), True)
+    assert resolved == ("pretrain", "paper", None, ("a=1", "b=x=y"), True, None)
     given = {key: value for key, value in given.items() if value is not None}
     assert given == {"seed": 0, "jit_compile": "off", "dtype_policy": "mixed_bfloat16"}
-    assert (name, str(store.path), split, str(output), settings) == ("pretrain", "d.h5", "train", "run", "SETTINGS")
-    assert named == {"verbose": True, "callbacks": (), "resume": False, "force": False, "minutes": None}
+    assert (name, str(store.path), split, str(output), settings) == ("pretrain", "d.h5", "train", "run", SETTINGS)
+    plain = {"verbose": True, "callbacks": (), "resume": False, "force": False, "minutes": None}
+    assert named == {**plain, "pretrained": None}
     assert (measured, written) == ("measure_pretrained", "write_report")
 
 
@@ -294,7 +297,7 @@ def test_protocol_compares_with_a_random_network_of_the_same_architecture(calls,
     assert succeed(f"{line} --pretrained pre-{{seed}} --batch-size 8") == "| protocols |\n"
     (_, resolved, given), (_, one, before), (_, two, random), _ = calls
     assert (resolved[0], given["batch_size"]) == ("finetune", 8)
-    assert [str(part) for part in one[2:]] == ["a", "b", "out/pretrained", "SETTINGS"]
+    assert [str(part) for part in one[2:]] == ["a", "b", "out/pretrained", str(SETTINGS)]
     assert str(two[4]) == "out/random" and "pretrained" not in random and "like" not in before
     assert (before["pretrained"], random["like"]) == ("pre-{seed}", "pre-{seed}")
     assert (before["seeds"], before["fractions"], before["neighbours"]) == ((1, 2), (0.1, 1.0), 1)
@@ -309,9 +312,17 @@ def test_study_resolves_both_stages_and_opens_the_source(calls, files):
     line = "study transfer d.h5 --train-split a --test-split b --output out --source a.pkl --seeds 1,2 --set x=1"
     assert succeed(f"{line} --epochs 3 --pretrain-set y=2 --finetune-set z=3") == "| table |\n"
     (_, one, before), (_, two, after), (_, (name, store, *rest), named), _ = calls
-    assert one == ("pretrain", "small", None, ("x=1", "y=2"), False) and before["epochs"] == 3
-    assert two == ("finetune", "small", None, ("x=1", "z=3"), False) and after["epochs"] == 3
-    assert (name, str(store.path), *map(str, rest)) == ("transfer", "d.h5", "a", "b", "out", "SETTINGS", "SETTINGS")
+    assert one == ("pretrain", "small", None, ("x=1", "y=2"), False, None) and before["epochs"] == 3
+    assert two == ("finetune", "small", None, ("x=1", "z=3"), False, None) and after["epochs"] == 3
+    assert (name, str(store.path), *map(str, rest)) == (
+        "transfer",
+        "d.h5",
+        "a",
+        "b",
+        "out",
+        str(SETTINGS),
+        str(SETTINGS),
+    )
     assert str(named["source"].path) == "a.pkl" and named["source_split"] == "all"
     assert (named["seeds"], named["fraction"], named["progress"]) == ((1, 2), 1.0, None)
     assert json.loads(succeed(f"{line} --json")) == {"cells": []}
