@@ -280,10 +280,7 @@ def check_completed(camera, store, source=None):
     seen = seen_by(camera, store)
     if source is None:
         return
-    if is_published(source):
-        form = form_of(read_published(source)["config"]["encoder"]["preprocessor"], source)
-    else:
-        form = read_saved(source).preprocessor
+    form = published_form(source) if is_published(source) else read_saved(source).preprocessor
     if seen and form.num_coordinates == 3:
         wanted = f"'3d' for {', '.join(form.channels)}, as {source} takes (--set camera=3d)"
         raise DataError(store.path, "camera", wanted, f"{camera!r}, to which {', '.join(store.channels)} is x, y")
@@ -302,13 +299,18 @@ def objective_after(source):
     return "contrastive"
 
 
+def published_form(name):
+    """The DataForm of a published backbone's own recordings."""
+    return form_of(read_published(name)["config"]["encoder"]["preprocessor"], name)
+
+
 def check_published(name, data):
     """DataError unless a store, or what a model takes, has the coordinates, units and joints of a published backbone.
 
     Args:
         name: see ``published``. data: with layout, num_coordinates, channels and units.
     """
-    own = form_of(read_published(name)["config"]["encoder"]["preprocessor"], name)
+    own = published_form(name)
     if data.num_coordinates != own.num_coordinates or data.units != own.units:
         wanted = f"{', '.join(own.channels)} in {own.units} as {name} takes"
         told = f"{', '.join(data.channels[: data.num_coordinates])} in {data.units}"

@@ -20,7 +20,7 @@ from keras_skelmae.training.runs import Run, ids_digest
 from keras_skelmae.training.selection import SELECTIONS, KeepBest, MeanClassAccuracy, validated_epochs
 from keras_skelmae.training.starting_point import starting_point
 from keras_skelmae.training.statistics import estimate_statistics
-from skelmae_datasets.runs.run_folder import HELD_IDS, MODEL, PRETRAIN_IDS, TRAIN_IDS
+from skelmae_datasets.runs.run_folder import HELD_IDS, MODEL
 from skelmae_datasets.runs.splits import FEW, training_splits
 
 
@@ -90,9 +90,7 @@ def finetune(
     with Run(output, start.settings, identity, resume, force) as run:
         if run.finished:
             return run.finished
-        run.write_ids(TRAIN_IDS, [store.ids[index] for index in train])
-        if pretrained is not None:
-            run.write_ids(PRETRAIN_IDS, start.seen())
+        start.write_ids(run, [store.ids[index] for index in train])
         metrics = {
             "stage": "finetune",
             "data": str(store.path),

@@ -22,7 +22,7 @@ from keras_skelmae.training.optimization import compile_options, in_precision
 from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import Run, ids_digest
 from keras_skelmae.training.starting_point import starting_point
-from skelmae_datasets.runs.run_folder import MODEL, PRETRAIN_IDS, TRAIN_IDS
+from skelmae_datasets.runs.run_folder import MODEL
 from skelmae_datasets.runs.saved_model import seen_by
 from skelmae_datasets.runs.splits import pretraining_split
 
@@ -74,9 +74,7 @@ def pretrain(
     with Run(output, start.settings, identity, resume, force) as run:
         if run.finished:
             return run.finished
-        run.write_ids(TRAIN_IDS, [store.ids[index] for index in indices])
-        if pretrained is not None:
-            run.write_ids(PRETRAIN_IDS, start.seen())
+        start.write_ids(run, [store.ids[index] for index in indices])
         return _pretrain(model, data, split, run, start, verbose, callbacks, minutes)
 
 

@@ -34,13 +34,12 @@ class Start:
         """The source as a string; None without one."""
         return None if self.source is None else str(Path(self.source))
 
-    def seen(self):
-        """Ids of the samples that the source was trained on, and what it started from before it."""
-        if self.source is None:
-            return []
-        return list(
-            dict.fromkeys(seen for name in (PRETRAIN_IDS, TRAIN_IDS) for seen in trained_ids(self.source, name))
-        )
+    def write_ids(self, run, ids):
+        """Write into a Run which samples it trains on, and which the source saw, in all its trainings."""
+        run.write_ids(TRAIN_IDS, ids)
+        if self.source is not None:
+            seen = (sample for name in (PRETRAIN_IDS, TRAIN_IDS) for sample in trained_ids(self.source, name))
+            run.write_ids(PRETRAIN_IDS, dict.fromkeys(seen))
 
 
 def load_pretrained(source, data):
