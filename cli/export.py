@@ -1,7 +1,5 @@
 """`skelmae export`: a classifier for serving."""
 
-from pathlib import Path
-
 import click
 
 from . import options
@@ -15,7 +13,7 @@ FORMATS = ("saved-model", "onnx", "litert", "keras")
 @click.option("--format", type=click.Choice(FORMATS), default=FORMATS[0], help="What to write.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=options.Named(),
     metavar="FILE|FOLDER",
     help="Where to (default: saved_models/ and the name of the run).",
 )

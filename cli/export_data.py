@@ -1,7 +1,5 @@
 """`skelmae export-data`: a store as files that other programs read."""
 
-from pathlib import Path
-
 import click
 
 from . import options
@@ -10,7 +8,7 @@ from .printing import echo, progress, table
 
 @options.command("export-data")
 @click.argument("data", type=options.PATH, metavar="DATA.h5")
-@click.argument("output", type=click.Path(path_type=Path), metavar="OUT.npz|OUT.csv|FOLDER")
+@click.argument("output", type=options.Named(), metavar="OUT.npz|OUT.csv|FOLDER")
 @options.to_option
 @options.split_option("train", "Becomes x_train, y_train of OUT.npz (default: all splits by their names).", False)
 @options.split_option("test", "Becomes x_test, y_test of OUT.npz.", False)

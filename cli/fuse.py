@@ -11,7 +11,7 @@ from .printing import echo
 @options.output_folder("Folder to write.")
 @click.option(
     "--weights",
-    callback=options.numbers(float),
+    callback=options.numbers(float, repeats=True),
     metavar="W,W,...",
     help="Weight of each; only their proportions matter (default: equal).",
 )

@@ -10,11 +10,28 @@ from .errors import expected_errors
 RESUME, SAME_COMMAND = "--resume goes on", "the same command goes on"  # of what was stopped
 
 
-class Existing(click.Path):
+def not_blank(context, parameter, path):
+    """Callback of a path: a blank one, as of a shell variable that is not set, would be the folder one is in."""
+    if path is not None and not str(path).strip():
+        raise click.BadParameter(f"expected a path, found {str(path)!r}", context, parameter)
+    return path
+
+
+class Named(click.Path):
+    """A path that is not blank."""
+
+    def __init__(self, **settings):
+        super().__init__(path_type=Path, **settings)
+
+    def convert(self, value, param, ctx):
+        return super().convert(not_blank(ctx, param, value), param, ctx)
+
+
+class Existing(Named):
     """A file, folder or either ("path"). If it is missing that is bad data, not bad usage, so parsing does not look."""
 
     def __init__(self, kind, stdin=False):
-        super().__init__(path_type=Path, allow_dash=stdin)
+        super().__init__(allow_dash=stdin)
         self.kind = kind
 
     def check(self, path):
@@ -121,14 +138,22 @@ def key_values(context, parameter, values):
     return values
 
 
-def numbers(kind):
-    """Callback of an option: "0,1,2" as a tuple of `kind`; None where it is not given and has no default."""
+def numbers(kind, least=None, repeats=False):
+    """Callback of an option: "0,1,2" as a tuple of `kind`; None where it is not given and has no default.
+
+    Where a number is a measurement, one that repeats would count twice and is refused.
+    """
 
     def parse(_context, _parameter, text):
         try:
-            return None if text is None else tuple(kind(part) for part in text.split(","))
+            found = None if text is None else tuple(kind(part) for part in text.split(","))
         except ValueError:
             raise click.BadParameter(f"expected numbers with commas between them, found {text!r}") from None
+        if found and least is not None and min(found) < least:
+            raise click.BadParameter(f"expected {least} or more, found {text!r}")
+        if found and not repeats and len(set(found)) < len(found):
+            raise click.BadParameter(f"expected each number once, found {text!r}")
+        return found
 
     return parse
 
@@ -146,19 +171,19 @@ def store_name(context, parameter, path):
     return path
 
 
-store_output = click.argument("output", type=click.Path(path_type=Path), callback=store_name, metavar="OUT.h5")
+store_output = click.argument("output", type=Named(), callback=store_name, metavar="OUT.h5")
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 def output_file(text, **settings):
     """--output FILE."""
-    kind = click.Path(dir_okay=False, path_type=Path)
+    kind = Named(dir_okay=False)
     return click.option("--output", type=kind, help=text, **{"metavar": "FILE", **settings})
 
 
 def output_folder(text, **settings):
     """--output of a folder; required unless there is a default."""
-    kind, settings = click.Path(file_okay=False, path_type=Path), {"metavar": "RUN", **settings}
+    kind, settings = Named(file_okay=False), {"metavar": "RUN", **settings}
     return click.option("--output", type=kind, required="default" not in settings, help=text, **settings)
 
 
@@ -315,7 +340,7 @@ training_options = options(
     json_flag,
 )
 seeds_options = options(
-    click.option("--seeds", default="0", callback=numbers(int), metavar="N,N,...", help="Seeds."),
+    click.option("--seeds", default="0", callback=numbers(int, least=0), metavar="N,N,...", help="Seeds."),
     click.option("--resume/--no-resume", default=True, help="Continue an interrupted training, or begin it again."),
     settings_options,
     json_flag,

@@ -1,5 +1,7 @@
 """`skelmae protocol`: the evaluation protocols of the field, and those that tell how far a result can be trusted."""
 
+from pathlib import Path
+
 import click
 
 from . import options
@@ -48,10 +50,11 @@ def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen
     if pretrained is None and not random:
         raise click.UsageError("nothing to measure: give --pretrained, or leave out --no-random")
     from skelmae_datasets import SkeletonStore
+    from skelmae_datasets.runs.run_folder import of_seed
     from skelmae_datasets.runs.saved_model import check_start
     from skelmae_datasets.runs.splits import few_shots, protocol_splits, stratified_fraction
 
-    starts = {"pretrained": {"pretrained": pretrained}} if pretrained else {}
+    starts = {} if pretrained is None else {"pretrained": {"pretrained": pretrained}}
     if random:
         starts["random"] = {"like": pretrained}
     named = {key: chosen[key] for key in ("seeds", "fractions", "shots", "neighbours", "resume", "allow_overlap")}
@@ -60,13 +63,16 @@ def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen
     results = []
     with SkeletonStore(data) as store:
         train, _ = protocol_splits(store, *splits, chosen["allow_overlap"] or protocol == "retrieval")
-        recipe = options.recipe_of(chosen, len(train), _first(pretrained, chosen))
+        sources = [] if pretrained is None else [of_seed(pretrained, seed) for seed in chosen["seeds"]]
+        for source in sources:
+            options.PRETRAINED.check(Path(source))
+        recipe = options.recipe_of(chosen, len(train), *sources[:1])
         settings = options.settings_of("finetune", recipe, chosen)
         for draw, amounts in ((stratified_fraction, named["fractions"]), (few_shots, named["shots"])):
             for amount in amounts:
                 draw(store.labels[train], amount, 0)
-        for seed in chosen["seeds"] if pretrained else ():
-            check_start(pretrained.format(seed=seed), store)
+        for source in sources:
+            check_start(source, store)
 
         from keras_skelmae.experiments import markdown_table, run_protocol
 
@@ -75,11 +81,6 @@ def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen
                 place = output / name
                 results.append(run_protocol(protocol, store, *splits, place, settings, **start, **named))
     echo(results, as_json, lambda: markdown_table(results))
-
-
-def _first(pretrained, chosen):
-    """The run of the first seed."""
-    return pretrained and pretrained.format(seed=chosen["seeds"][0])
 
 
 measured_options = options.options(
@@ -91,6 +92,7 @@ measured_options = options.options(
     ),
     click.option(
         "--pretrained",
+        callback=options.not_blank,
         metavar="RUN|NAME",
         help='Pre-training run; "{seed}" in it is replaced by each seed. Or weights of the package.',
     ),
@@ -103,7 +105,7 @@ measured_options = options.options(
         help="Shares of the training labels, drawn by class (default: 1, without --shots).",
     ),
     click.option(
-        "--shots", callback=options.numbers(int), metavar="N,N,...", help="Clips of each class to learn from."
+        "--shots", callback=options.numbers(int, least=1), metavar="N,N,...", help="Clips of each class to learn from."
     ),
     click.option("--neighbours", type=click.IntRange(1), default=1, help="k of knn."),
     options.overlap_flag,

@@ -29,6 +29,11 @@ def model_file(path, name=MODEL):
     return file
 
 
+def of_seed(path, seed):
+    """The path with a seed in place of "{seed}", where each seed has a run of its own; as a string."""
+    return str(path).replace("{seed}", str(seed))
+
+
 def trained_ids(model_path, name=TRAIN_IDS):
     """Ids of the samples that a model was trained on (PRETRAIN_IDS: that it saw before), going by the file beside it.
 

@@ -18,7 +18,7 @@ from keras_skelmae.training.starting_point import pretrained_file, pretrained_pa
 from keras_skelmae.training.statistics import estimate_statistics
 from skelmae_datasets import DataError
 from skelmae_datasets.files import file_digest, read_json, write_json
-from skelmae_datasets.runs.run_folder import TRAIN_IDS, write_ids
+from skelmae_datasets.runs.run_folder import TRAIN_IDS, of_seed, write_ids
 from skelmae_datasets.runs.splits import few_shots, protocol_splits, stratified_fraction
 
 PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
@@ -96,7 +96,7 @@ def run_protocol(
         for seed in seeds:
             folder = Path(output) / f"{protocol}-{name}-{seed}"
             subset = train[draw(store.labels[train], amount, seed)]
-            sources = [path and str(path).format(seed=seed) for path in (pretrained, like)]
+            sources = [path and of_seed(path, seed) for path in (pretrained, like)]
             case = Case(protocol, store, subset, test, folder, settings.replace(seed=seed), *sources, neighbours)
             results.append(_result(case, test_split, verbose, resume))
             done += 1

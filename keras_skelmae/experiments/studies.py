@@ -13,6 +13,7 @@ from keras_skelmae.training.pretrain import pretrain
 from skelmae_datasets import DataError
 from skelmae_datasets.files import write_json, write_text
 from skelmae_datasets.runs.run_folder import METRICS as FINISHED
+from skelmae_datasets.runs.run_folder import of_seed
 from skelmae_datasets.runs.settings import SettingsError
 from skelmae_datasets.runs.splits import protocol_splits, stratified_fraction
 
@@ -288,7 +289,7 @@ def _key(settings, store, *splits, start=None):
 
 
 def _pretrain_once(plan, seed, resume):
-    folder = Path(plan.start.format(seed=seed))
+    folder = Path(of_seed(plan.start, seed))
     if (folder / FINISHED).exists():  # what a run writes last
         return
     if folder.exists() and not resume:

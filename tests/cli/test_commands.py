@@ -3,6 +3,7 @@
 import json
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -294,6 +295,9 @@ def test_export_reports_the_difference(calls, files):
 
 def test_protocol_compares_with_a_random_network_of_the_same_architecture(calls, files):
     line = "protocol knn d.h5 --train-split a --test-split b --output out --seeds 1,2 --fraction 0.1,1"
+    for name in ("pre-1", "pre-2"):
+        Path(name).mkdir()
+        (Path(name) / "model.keras").touch()
     assert succeed(f"{line} --pretrained pre-{{seed}} --batch-size 8") == "| protocols |\n"
     (_, resolved, given), (_, one, before), (_, two, random), _ = calls
     assert (resolved[0], given["batch_size"]) == ("finetune", 8)

@@ -52,6 +52,43 @@ def test_bad_usage_ends_with_2(arguments):
     assert "Error:" in result.output and "Traceback" not in result.output
 
 
+BLANK = {
+    "info": [""],
+    "convert": [__file__, " "],
+    "pretrain": [__file__, "--train-split", "a", "--output", ""],
+    "finetune": [__file__, "--train-split", "a", "--output", "run", "--pretrained", ""],
+    "protocol linear": [__file__, "--train-split", "a", "--test-split", "b", "--output", "run", "--pretrained", ""],
+    "export-data": [__file__, ""],
+    "export": [__file__, "--output", ""],
+    "embed": ["", __file__, "--output", "out.npz"],
+}
+
+
+@pytest.mark.parametrize("command", BLANK)
+def test_a_blank_path_is_not_the_current_folder(command):
+    """As `--output "$RUN"` gives where RUN is not set."""
+    result = run(*command.split(), *BLANK[command])
+    assert result.exit_code == 2 and ("expected a path" in result.output or "expected a name" in result.output)
+
+
+def test_every_path_of_every_command_refuses_a_blank():
+    def commands(group):
+        for name in group.list_commands(None):
+            found = group.get_command(None, name)
+            yield from commands(found) if isinstance(found, click.Group) else [found]
+
+    paths = [(it.name, at.type) for it in commands(cli) for at in it.params if isinstance(at.type, click.Path)]
+    assert len(paths) > 50 and [pair for pair in paths if not isinstance(pair[1], options.Named)] == []
+
+
+@pytest.mark.parametrize("numbers", ["1,1", "-1", "0,", "a"])
+def test_seeds_are_different_whole_numbers(numbers):
+    result = run(
+        "protocol", "linear", __file__, "--train-split", "a", "--test-split", "b", "--output", "x", "--seeds", numbers
+    )
+    assert result.exit_code == 2 and "--seeds" in result.output and repr(numbers) in result.output
+
+
 def test_a_mistyped_command_is_put_right():
     assert "'convert-ntu'" in run("convert-nut", "a", "b").output
 
