@@ -75,7 +75,7 @@ def _summary(stage, output, metrics, next_one):
             if metrics[key] is not None
         ]
         told = f" (weights of epoch {metrics['epoch']})" if metrics["select"] == "best" else ""
-        told += "; it averages a clip and its mirror image (mirror = auto)" if metrics["mirror"] else ""
+        told += _mirror(metrics)
         yield f"the saved model knows {' and '.join(found)}{told}"
         if metrics["rare_classes"]:
             rare = ", ".join(f"{name} ({count})" for name, count in metrics["rare_classes"].items())
@@ -84,6 +84,15 @@ def _summary(stage, output, metrics, next_one):
     if (output / REPORT).is_file():
         yield f"report: {output / REPORT}"
     yield f"next: {shlex.join(next_one)}"
+
+
+def _mirror(metrics):
+    """What becomes of mirror images; "" where they do not count."""
+    if not metrics["mirror"]:
+        return ""
+    sided = metrics["one_sided"]
+    told = f", but for what looks like {', '.join(sided[:3])}{' ...' * (len(sided) > 3)}" if sided else ""
+    return f"; it averages a clip and its mirror image (mirror = auto){told}"
 
 
 def _aim(stage, settings, store):

@@ -1,12 +1,15 @@
 """mmpose and RTMPose predictions: instances of {"keypoints": [[x, y], ...], "keypoint_scores": [...]}.
 
 Of a video: {"instance_info": [{"frame_id", "instances"}]}, or that list alone; of an image: the list of its instances.
-Three values a joint are a pose lifter's x, y, z. Source: mmpose 1.x demo scripts and `split_instances`.
+Three values a joint are a pose lifter's x, y, z. Joints are taken by the names of `meta_info`, where it is.
+Source: mmpose 1.x demo scripts and `split_instances`.
 """
 
 from .clip import People
+from .named_joints import names_beside
 
 NAME = "mmpose JSON"
+_NAMES = "meta_info.keypoint_id2name"
 
 
 def fits(content):
@@ -33,11 +36,13 @@ def add(people, content, where=""):
         people.add(person["keypoints"], person["keypoint_scores"], identity, f"{key}.keypoints")
 
 
-def finish(people):
-    """The Clip."""
+def finish(people, names=None):
+    """The Clip; names: of the joints, in their order."""
     width = people.facts.pop("width", 2)
     clip = people.clip((*("x", "y", "z")[:width], "score"))
-    if width == 3 and clip.points.shape[1] == 17:
+    if names is not None and len(clip.points):
+        clip.names = names_beside(names, clip.points.shape[1], people.source, _NAMES)
+    if width == 3 and clip.points.shape[1] == 17 and clip.names is None:
         clip.layout = "h36m17"
         clip.notes.append("17 joints in 3D are taken for h36m17's, a pose lifter's (convert --layout names others)")
     return clip
@@ -53,7 +58,16 @@ def clips(content, source, channels=None):
             people.fail(f"{where}.instances", "a list", frame)
         people.frame(frame.get("frame_id", number), frame)
         add(people, frame["instances"], f"{where}.instances")
-    return [("", finish(people))]
+    return [("", finish(people, _names(content) if name else None))]
+
+
+def _names(content):
+    """Names of the joints in their order; None without them."""
+    meta = content.get("meta_info")
+    found = meta.get("keypoint_id2name") if isinstance(meta, dict) else None
+    if not isinstance(found, dict):
+        return None
+    return [found.get(str(number), found.get(number)) for number in range(len(found))]
 
 
 def _width(points):

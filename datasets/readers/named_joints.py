@@ -7,12 +7,13 @@ import numpy as np
 from ..errors import DataError
 from ..layout_map import advised
 from ..layouts import SkeletonLayout, get_layout, layout_names
+from .json_file import told
 
 _CENTRE = {
     "pelvis": ("hips", "hip", "pelvis", "root", "c_hip", "mid_hip", "hip_center", "midhip"),
     "spine": ("spine", "torso", "abdomen"),
     "thorax": ("chest", "upper_chest", "thorax"),
-    "neck": ("neck", "neck1"),
+    "neck": ("neck", "neck1", "neck_base"),
     "head": ("head",),
     "head_top": ("head_top", "head_end", "head_top_end"),
     "nose": ("nose",),
@@ -32,6 +33,7 @@ _SIDED = {  # the first that a file has; "leg" of a file without a knee is its j
 }
 MOST = 0.8  # of a layout's joints that tell it
 _SHORT = {name for names in _SIDED.values() for name in names}
+_BODY = {*_CENTRE, *(f"{side}_{name}" for side in ("left", "right") for name in _SIDED)}
 
 
 def body_names(names):
@@ -77,6 +79,36 @@ def _plain(name):
 
 def _side(text):
     return {"l": "left", "r": "right"}.get(text, text)
+
+
+def names_beside(names, count, source, key):
+    """The names of joints that a file has beside numbers in an order of its own; None where that is a layout's.
+
+    Args:
+        names: list of str, or None. count: V of the numbers. source, key: what errors name.
+    """
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
+        raise DataError(source, key, "names of joints", told(names))
+    if len(names) != count:
+        raise DataError(source, key, f"{count} names, as many as joints", f"{len(names)}")
+    layouts = (get_layout(name) for name in layout_names())
+    usual = any(layout.num_joints == count and _in_order(names, layout) for layout in layouts)
+    return None if usual else tuple(names)
+
+
+def _in_order(names, layout):
+    """Whether every joint of the body stands where a layout has it; fingers and faces have names of all kinds."""
+    pairs = list(zip(layout.joints, map(_plain, names), body_names(names), strict=True))
+    known = set(layout.joints)
+    same = [joint in (own, meant) for joint, own, meant in pairs]
+    others = [
+        joint not in _BODY and not known & {own, meant}
+        for (joint, own, meant), found in zip(pairs, same, strict=True)
+        if not found
+    ]
+    return any(same) and all(others)
 
 
 def layout_for(clip, given, by_names, source, notes):

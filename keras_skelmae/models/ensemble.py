@@ -1,6 +1,7 @@
 """Several classifiers, or one and its mirror image, as one model: the weighted mean of what they say, tempered."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_skelmae.layers import SkeletonMirror
@@ -19,6 +20,8 @@ class Ensemble(Preset, keras.Model):
         weights: one positive number per member, of which only the proportions matter; None for equal ones.
         mirror: bool, whether the mirror image of each clip counts as much as the clip. For classes that know no left
             and right; with ``normalize="clip"`` alone, which places the body itself.
+        one_sided: indices of classes that are told by a side all the same, with ``mirror``: the mirror image counts by
+            so much less as the clip itself is taken for one of them.
         temperature: positive float that the logarithms of the mean are divided by, so that probabilities mean what they
             say; the order of the classes stays. See ``evaluation.calibration.fit_temperature``.
 
@@ -38,7 +41,7 @@ class Ensemble(Preset, keras.Model):
 
     presets = {}  # its members are trained ones
 
-    def __init__(self, members, weights=None, mirror=False, temperature=1.0, name="ensemble", **kwargs):
+    def __init__(self, members, weights=None, mirror=False, one_sided=(), temperature=1.0, name="ensemble", **kwargs):
         configs = [dict(member) if isinstance(member, dict) else member.get_config() for member in members]
         weights = [1.0] * len(configs) if weights is None else [float(weight) for weight in weights]
         if not 0 < temperature < float("inf"):
@@ -59,6 +62,10 @@ class Ensemble(Preset, keras.Model):
         placed = {member.preprocessor.normalize for member in copies}
         if mirror and placed != {"clip"}:
             raise ValueError(f"mirror: expected False with normalize = {', '.join(sorted(placed))}, found True")
+        one_sided = sorted({int(index) for index in one_sided})
+        if one_sided and not (mirror and 0 <= one_sided[0] <= one_sided[-1] < first.num_classes):
+            wanted = f"indices of {first.num_classes} classes" if mirror else "none without mirror"
+            raise ValueError(f"one_sided: expected {wanted}, found {one_sided}")
         for member, source in zip(copies, members, strict=True):
             if not isinstance(source, dict):
                 member.set_weights(source.get_weights())
@@ -72,7 +79,10 @@ class Ensemble(Preset, keras.Model):
             x = ops.concatenate([keypoints, mirrored], axis=0)  # (2B, M, T, V, C)
         outputs = sum(member(x) * (weight / total) for member, weight in zip(copies, weights, strict=True))
         if mirror:
-            outputs = ops.mean(ops.reshape(outputs, (2, -1, first.num_classes)), axis=0)  # (B, num_classes)
+            clip, image = ops.unstack(ops.reshape(outputs, (2, -1, first.num_classes)), 2)  # (B, num_classes) each
+            sided = np.isin(np.arange(first.num_classes), one_sided).astype("float32")
+            part = (1 - ops.sum(clip * sided, axis=-1, keepdims=True)) / 2 if one_sided else 0.5
+            outputs = clip + part * (image - clip)
         if temperature != 1:
             sharp = ops.power(outputs / ops.max(outputs, axis=-1, keepdims=True), 1 / temperature)
             outputs = sharp / ops.sum(sharp, axis=-1, keepdims=True)
@@ -80,7 +90,7 @@ class Ensemble(Preset, keras.Model):
 
         # === Config ===
         self.member_weights = weights
-        self.mirror = bool(mirror)
+        self.mirror, self.one_sided = bool(mirror), one_sided
         self.temperature = float(temperature)
         self.num_members = len(copies)
 
@@ -126,5 +136,6 @@ class Ensemble(Preset, keras.Model):
             "members": [member.get_config() for member in self.members],
             "weights": self.member_weights,
             "mirror": self.mirror,
+            "one_sided": self.one_sided,
             "temperature": self.temperature,
         }

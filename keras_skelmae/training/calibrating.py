@@ -48,7 +48,7 @@ def calibrated(model, mirror, held):
     """The classifier to be saved, and how its probabilities fitted the held-out clips before and after.
 
     Args:
-        model: STRLClassifier. mirror: bool, whether mirror images count.
+        model: STRLClassifier. mirror: what :func:`judge_mirror` says of mirror images.
         held: HeldOut of the model with these mirror images, or None.
 
     Returns:
@@ -65,7 +65,7 @@ def calibrated(model, mirror, held):
             facts["after"] = calibration(temper(held.probabilities, facts["temperature"]), held.labels)
     if not mirror and facts["temperature"] == 1:
         return model, facts
-    return Ensemble([model], mirror=mirror, temperature=facts["temperature"]), facts
+    return Ensemble([model], **mirror, temperature=facts["temperature"]), facts
 
 
 def bounded(model, store, train, labels, held, held_indices):

@@ -13,7 +13,7 @@ from keras_skelmae.models import Ensemble, STRLClassifier
 from keras_skelmae.models.strl_classifier import describe_clips
 from keras_skelmae.training.calibrating import HeldOut, bounded, calibrated, doubt_of
 from keras_skelmae.training.fitting import fit
-from keras_skelmae.training.mirroring import classes_are_symmetric
+from keras_skelmae.training.mirroring import judge_mirror
 from keras_skelmae.training.optimization import compile_options, in_precision
 from keras_skelmae.training.progress import EpochLine
 from keras_skelmae.training.runs import Run, ids_digest
@@ -170,9 +170,10 @@ def _judged(model, source, train, validation, settings, last, calibrate, run, va
     """(the model to be saved, its figures as ``evaluate`` finds them; on several devices those of the last epoch)."""
     if device_count() > 1:
         return model, {"accuracy": last["accuracy"], "val_accuracy": last.get("val_accuracy"), "mirror": False}
-    store, mirror = source.store, settings.finetune.mirror == "auto" and classes_are_symmetric(model, source, train)
-    answering = Ensemble([model], mirror=True) if mirror else model
-    figures = {"accuracy": measure(answering, store, train, "").result["top1"], "val_accuracy": None, "mirror": mirror}
+    store, mirror = source.store, judge_mirror(model, source, train) if settings.finetune.mirror == "auto" else {}
+    answering = Ensemble([model], **mirror) if mirror else model
+    figures = {"accuracy": measure(answering, store, train, "").result["top1"], "val_accuracy": None}
+    figures |= {"mirror": bool(mirror), "one_sided": [model.names[label] for label in mirror.get("one_sided", ())]}
     labels = class_labels(store, model.names, np.concatenate([train, validation]))
     held = calibrate if isinstance(calibrate, HeldOut) else None
     if len(validation):

@@ -35,7 +35,9 @@ def fuse(sources, output, weights=None):
         raise FileExistsError(17, "already there; remove it or choose another output", str(output))
     read_members(sources)
     members, mirrored = zip(*map(_member, sources), strict=True)
-    model = Ensemble(members, weights, mirror=all(mirrored))
+    mirror = all(mirrored)  # a class that one of them tells by a side is one-sided
+    sided = {label for found in mirrored for label in found.get("one_sided", ())} if mirror else ()
+    model = Ensemble(members, weights, mirror=mirror, one_sided=sided)
     description = {
         "members": [str(source) for source in sources],
         "weights": model.member_weights,
@@ -61,8 +63,8 @@ def fuse(sources, output, weights=None):
 
 
 def _member(source):
-    """(the STRLClassifier in a file, whether mirror images count)."""
+    """(the STRLClassifier in a file, what it makes of mirror images as an Ensemble's arguments)."""
     model = load_model(source)
     if isinstance(model, Ensemble):  # of one, with its mirror image or a temperature
-        return model.members[0], model.mirror
-    return model, False
+        return model.members[0], {"mirror": True, "one_sided": model.one_sided} if model.mirror else {}
+    return model, {}

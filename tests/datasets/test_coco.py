@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skelmae_datasets import DataError, convert
+from skelmae_datasets import DataError, convert, get_layout
 
 
 def annotations(points, name="{:06d}.jpg", first=0, flag=2):
@@ -66,3 +66,34 @@ def test_several_videos_are_as_many_clips(read, write_json, walkers):
 def test_faults(write_json, walkers, tmp_path, key, value, match):
     with pytest.raises(DataError, match=match):
         convert(write_json("c.json", annotations(walkers(1, 3)) | {key: value}), tmp_path / "o.h5", strict=True)
+
+
+COCO, POSETRACK = get_layout("coco17").joints, ("nose", "head_bottom", "head_top", *get_layout("coco17").joints[3:])
+
+
+def test_joints_are_taken_by_the_names_of_their_category(read, write_json, walkers):
+    points, order = walkers(2, 12), np.random.default_rng(0).permutation(17)
+    content = annotations(points[:, :, order])
+    content["categories"][0]["keypoints"] = [COCO[joint] for joint in order]
+    found, store, _ = read(write_json("a.json", content))
+    np.testing.assert_array_equal(found, read(write_json("b.json", annotations(points)))[0])
+    assert store.layout.name == "coco17"
+
+
+def test_names_of_no_layout_are_refused_where_their_number_fits(write_json, walkers, tmp_path):
+    content = annotations(walkers(1, 3))
+    content["categories"][0]["keypoints"] = POSETRACK
+    with pytest.raises(DataError, match="joints: expected the names of a built-in layout.*found 17: nose, head_bottom"):
+        convert(write_json("c.json", content), tmp_path / "o.h5")
+    assert not (tmp_path / "o.h5").exists()
+    content["categories"][0]["keypoints"] = COCO[:3]
+    with pytest.raises(DataError, match=r"c.json: categories\[0\].keypoints: expected 17 names.*found 3"):
+        convert(write_json("c.json", content), tmp_path / "o.h5")
+
+
+def test_people_of_two_categories_of_other_joints(write_json, walkers, tmp_path):
+    content = annotations(walkers(1, 3))
+    content["categories"] = [{"id": id, "keypoints": names} for id, names in ((1, COCO), (2, COCO[::-1]))]
+    content["annotations"][0]["category_id"] = 2
+    with pytest.raises(DataError, match="annotations: expected people of one category"):
+        convert(write_json("c.json", content), tmp_path / "o.h5")

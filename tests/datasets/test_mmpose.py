@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from skelmae_datasets import DataError, convert
+from skelmae_datasets import DataError, convert, get_layout
 
 
 def instances(points):
@@ -28,6 +28,50 @@ def test_a_video(read, write_json, walkers, joints, layout, bare):
     found, store, report = read(write_json("results_v.json", content["instance_info"] if bare else content))
     np.testing.assert_array_equal(found[..., :2], points)
     assert store.layout.name == layout and (found[..., 2] == 0.5).all() and report["read"] == {"mmpose JSON": 1}
+
+
+def test_joints_are_taken_by_the_names_of_the_model(read, write_json, walkers):
+    points, order, joints = walkers(2, 4), np.random.default_rng(0).permutation(17), get_layout("coco17").joints
+    content = video(points[:, :, order])
+    content["meta_info"]["keypoint_id2name"] = {str(i): joints[joint] for i, joint in enumerate(order)}
+    found, store, _ = read(write_json("v.json", content))
+    np.testing.assert_array_equal(found[..., :2], points)
+    assert store.layout.name == "coco17"
+
+
+FINGERS = [f"{side}_hand_{name}" for side in ("left", "right") for name in ("root", *(f"thumb{n}" for n in range(20)))]
+
+
+@pytest.mark.parametrize(
+    ("layout", "names"),
+    [
+        ("wholebody133", [*get_layout("wholebody133").joints[:23], *(f"face-{n}" for n in range(68)), *FINGERS]),
+        ("hand21", ["wrist", *(f"{name}{n}" for name in ("thumb", "a", "b", "c", "d") for n in range(4))]),
+        ("halpe26", list(get_layout("halpe26").joints)),
+    ],
+)
+def test_fingers_and_faces_may_have_other_names(read, write_json, walkers, layout, names):
+    points = walkers(2, 4, len(names))
+    content = video(points)
+    content["meta_info"]["keypoint_id2name"] = dict(enumerate(names))
+    found, store, _ = read(write_json("v.json", content))
+    np.testing.assert_array_equal(found[..., :2], points)
+    assert store.layout.name == layout
+
+
+def test_an_animal_is_not_taken_for_a_person(write_json, walkers, tmp_path):
+    content = video(walkers(1, 4))
+    names = [
+        "L_Eye",
+        "R_Eye",
+        "Nose",
+        "Neck",
+        "Root of tail",
+        *(f"{side}_{joint}" for side in "LR" for joint in range(6)),
+    ]
+    content["meta_info"]["keypoint_id2name"] = dict(enumerate(names))
+    with pytest.raises(DataError, match="joints: expected the names of a built-in layout.*found 17: L_Eye"):
+        convert(write_json("v.json", content), tmp_path / "o.h5")
 
 
 def test_frames_of_nobody_and_numbers_with_gaps(read, write_json, walkers):

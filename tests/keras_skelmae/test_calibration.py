@@ -141,15 +141,15 @@ def test_temperatures_that_do_not_fit(temperature, tiny):
 def test_what_is_saved_and_told(tiny):
     model = tiny.classifier(**SMALL)
     probabilities, labels = drawn(100, 4)
-    saved, facts = calibrated(model, False, HeldOut(temper(probabilities, 0.3), labels, []))
+    saved, facts = calibrated(model, {}, HeldOut(temper(probabilities, 0.3), labels, []))
     assert saved.temperature == facts["temperature"] and facts["reason"] == ""
     assert facts["after"]["nll"] < facts["before"]["nll"]
-    saved, facts = calibrated(model, False, HeldOut(probabilities[:12], labels[:12], []))
+    saved, facts = calibrated(model, {}, HeldOut(probabilities[:12], labels[:12], []))
     assert saved is model and facts["reason"] == "12 clips held out, 20 are needed"
-    saved, facts = calibrated(model, False, HeldOut(temper(probabilities, 0.3), labels, [], doubt="of one person"))
+    saved, facts = calibrated(model, {}, HeldOut(temper(probabilities, 0.3), labels, [], doubt="of one person"))
     assert saved is model and (facts["temperature"], facts["reason"]) == (1.0, "of one person")
-    saved, facts = calibrated(model, True, None)
-    assert saved.mirror and saved.temperature == 1 and facts["before"] is None
+    saved, facts = calibrated(model, {"mirror": True, "one_sided": [1]}, None)
+    assert saved.mirror and saved.one_sided == [1] and saved.temperature == 1 and facts["before"] is None
 
 
 def test_a_fine_tuning_calibrates_on_what_it_held_out(store, tmp_path, tiny_settings, monkeypatch):

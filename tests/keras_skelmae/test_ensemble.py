@@ -150,12 +150,12 @@ def test_runs_are_fused_with_all_that_they_were_trained_on(files, members, clips
 
 
 def test_what_counts_mirror_images_counts_them_when_fused(members, files, clips, tiny, tmp_path):
-    for name, member in zip("cd", members, strict=False):
-        Ensemble([member], mirror=True).save(tmp_path / f"{name}.keras")
+    for sided, name, member in zip(range(2), "cd", members, strict=False):
+        Ensemble([member], mirror=True, one_sided=[sided]).save(tmp_path / f"{name}.keras")
     fuse([tmp_path / "c.keras", tmp_path / "d.keras"], tmp_path / "out")
     found = load_model(tmp_path / "out")
-    assert found.mirror and found.num_members == 2
-    expected = tiny.predict(Ensemble(members[:2], mirror=True), clips)
+    assert found.mirror and found.num_members == 2 and found.one_sided == [0, 1]
+    expected = tiny.predict(Ensemble(members[:2], mirror=True, one_sided=[0, 1]), clips)
     np.testing.assert_allclose(tiny.predict(found, clips), expected, atol=1e-6)
     mixed = fuse([tmp_path / "c.keras", files[1]], tmp_path / "other")
     assert (mixed["mirror"], mixed["lost"]) == (False, [str(tmp_path / "c.keras")])

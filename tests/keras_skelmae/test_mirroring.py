@@ -5,7 +5,7 @@ import pytest
 
 from keras_skelmae.data import SequenceSource
 from keras_skelmae.models import Ensemble, SkeletonPreprocessor, load_model
-from keras_skelmae.training.mirroring import classes_are_symmetric, keep_their_class, names_a_side
+from keras_skelmae.training.mirroring import judge_mirror, mirror_by, names_a_side
 from skelmae_datasets import Sample, SkeletonStore, StoreWriter, get_layout
 from skelmae_datasets.transforms.augmentation import random_flip
 
@@ -37,6 +37,27 @@ def test_the_mean_of_a_clip_and_its_mirror_image(plain, clips, tiny):
     assert mirrored.backbone.get_config() == plain.backbone.get_config() and mirrored.names == plain.names
 
 
+def test_the_mirror_image_of_a_one_sided_class_does_not_count(plain, clips, tiny, tmp_path):
+    """By as much as the clip is taken for one, by so much less counts its mirror image."""
+    mirrored = Ensemble([plain], mirror=True, one_sided=[2, 0])
+    one, other = tiny.predict(plain, clips), tiny.predict(plain, flipped(clips))
+    part = one[:, [0, 2]].sum(axis=1, keepdims=True)
+    expected = part * one + (1 - part) * (one + other) / 2
+    np.testing.assert_allclose(tiny.predict(mirrored, clips), expected, atol=2e-5)
+    mirrored.save(tmp_path / "m.keras")
+    again = load_model(tmp_path / "m.keras")
+    assert again.one_sided == [0, 2]
+    np.testing.assert_allclose(tiny.predict(again, clips), expected, atol=2e-5)
+    everything = Ensemble([plain], mirror=True, one_sided=range(plain.num_classes))
+    np.testing.assert_allclose(tiny.predict(everything, clips), one, atol=2e-5)
+
+
+@pytest.mark.parametrize(("mirror", "sided"), [(True, [99]), (True, [-1]), (False, [0])])
+def test_one_sided_classes_are_checked(plain, mirror, sided):
+    with pytest.raises(ValueError, match="one_sided: expected"):
+        Ensemble([plain, plain], mirror=mirror, one_sided=sided)
+
+
 def test_several_members_are_mirrored_with_their_weights(plain, clips, tiny):
     second = tiny.classifier(streams=("bone",), normalization="layer", **SMALL)
     each = [(tiny.predict(net, clips) + tiny.predict(net, flipped(clips))) / 2 for net in (plain, second)]
@@ -55,26 +76,27 @@ def test_a_file_keeps_it_and_other_normalisations_refuse_it(plain, clips, tiny, 
 
 
 @pytest.mark.parametrize(
-    ("found", "symmetric"),
+    ("found", "sided"),
     [
-        ([0, 0, 1, 1, 2, 2], True),
-        ([0, 1, 1, 1, 2, 0], True),
-        ([1, 1, 2, 2, 2, 2], False),  # 1/3 keep their class
-        ([1, 1, 0, 0, 2, 2], False),
-        ([0, 0, 2, 2, 2, 2], False),  # the second is told by its hand
-        ([0, 0, 2, 1, 2, 2], True),
+        ([0, 0, 1, 1, 2, 2], []),
+        ([0, 1, 1, 1, 2, 0], []),
+        ([1, 1, 2, 2, 2, 2], None),  # 1/3 keep their class
+        ([1, 1, 0, 0, 2, 2], None),
+        ([0, 0, 2, 2, 2, 2], [1]),  # the second is told by its hand
+        ([0, 0, 2, 1, 2, 2], []),
     ],
 )
-def test_the_rule(found, symmetric):
-    assert keep_their_class(np.array([0, 0, 1, 1, 2, 2]), np.array(found)) is symmetric
+def test_the_rule(found, sided):
+    expected = {} if sided is None else {"mirror": True, "one_sided": sided}
+    assert mirror_by(np.array([0, 0, 1, 1, 2, 2]), np.array(found)) == expected
 
 
 def test_two_classes_that_change_places_are_enough(rows=20):
     labels = np.repeat(np.arange(rows), 2)
     found = labels.copy()
-    assert keep_their_class(labels, found)
+    assert mirror_by(labels, found) == {"mirror": True, "one_sided": []}
     found[:4] = [1, 1, 0, 0]
-    assert not keep_their_class(labels, found)
+    assert mirror_by(labels, found) == {}
 
 
 @pytest.mark.parametrize(("names", "symmetric"), [(("left_wrist", "right_wrist"), False), (("nose", "both"), True)])
@@ -97,9 +119,9 @@ def test_asked_of_a_classifier(names, symmetric, tmp_path):
             return np.stack(high, axis=-1)
 
     with SkeletonStore(tmp_path / "s.h5") as store:
-        assert classes_are_symmetric(Looks(), SequenceSource(store), np.arange(20)) is symmetric
+        assert bool(judge_mirror(Looks(), SequenceSource(store), np.arange(20))) is symmetric
         Looks.names = ("one", "to the left")
-        assert classes_are_symmetric(Looks(), SequenceSource(store), np.arange(20)) is False
+        assert judge_mirror(Looks(), SequenceSource(store), np.arange(20)) == {}
 
 
 @pytest.mark.parametrize("options", [{"normalize": "image"}, {"layout": "without"}])
@@ -112,7 +134,7 @@ def test_what_cannot_be_mirrored_is_not_asked(options):
         {"layout": {**layout.to_dict(), "mirror_pairs": []}} if "layout" in options else {"layout": layout, **options}
     )
     Blind.preprocessor = SkeletonPreprocessor(**sides)
-    assert classes_are_symmetric(Blind(), None, None) is False
+    assert judge_mirror(Blind(), None, None) == {}
 
 
 @pytest.mark.parametrize(

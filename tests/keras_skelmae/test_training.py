@@ -667,7 +667,7 @@ def test_the_average_that_was_validated_is_what_is_kept(data, tmp_path, monkeypa
     ],
 )
 def test_what_is_reported_is_what_was_saved(options, select, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(FINETUNE, "classes_are_symmetric", lambda *_: True)
+    monkeypatch.setattr(FINETUNE, "judge_mirror", lambda *_: {"mirror": True, "one_sided": []})
     figures = train(data[0], tmp_path / "run", *options, select=select)
     for key, split in (("accuracy", "xsub_train"), ("val_accuracy", "xsub_val")):
         found = evaluate_model(tmp_path / "run", data[0], split, allow_overlap=True)
@@ -694,7 +694,7 @@ def test_what_was_seen_while_pre_training_is_told(run, data):
 
 
 def test_symmetric_classes_are_recognised_in_the_mirror_too(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(FINETUNE, "classes_are_symmetric", lambda *_: True)
+    monkeypatch.setattr(FINETUNE, "judge_mirror", lambda *_: {"mirror": True, "one_sided": []})
     figures = train(data[0], tmp_path / "run", "epochs=1", "mirror=auto")
     model = load_classifier(tmp_path / "run")
     assert isinstance(model, Ensemble) and model.mirror and model.num_members == 1
