@@ -8,7 +8,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read as TensorFlow is imported: of its C++ log errors remain
 
-from keras_skelmae import layers, losses, models, schedules
+from keras_skelmae import layers, losses, models, optimizers, schedules
 from keras_skelmae.version import __version__
 
 LAZY = ("data", "evaluation", "experiments", "export", "fast", "report", "training")
@@ -21,4 +21,4 @@ def __getattr__(name):
     raise AttributeError(f"module 'keras_skelmae' has no attribute {name!r}")
 
 
-__all__ = ["__version__", "layers", "losses", "models", "schedules", *LAZY]
+__all__ = ["__version__", "layers", "losses", "models", "optimizers", "schedules", *LAZY]

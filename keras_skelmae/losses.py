@@ -1,5 +1,7 @@
 """Losses over masked joints and over motion, and one that draws the two views of a clip together."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -10,9 +12,9 @@ REDUCTIONS = ("paper", "mean")
 
 def cosine_similarity(target, reconstruction, epsilon=1e-12):
     """Cosine of the angle between two vectors on the last axis; 0 where either is zero. (..., C) -> (...)."""
-    dot = row_sum(target * reconstruction)
-    square = row_sum(ops.square(target)) * row_sum(ops.square(reconstruction))
-    return dot * ops.rsqrt(ops.maximum(square, epsilon))
+    target, reconstruction = ops.cast(target, "float32"), ops.cast(reconstruction, "float32")
+    lengths = (ops.maximum(row_sum(ops.square(each)), epsilon) for each in (target, reconstruction))
+    return row_sum(target * reconstruction) * math.prod(map(ops.rsqrt, lengths))
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")

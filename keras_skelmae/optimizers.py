@@ -11,7 +11,7 @@ UNDECAYED = ("bias", "gamma", "beta", "alpha", "epsilon", "embedding", "token")
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
 class SGD(keras.optimizers.SGD):
-    """SGD with Nesterov's momentum, and weight decay as part of the gradient, of kernels alone.
+    """SGD with Nesterov's momentum, and weight decay as part of the gradient, of kernels and of learned graph weights.
 
     ``g = gradient + l2 * w``, as PyTorch's ``weight_decay`` is. Keras's own is taken from the weights beside the
     gradient: momentum does not gather it, and with 0.9 it removes a tenth as much.

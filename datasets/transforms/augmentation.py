@@ -66,7 +66,7 @@ def random_flip(x, rng, layout, probability=0.5, dims=2):
         rng: `numpy.random.Generator`.
         layout: `SkeletonLayout`, for its mirror permutation.
         probability: share of the samples to mirror.
-        dims: coordinates that say whether a joint is present; 2 serves two- and three-dimensional data.
+        dims: coordinates, 2 or 3; a joint is present that is not zero in all of them.
 
     Returns:
         Array like x.

@@ -155,7 +155,7 @@ class SkeletonBatches(keras.utils.PyDataset):
 
     def _augmented(self, x, rng):
         if self.augment.get("flip"):
-            x = random_flip(x, rng, self.store.layout, self.augment["flip"])
+            x = random_flip(x, rng, self.store.layout, self.augment["flip"], self.dims)
         amounts = {key: self.augment[key] for key in MOVES if self.augment.get(key)}
         return augment(x, rng, self.dims, **amounts) if amounts else x
 

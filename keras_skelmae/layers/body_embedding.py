@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_skelmae.fast.ops.frames import check_frames
 from keras_skelmae.layers.config import config_of
 from keras_skelmae.layers.pointwise_update import PointwiseUpdate
 
@@ -21,7 +22,7 @@ class BodyEmbedding(keras.layers.Layer):
         kernel_initializer: of W.
 
     Call arguments:
-        inputs: ``(B, M, T, V, C)``, M and V and C static.
+        inputs: ``(B, M, T, V, C)``, M, T, V and C static.
         presence: None or bool ``(B, M, T)``; absent entries stay out of the batch statistics.
 
     Input shape:
@@ -58,6 +59,7 @@ class BodyEmbedding(keras.layers.Layer):
         self.dropout_rate = dropout_rate
 
     def build(self, input_shape):
+        check_frames(input_shape)
         self.width = input_shape[-2] * input_shape[-1]
         self.dropout = keras.layers.Dropout(
             self.dropout_rate, noise_shape=(None, None, 1, 1, None), name="dropout", dtype=self.dtype_policy

@@ -31,7 +31,8 @@ class GraphEncoder(keras.layers.Layer):
         inputs: ``(..., V, C)`` float.
         presence: None or bool ``(..., )`` matching leading axes of ``inputs``; True = present. Absent
             entries stay out of the batch statistics.
-        joints_first: bool, whether V stands in front of all else in input and output, as it does in between.
+        joints_first: bool, whether V stands in front of all else in input and output, as it does in between; of a
+            layer that is built, with ``(..., V, C)``.
 
     Input shape:
         ``(..., V, C)``.

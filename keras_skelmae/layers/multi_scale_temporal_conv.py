@@ -5,7 +5,7 @@ import itertools
 import keras
 from keras import ops
 
-from keras_skelmae.fast.ops.frames import shifted
+from keras_skelmae.fast.ops.frames import check_frames, shifted
 from keras_skelmae.layers.config import config_of
 from keras_skelmae.layers.dense import Dense
 from keras_skelmae.layers.graph import make_normalization, normalize
@@ -81,6 +81,7 @@ class MultiScaleTemporalConv(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
 
     def build(self, input_shape):
+        check_frames(input_shape)
         if self.residual and input_shape[-1] != self.units:
             raise ValueError(f"residual: expected {self.units} input channels, found shape {tuple(input_shape)}")
         rest = self.units // (len(self.dilations) + 2)

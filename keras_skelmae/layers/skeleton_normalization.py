@@ -7,6 +7,7 @@ from keras_skelmae.layers.config import config_of
 from keras_skelmae.layers.joint_presence import observed
 
 MODES = ("clip", "image", "none")
+SAME = 1e-10  # of the squared distance from the origin to the centre: joints no further from it are in one place
 
 
 @keras.saving.register_keras_serializable(package="keras_skelmae")
@@ -68,7 +69,8 @@ class SkeletonNormalization(keras.layers.Layer):
             center = ops.sum(xyz * weight, axis=(1, 2, 3), keepdims=True) / count  # (B, 1, 1, 1, C)
             xyz = (xyz - center) * weight
             square = ops.sum(ops.square(xyz), axis=(1, 2, 3, 4), keepdims=True) / count
-            xyz = xyz * ops.rsqrt(ops.maximum(square, 1e-12))
+            least = SAME * ops.sum(ops.square(center), axis=-1, keepdims=True)  # what rounding leaves of one place
+            xyz = ops.where(square > least, xyz * ops.rsqrt(ops.maximum(square, 1e-12)), 0.0)
         xyz = ops.cast(xyz * weight, self.compute_dtype)
         if inputs.shape[-1] == self.num_coordinates:
             return xyz

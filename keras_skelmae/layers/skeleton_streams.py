@@ -82,8 +82,9 @@ class SkeletonStreams(keras.layers.Layer):
     def _distance(self, xyz, seen):
         gap = ops.expand_dims(xyz, 4) - ops.expand_dims(xyz, 3)  # (B, M, T, V, V, C)
         both = ops.expand_dims(seen, 4) * ops.expand_dims(seen, 3)
-        # the small number keeps the square root's gradient finite
-        return ops.sqrt(ops.sum(ops.square(gap), axis=-1) + 1e-8) * both[..., 0]
+        # the small number, which float16 has not, keeps the square root's gradient finite
+        far = ops.sqrt(ops.sum(ops.square(ops.cast(gap, "float32")), axis=-1) + 1e-8)
+        return ops.cast(far, gap.dtype) * both[..., 0]
 
     def compute_output_shape(self, input_shape):
         widths = {"joint": input_shape[-1], "distance": input_shape[-2]}

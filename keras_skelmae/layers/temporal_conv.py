@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_skelmae.fast.ops.frames import pooled_frames, shifted
+from keras_skelmae.fast.ops.frames import check_frames, pooled_frames, shifted
 from keras_skelmae.layers.config import config_of
 from keras_skelmae.layers.pointwise_update import PointwiseUpdate
 
@@ -61,6 +61,7 @@ class TemporalConv(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape):
+        check_frames(input_shape)
         # The taps side by side on the channel axis make the convolution one matrix product
         self.update = PointwiseUpdate(
             self.units,

@@ -95,7 +95,7 @@ class MotionCompletion(Preset, keras.Model):
         z = projected(pooled, wide, projection_units) if contrast else views_apart(pooled)  # (B, 2, projection_units)
         told = {"reconstruction": x, "projection": z}
         if recognition:
-            logits = keras.layers.Dropout(0.3, name="dropout")(pooled)
+            logits = keras.layers.Dropout(0.3, noise_shape=(None, None), name="dropout")(pooled)
             told["logits"] = views_apart(keras.layers.Dense(num_classes, dtype="float32", name="logits")(logits))
         given = {"clean": clean, "known": known, "label": label}
         passed = {key: ops.stop_gradient(value) for key, value in given.items()}  # Keras 3.12 wants inputs to be used

@@ -1,5 +1,6 @@
 """Weights of backbones that come with the package: reading them for any data whose joints map, writing them."""
 
+import re
 from pathlib import Path
 
 import keras
@@ -51,12 +52,18 @@ def assign_by_path(backbone, given, source):
         ValueError: naming the source, where it has weights that are not given.
     """
     for variable in backbone.weights:
-        if variable.path in given:
-            variable.assign(given[variable.path].astype("float32"))
-        elif "interaction_conv" in variable.path:  # what a person takes from others: one alone told nothing of that
+        path = path_of(variable)
+        if path in given:
+            variable.assign(given[path].astype("float32"))
+        elif "interaction_conv" in path:  # what a person takes from others: one alone told nothing of that
             variable.assign(np.zeros(variable.shape, "float32"))
         else:
-            raise ValueError(f"{source}: expected weights of {variable.path}, found none")
+            raise ValueError(f"{source}: expected weights of {path}, found none")
+
+
+def path_of(variable):
+    """The path of a backbone's variable, whether or not the backbone is of a member of an Ensemble."""
+    return re.sub(r"^member_\d+/", "", variable.path)
 
 
 def publish(backbone, name, card, folder=WEIGHTS):
@@ -69,7 +76,7 @@ def publish(backbone, name, card, folder=WEIGHTS):
     arrays = {}
     for variable in backbone.weights:
         value = np.asarray(keras.ops.convert_to_numpy(variable.value))
-        arrays[variable.path] = value.astype("float16") if value.ndim > 1 else value  # statistics need their range
+        arrays[path_of(variable)] = value.astype("float16") if value.ndim > 1 else value  # statistics need their range
 
     def write(path):
         with open(path, "wb") as file:

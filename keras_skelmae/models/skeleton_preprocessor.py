@@ -63,8 +63,8 @@ class SkeletonPreprocessor(DataForm):
         self.layout = _layout(layout)
         self.graph_layout = self.layout if graph_layout is None else _layout(graph_layout)
         self.channels = [str(name) for name in channels]
-        if self.channels[:2] != ["x", "y"] or not set(self.channels[2:]) <= {"z", "score"}:
-            raise ValueError(f"channels: expected x, y and z or score, found {self.channels}")
+        if self.channels[:2] != ["x", "y"] or self.channels[2:] not in ([], ["z"], ["score"], ["z", "score"]):
+            raise ValueError(f"channels: expected x, y, then z, score or both in this order, found {self.channels}")
         for name, value in (("num_frames", num_frames), ("num_people", num_people)):
             if value < 1:
                 raise ValueError(f"{name}: expected at least 1, found {value}")
@@ -209,6 +209,7 @@ class SkeletonPreprocessor(DataForm):
         return self.clips(recording, self.times([recording.shape[1]])[0], image_size)[0]
 
     def get_config(self):
+        own = self.graph_layout.to_dict()
         return {
             "layout": self.layout.to_dict(),
             "channels": self.channels,
@@ -218,7 +219,7 @@ class SkeletonPreprocessor(DataForm):
             "normalize": self.normalize,
             "image_size": self.image_size,
             "sampling": self.sampling,
-            **({"graph_layout": self.graph_layout.to_dict()} if self.maps_joints else {}),
+            **({} if own == self.layout.to_dict() else {"graph_layout": own}),
         }
 
     @classmethod

@@ -7,7 +7,7 @@ from keras_skelmae.fast.ops.frames import thinned
 from keras_skelmae.layers import MultiScaleTemporalConv, PointwiseUpdate, PositionEmbedding, SpatialModeling
 from keras_skelmae.models.body_layers import body_layers
 from keras_skelmae.models.preset import Preset, arguments, own_arguments
-from keras_skelmae.models.published import assign_by_path, assign_published, published_config
+from keras_skelmae.models.published import assign_by_path, assign_published, path_of, published_config
 from keras_skelmae.models.residual_layer import residual_layer
 from keras_skelmae.models.skeleton_encoder import InputLayers, SkeletonEncoder
 
@@ -163,7 +163,7 @@ class STRLBackbone(Preset, keras.Model):
         preprocessor = type(self.preprocessor)(**{**self.preprocessor.get_config(), "num_people": count})
         encoder = {**config["encoder"], "preprocessor": keras.saving.serialize_keras_object(preprocessor)}
         other = type(self).from_config({**config, "encoder": encoder})
-        given = {variable.path: ops.convert_to_numpy(variable.value) for variable in self.weights}
+        given = {path_of(variable): ops.convert_to_numpy(variable.value) for variable in self.weights}
         assign_by_path(other, given, self.name)
         return other
 

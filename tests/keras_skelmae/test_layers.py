@@ -522,3 +522,19 @@ def test_normalization_in_half_precision_takes_its_mean_in_single():
     found = half(rounded, training=True)  # on a CPU not Keras's own
     assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
     np.testing.assert_allclose(array(keras.ops.cast(found, "float32")), expected, rtol=0.01, atol=0.01)
+
+
+@pytest.mark.parametrize("place", [[1234.567, 987.61], [0.001, 0.002], [0.0, 1e6]])
+def test_joints_in_one_place_are_no_movement(place):
+    """What rounding leaves of them is not blown up to the size of a body."""
+    clips = np.zeros((1, 1, 7, 9, 2), "float32") + np.array(place, "float32")
+    found = keras.ops.convert_to_numpy(layers.SkeletonNormalization(2)(clips))
+    assert not found.any()
+    clips[..., 1] += np.float32(0.05) * np.array(place).max() * np.arange(9, dtype="float32")
+    assert keras.ops.convert_to_numpy(layers.SkeletonNormalization(2)(clips)).std() == pytest.approx(0.7, abs=0.02)
+
+
+@pytest.mark.parametrize("layer", [layers.MultiScaleTemporalConv(16), layers.BodyEmbedding(8), layers.TemporalConv(8)])
+def test_frames_are_known_as_a_layer_of_time_is_built(layer):
+    with pytest.raises(ValueError, match="frames: expected a number that is known"):
+        layer(keras.Input((2, None, 3, 4)))

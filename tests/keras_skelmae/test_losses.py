@@ -4,7 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from keras_skelmae.losses import masked_mean_squared_error, nt_xent, reweighted_cosine_error, target_spread
+from keras_skelmae.losses import (
+    cosine_similarity,
+    masked_mean_squared_error,
+    nt_xent,
+    reweighted_cosine_error,
+    target_spread,
+)
 
 # Frame 1 masks joints with cosines 1, 0, -1; frame 2 masks one joint with cosine 0.6; frame 3 masks none.
 TARGET = np.array([[[1, 0], [1, 0], [1, 0]], [[3, 4], [1, 1], [1, 1]], [[1, 0], [1, 0], [1, 0]]], "float32")
@@ -85,3 +91,15 @@ def test_nt_xent_agrees_with_a_loop_and_knows_its_bounds():
 @pytest.mark.parametrize("loss", [reweighted_cosine_error, masked_mean_squared_error, nt_xent])
 def test_losses_are_registered(loss):
     assert keras.saving.get_registered_name(loss) == f"keras_skelmae>{loss.__name__}"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("length", [1e-4, 1.0, 1e4])
+def test_a_cosine_does_not_ask_for_the_length(dtype, length):
+    one, other = np.array([[length, 0]], dtype), np.array([[length, length]], dtype)
+
+    def cosine(x):
+        return keras.ops.convert_to_numpy(cosine_similarity(keras.ops.array(one), keras.ops.array(x)))[0]
+
+    np.testing.assert_allclose([cosine(one), cosine(other)], [1, 0.5**0.5], rtol=1e-3)
+    assert cosine(0 * one) == 0

@@ -132,8 +132,9 @@ def test_check_refuses_other_joints_their_order_and_other_channels(tiny_stores):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"channels": ("y", "x")}, "channels: expected x, y and z or score"),
-        ({"channels": ("x", "y", "speed")}, "channels: expected x, y and z or score"),
+        ({"channels": ("y", "x")}, "channels: expected x, y, then z, score or both"),
+        ({"channels": ("x", "y", "speed")}, "channels: expected x, y, then z, score or both"),
+        ({"channels": ("x", "y", "score", "z")}, "channels: expected x, y, then z, score or both"),
         ({"num_frames": 0}, "num_frames: expected at least 1, found 0"),
         ({"num_people": 0}, "num_people: expected at least 1, found 0"),
         ({"channels": ("x", "y", "z"), "normalize": "image"}, "normalize: expected clip or none"),

@@ -1,7 +1,13 @@
 """Presets: a name and a store give a model; a setting goes to the part that has an argument of its name."""
 
+import subprocess
+import sys
+
+import keras
+import numpy as np
 import pytest
 
+import keras_skelmae as ks
 from keras_skelmae.models import (
     ContrastiveModel,
     Ensemble,
@@ -11,7 +17,7 @@ from keras_skelmae.models import (
     STRLBackbone,
     STRLClassifier,
 )
-from skelmae_datasets import DataError
+from skelmae_datasets import DataError, get_layout
 from skelmae_datasets.runs.settings import PRESETS, read_preset
 
 KINDS = (SkeletonEncoder, SkeletonMAE, STRLBackbone, STRLClassifier, ContrastiveModel)
@@ -143,3 +149,29 @@ def test_a_mirrored_classifier_gives_its_backbone(tiny, tmp_path):
     Ensemble([net], mirror=True).save_to_preset(tmp_path)
     found = STRLBackbone.from_preset(tmp_path)
     assert found.get_config() == net.backbone.get_config()
+    x = tiny.clips(2)
+    one, two = (each.for_people(3)(np.concatenate([x, x[:, :1]], axis=1)) for each in (found, net.backbone))
+    np.testing.assert_allclose(*(keras.ops.convert_to_numpy(each["features"]) for each in (one, two)), atol=1e-5)
+
+
+def test_other_edges_of_the_same_joints_are_saved(tmp_path):
+    """A network keeps the graph it was made for where the recordings' layout has another."""
+    chain = get_layout("coco17")
+    star = type(chain).from_dict(
+        {**chain.to_dict(), "name": "star", "edges": [[j, 0] for j in range(1, 17)], "bones": []}
+    )
+    encoder = SkeletonEncoder(SkeletonPreprocessor(star, num_frames=4, num_people=1, graph_layout=chain), units=8)
+    encoder.save_to_preset(tmp_path)
+    found = SkeletonEncoder.from_preset(tmp_path)
+    assert found.graph.edges == encoder.graph.edges and found.preprocessor.layout.edges == star.edges
+    backbone = STRLBackbone.from_published("coco17-motion", SkeletonPreprocessor(star, num_frames=32, num_people=1))
+    assert backbone.preprocessor.graph_layout.edges == chain.edges
+
+
+def test_a_model_with_the_packages_sgd_is_loaded_again(tiny, tmp_path):
+    net = tiny.classifier(num_layers=1)
+    net.compile(ks.optimizers.SGD(0.1), "categorical_crossentropy")
+    net.save(tmp_path / "m.keras")
+    code = "import keras, keras_skelmae, sys; print(keras.saving.load_model(sys.argv[1]).optimizer.l2)"
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "m.keras"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.split()[-1] == "0.0", done.stderr

@@ -4,6 +4,12 @@ import keras
 from keras import ops
 
 
+def check_frames(shape):
+    """ValueError where the frames T of a shape (B, M, T, V, C) are not known when the layer is built."""
+    if shape[2] is None:
+        raise ValueError(f"frames: expected a number that is known as the layer is built, found shape {tuple(shape)}")
+
+
 def shifted(x, by):
     """Frame t of the result is frame t + by of ``x`` ``(B, M, T, V, C)``, T static; zeros beyond the ends."""
     frames = x.shape[2]
