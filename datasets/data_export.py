@@ -12,7 +12,8 @@ import orjson
 
 from .errors import DataError, naming
 from .files import TEMPORARY, current_umask, replacing
-from .readers.plain_json import content_of
+from .readers import csv_table, plain_json
+from .readers.labels import ClassTable
 from .readers.recordings import open_recordings
 from .store.facts import EXPECTED
 
@@ -24,6 +25,7 @@ def export_data(path, output, to=None, train_split=None, test_split=None, progre
 
     `.npz`: x_train (N, T, M*V*C) padded with zeros, y_train (N, K) one-hot, x_test, y_test, as of CTR-GCN. `.csv`: the
     table that `convert_csv` reads. Without a suffix: a folder with a `.json` a sequence, see `readers.plain_json`.
+    These two have ids, classes, subjects and splits by names that are read back as they are.
 
     Args:
         path: a store, or what else `open_recordings` opens. output: the file, or a folder that is new or empty.
@@ -32,7 +34,8 @@ def export_data(path, output, to=None, train_split=None, test_split=None, progre
             split of the store is a part x_NAME, y_NAME, and without splits all is x_train, y_train.
         progress: called with (done, total).
     Returns: dict with samples, how many were written; form; splits {part: samples}, of `.npz`; notes, [text].
-    Raises: DataError where the output cannot be, a split is not there, or as `open_recordings`.
+    Raises: DataError where the output cannot be, a split is not there, a name would not be read back, or as
+        `open_recordings`; nothing is written then.
     """
     output = Path(output)
     forms = {".npz": _write_arrays, ".csv": _write_table, "": _write_folder}
@@ -51,6 +54,16 @@ def export_data(path, output, to=None, train_split=None, test_split=None, progre
 
 def _actions(store):
     return [store.classes[label] if label >= 0 else None for label in store.labels]
+
+
+def _refuse_classes(store, output, label_in, expected):
+    """Raise DataError where the name of a class, read by `label_in` as a label, would not be that class again."""
+    names = sorted({store.classes[label] for label in store.labels if label >= 0})
+    table = ClassTable(map(label_in, names))
+    for name in names:
+        number = table.number(label_in(name))
+        if number in (None, -1) or table.names[number] != name:
+            raise DataError(output, "classes", expected, repr(name)[:60])
 
 
 def _splits_of(store):
@@ -116,11 +129,13 @@ def _write_folder(store, output, asked, notes, progress):
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
         raise DataError(output, "output", "a new or empty folder", "a file" if output.is_file() else "files in it")
     output.parent.mkdir(parents=True, exist_ok=True)
+    _refuse_classes(store, output, plain_json.label_in, "names that are not empty, nor all such as 1.0")
     actions, splits, used = _actions(store), _splits_of(store), set()
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=output.parent) as folder, naming(output):
         for index, name in enumerate(store.ids):
             sample = store.sample(index)
-            content = content_of(sample, store.layout, store.channels, actions[index], splits[index], store.fps)
+            known = actions[index], splits[index], store.fps
+            content = plain_json.content_of(sample, store.layout, store.channels, *known)
             path = Path(folder) / f"{_file_name(name, used)}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY))
@@ -145,7 +160,22 @@ def _file_name(name, used):
 # === Table ===
 
 
+def _refuse_texts(store, output):
+    """Raise DataError where a name would be another, several or none in a field of a table."""
+    expected = "names that stay as they are in a table (a folder of .json keeps any)"
+    _refuse_classes(store, output, csv_table.label_in, expected)
+    for key, names, read in (
+        ("ids", store.ids, lambda text: text.strip()),
+        ("subjects", store.subjects, lambda text: str(csv_table.fact_in(text))),
+        ("splits", store.splits, lambda text: ";".join(csv_table.splits_in(text))),
+    ):
+        changed = next((name for name in names if read(name) != name), None)
+        if changed is not None:
+            raise DataError(output, key, expected, repr(changed)[:60])
+
+
 def _write_table(store, output, asked, notes, progress):
+    _refuse_texts(store, output)
     actions, splits = _actions(store), _splits_of(store)
     known = [key for key in EXPECTED if (getattr(store, key) >= 0).any()]
     columns = ["sample", "frame", "person", "joint", *store.channels, "label", *known, "split"]

@@ -18,7 +18,7 @@ from ..errors import DataError
 from ..layouts import get_layout, layout_names
 from ..store import Sample, StoreWriter
 from .journal import Journal
-from .labels import ClassTable, plain, plain_label
+from .labels import ClassTable, label_of, plain
 from .report import Conversion, looks_scored, parse_channels, seen_and_not, usual_layout
 from .restricted_pickle import restricted_load
 
@@ -88,7 +88,7 @@ def convert_arrays(
 class _Part:
     """One split of array files.
 
-    rows: Rows of the samples. peek: opens them once more. labels: of each sample, as `plain_label` gives them.
+    rows: Rows of the samples. peek: opens them once more. labels: of each sample, as `label_of` gives them.
     joints, dims: V and C. arrange: makes (M, T, V, C) of a row. names, frames: of each sample, None where unknown.
     classes: number, 0 where unknown. note: how the axes were read, where there is a choice.
     """
@@ -313,7 +313,7 @@ def _axes(rows, skeleton, channels):
 
 
 def _read_labels(rows):
-    """(labels as `plain_label` gives them, number of classes or 0) of one-hot rows, numbers or texts."""
+    """(labels as `label_of` gives them, number of classes or 0) of one-hot rows, numbers or texts."""
     with contextlib.closing(rows):
         count, wide = rows.shape[0], rows.shape[1] if len(rows.shape) == 2 else 1
         if len(rows.shape) > 2 or wide > 10000 or (rows.dtype.kind == "U" and wide > 1):
@@ -327,7 +327,7 @@ def _label(row, source):
         if np.count_nonzero(row) != 1:
             raise DataError(source, "", "one-hot rows", f"{np.count_nonzero(row)} values that are not zero")
         return int(np.argmax(row))
-    label = plain_label(row)
+    label = label_of(row)
     if label is None:
         raise DataError(source, "", "whole numbers or names", repr(plain(row))[:60])
     return label
@@ -387,7 +387,7 @@ def _vector(path, count):
 
 
 def _labels(base, count):
-    """(names or None, N labels as `plain_label` gives them) of `<base>.pkl` or `<base>.npy`."""
+    """(names or None, N labels as `label_of` gives them) of `<base>.pkl` or `<base>.npy`."""
     pickled = base.parent / f"{base.name}.pkl"
     if not pickled.is_file():
         return None, _vector(base.parent / f"{base.name}.npy", count).tolist()
@@ -396,7 +396,7 @@ def _labels(base, count):
     ok = all(isinstance(part, list | tuple | np.ndarray) and len(part) == count for part in (names, labels))
     if not ok or not all(isinstance(name, str) for name in names):
         raise DataError(pickled, "", f"(names, labels), {count} each", type(content).__name__)
-    labels = list(map(plain_label, labels))
+    labels = list(map(label_of, labels))
     if None in labels:
         raise DataError(pickled, "labels", "whole numbers or names", "others")
     return [Path(name).stem if name.lower().endswith(".skeleton") else name for name in names], labels

@@ -29,7 +29,7 @@ class Clip:
     is written. arranged: whether the ids are people from 0, the best first, and known to be the same ones over time.
     names: of the joints where the file has them; they are then taken by name. facts: subject, camera, setup and split,
     where the file tells them. metres: whether the file says that x, y, z are metres, or its reader made them so.
-    counts: of `report.COUNTED`, what its reader did.
+    counts: of `report.COUNTED`, what its reader did. id: the name that the file gives the sample, "" where it has none.
     """
 
     points: np.ndarray
@@ -49,6 +49,7 @@ class Clip:
     facts: dict = field(default_factory=dict)
     metres: bool = False
     counts: dict = field(default_factory=dict)
+    id: str = ""
 
     @functools.cached_property
     def is_normalized(self):

@@ -30,6 +30,7 @@ class Part:
     facts: dict = field(default_factory=dict)
     fps: float | None = None
     metres: bool = False
+    id: str = ""
 
 
 @dataclass
@@ -149,7 +150,7 @@ class ClipReader:
             except DataError as error:
                 sample = error
             result.notes += [note for note in clip.notes if note not in result.notes]
-            result.parts.append(Part(name, sample, clip.label, clip.facts, clip.fps, clip.metres))
+            result.parts.append(Part(name, sample, clip.label, clip.facts, clip.fps, clip.metres, clip.id))
         return result
 
     def sample(self, name, clip, result):

@@ -134,7 +134,7 @@ class _Taking:
 
     def __init__(self, conversion, adaptation, named, table, labelled, source_fps):
         self.conversion, self.adaptation, self.named, self.table = conversion, adaptation, named, table
-        self.labelled, self.source_fps = labelled, source_fps
+        self.labelled, self.source_fps, self.taken = labelled, source_fps, set()
         self.splits, self.unknown, self.notes = {}, 0, []
 
     def take(self, result):
@@ -145,19 +145,23 @@ class _Taking:
             facts = part.facts | (self.named.facts(part.name) or self.named.facts(result.name))
             label = self.table.number(facts.pop("label", -1 if self.labelled else part.label))
             chosen = facts.pop("split", ())
-            if self.conversion.add(part.name, lambda p=part, k=label, f=facts: self._sample(p, k, f), part.metres):
+            name = part.id if part.id and part.id not in self.taken else part.name
+            if self.conversion.add(
+                name, lambda n=name, p=part, k=label, f=facts: self._sample(n, p, k, f), part.metres
+            ):
+                self.taken.add(name)
                 self.unknown += label == -1
                 for split in chosen:
-                    self.splits.setdefault(split, []).append(part.name)
+                    self.splits.setdefault(split, []).append(name)
         self.conversion.counts.update(result.counts)
         self.notes += result.notes
 
-    def _sample(self, part, label, facts):
+    def _sample(self, name, part, label, facts):
         if isinstance(part.sample, Exception):
             raise part.sample
         if label is None:
-            raise DataError("", part.name, f"one of {len(self.table.names)} classes", "another label")
-        part.sample.label = label
+            raise DataError("", name, f"one of {len(self.table.names)} classes", "another label")
+        part.sample.id, part.sample.label = name, label
         for key, value in facts.items():
             setattr(part.sample, key, value)
         return self.adaptation.apply(part.sample, self.conversion.writer.channels, self.source_fps or part.fps)
@@ -198,7 +202,7 @@ def _recorded(result):
             sample = {"shape": part.sample.keypoints.shape, "image_size": part.sample.image_size}
             rows.append(part.sample.keypoints.ravel())
         parts.append({"name": part.name, "sample": sample, "label": part.label, "facts": part.facts, "fps": part.fps})
-        parts[-1]["metres"] = part.metres
+        parts[-1] |= {"metres": part.metres, "id": part.id}
     meta = {"form": result.form, "parts": parts, "notes": result.notes, "counts": dict(result.counts)}
     meta["error"] = None if result.error is None else result.error.args
     return meta, np.concatenate(rows) if rows else None

@@ -24,7 +24,7 @@ from . import mediapipe
 from .clip import Clip
 from .clock import Clock
 from .journal import Journal
-from .labels import ClassTable, plain_label
+from .labels import ClassTable, label_of, plain_label
 from .named_joints import MOST
 from .notes import grouped
 from .people import MAX_VALUES, Track, join_tracks
@@ -35,14 +35,19 @@ NAME = "table of joints"
 REQUIRED = ("sample", "frame", "joint", "x", "y")
 OPTIONAL = ("z", "score", "person", "label", "subject", "camera", "setup", "split")
 SYNONYMS = {
-    "sample": ("trial", "video", "clip", "file", "filename", "recording", "sequence"),
-    "frame": ("frame_number", "frame_id", "frame_index"),
-}
-"""What tables call a column, the first that there is, where none is called by its name."""
+    "sample": ("trial", "video", "clip", "file", "filename", "recording", "sequence", "sample_id", "trial_id",
+        "video_id", "video_name", "clip_id", "clip_name", "recording_id", "sequence_id", "sequence_name"),
+    "frame": ("frame_number", "frame_id", "frame_index", "frame_idx", "frame_no", "frame_num"),
+    "person": ("person_id", "track_id", "track", "player", "player_id", "instance", "instance_id", "individual",
+        "body_id", "skeleton_id"),
+}  # fmt: skip
+"""What tables call a column in any spelling (Frame No is frame_no), the first that there is, where none is called by
+its name."""
+COMMAS = "commas in numbers are decimal points"
 _FACTS = ("label", *EXPECTED, "split")  # the same in all lines of a sample
 _DELIMITERS = (",", ";", "\t")
 _ABSENT = {"", "nan", "na", "n/a", "<na>", "none", "null", "-"}
-_MAX_LINE, _MAX_NAMES = 1 << 16, 1 << 17  # characters, names
+_MAX_LINE, _MAX_NAMES, _MAX_NAME = 1 << 16, 1 << 17, 200  # characters, names, characters of one
 _LOOKED_AT = 1 << 12  # lines that tell what x and y are
 _HELD = 1 << 19  # joints in memory at a time, unless one sample has more
 
@@ -142,7 +147,7 @@ def _clip_of(gathered, form):
     frames, people = np.nonzero(sample.keypoints.any(axis=(2, 3)).T)
     points, length = sample.keypoints[people, frames], sample.keypoints.shape[1]
     clip = Clip(points, form.channels, frames, people, length, layout=form.layout, fps=form.clock.fps)
-    clip.label = plain_label(form.classes.names[sample.label]) if sample.label >= 0 else -1
+    clip.label = form.classes.names[sample.label] if sample.label >= 0 else -1
     clip.notes, clip.arranged, clip.counts = [*form.notes, *form.resampled], True, counts
     form.resampled.clear()
     facts = {key: getattr(sample, key) for key in EXPECTED} | {"split": gathered.splits()}
@@ -153,13 +158,46 @@ def _clip_of(gathered, form):
 def _called(names):
     """Names of columns, in small letters, as REQUIRED calls them; each is taken for one."""
     names = list(names)
-    for name, others in SYNONYMS.items():
-        found = next((other for other in others if other in names), None)
-        if name not in names and found:
-            names[names.index(found)] = name
+    for name in SYNONYMS:
+        place = column_of(name, names)
+        if place is not None:
+            names[place] = name
     if "frame" not in names:
         names = ["frame" if place == _first_time(names) else name for place, name in enumerate(names)]
     return names
+
+
+def column_of(name, names):
+    """Place among the names of columns, in any spelling, of the one that SYNONYMS takes for a name; None without."""
+    if name in names:
+        return names.index(name)
+    plain = [_squeezed(own) for own in names]
+    return next((plain.index(own) for own in map(_squeezed, SYNONYMS[name]) if own in plain), None)
+
+
+def _squeezed(name):
+    return re.sub(r"[\s_.\-]+", "", name.lower())
+
+
+def unread(names):
+    """[the note on columns of these names, which are not read]; [] where there are none."""
+    names = [name for name in names if name]
+    told = f"columns that are not read: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
+    return [told] if names else []
+
+
+def number_in(text, delimiter):
+    """(the number of a field, NaN where it says that there is none, None for what is no number; whether its comma is a
+    decimal point, as it may be where fields are separated by something else)."""
+    try:
+        return float(text), False
+    except ValueError:
+        if text.strip().lower() in _ABSENT:
+            return np.nan, False
+    try:
+        return (float(text.replace(",", ".")), True) if delimiter != "," else (None, False)
+    except ValueError:
+        return None, False
 
 
 def _first_time(names):
@@ -201,21 +239,13 @@ class _Table:
 
     def value(self, text, number, column):
         """A text as a float, NaN where there is none. Raises DataError for what is no number."""
-        try:
-            return float(text)
-        except ValueError:
-            if text.lower() in _ABSENT:
-                return np.nan
-        try:
-            value = float(text.replace(",", ".")) if self.delimiter != "," else None
-        except ValueError:
-            value = None
+        value, comma = number_in(text, self.delimiter)
         if value is None:
             expected = "a number (empty: not observed)" if column != "frame" else "a whole number or a time"
             raise DataError(self.path.name, f"line {number}: {column}", expected, ascii(text)[:60])
-        if not self.decimal_comma:
+        if comma and not self.decimal_comma:
             self.decimal_comma = True
-            self.notes.append("commas in numbers are decimal points")
+            self.notes.append(COMMAS)
         return value
 
     def _read(self, file):
@@ -256,9 +286,7 @@ class _Table:
         twice = [name for name, times in Counter(known).items() if times > 1]
         if twice:
             raise DataError(self.path.name, f"line {number}", "each column once", f"{twice[0]!r} twice")
-        others = [name for name in names if name not in known and name]
-        if others:
-            self.notes.append(f"columns that are not read: {', '.join(others[:8])}{', ...' if len(others) > 8 else ''}")
+        self.notes += unread(name for name in names if name not in known)
         self.columns, self.width = {name: names.index(name) for name in known}, len(names)
 
 
@@ -288,7 +316,7 @@ class _Survey:
             for store, key in ((self.joints, "joint"), (self.labels, "label")):
                 value = fields.get(key)
                 if value and value not in store:
-                    if len(store) >= _MAX_NAMES or len(value) > 200:
+                    if len(store) >= _MAX_NAMES or len(value) > _MAX_NAME:
                         found = f"more than {_MAX_NAMES}" if len(store) >= _MAX_NAMES else f"{value[:40]!r}..."
                         raise DataError(table.path.name, f"line {number}: {key}", "a name out of a few", found)
                     store.add(value)
@@ -306,7 +334,7 @@ class _Form:
         self.layout = self._layout(survey.joints, layout)
         self._names = {loose_name(name): index for index, name in enumerate(self.layout.joints)}
         self._names |= {_plain(name): index for index, name in enumerate(self.layout.joints)}
-        self.classes = ClassTable(map(plain_label, survey.labels), classes)
+        self.classes = ClassTable(map(label_in, survey.labels), classes)
         self.clock = Clock(survey.times.values(), self.source, step)
         self.read = [name for name in ("x", "y", "z", "score") if name in table.columns]
         if "z" in self.read and self.layout.name in mediapipe.LAYOUTS and self._inside():
@@ -488,12 +516,11 @@ class _Gathered:
 
     def splits(self):
         """Names of the splits that the sample belongs to."""
-        names = self._fields.get("split", "").replace("|", ";").split(";")
-        return [name.strip() for name in names if name.strip().lower() not in _ABSENT]
+        return splits_in(self._fields.get("split", ""))
 
     def _label(self, where):
         text = self._fields.get("label", "")
-        number = self.form.classes.number(plain_label(text))
+        number = self.form.classes.number(label_in(text))
         if number is None:
             expected = f"one of {len(self.form.classes.names)} classes"
             raise DataError(self.form.source, where + "label", expected, ascii(text)[:60])
@@ -501,10 +528,26 @@ class _Gathered:
 
     def _whole(self, key, where):
         text = self._fields.get(key, "")
-        number = -1 if text.lower() in _ABSENT else plain_label(text)
+        number = fact_in(text)
         if not is_fact(key, number):
             raise DataError(self.form.source, where + key, EXPECTED[key], ascii(text)[:60])
         return number
+
+
+def label_in(text):
+    """The label in a field, as `label_of`; None for one that is too long."""
+    return label_of(text) if len(text) <= _MAX_NAME else None
+
+
+def fact_in(text):
+    """The subject, camera or setup in a field: a number, a name or -1 for none."""
+    return -1 if text.strip().lower() in _ABSENT else plain_label(text)
+
+
+def splits_in(text):
+    """Names of the splits in a field."""
+    names = [name.strip() for name in text.replace("|", ";").split(";")]
+    return [name for name in names if name.lower() not in _ABSENT]
 
 
 def encoding_of(path):

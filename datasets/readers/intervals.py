@@ -77,6 +77,17 @@ class IntervalTable:
         for found in self.files.values():
             found.sort(key=lambda interval: (interval.start, interval.line))
             self._refuse_overlaps(found)
+        self._call()
+
+    def _call(self):
+        """Call the labels as classes that have no other names are called: 3.0 is 3 where all are whole numbers."""
+        classes = ClassTable({one.label for found in self.files.values() for one in found})
+        for found in self.files.values():
+            places = [classes.number(one.label) for one in found]
+            found[:] = [
+                one if place is None else dataclasses.replace(one, label=classes.names[place])
+                for one, place in zip(found, places, strict=True)
+            ]
 
     def _read(self):
         rows = dict_rows(self.path)

@@ -5,7 +5,7 @@ Source: st-gcn README.md and feeder/feeder_kinetics.py.
 """
 
 from .clip import People
-from .labels import plain_label
+from .labels import label_of
 
 NAME = "Kinetics-skeleton JSON"
 
@@ -27,7 +27,7 @@ def clips(content, source, channels=None):
             if not isinstance(person, dict) or not {"pose", "score"} <= set(person):
                 people.fail(key, "pose and score", person)
             people.add(person["pose"], person["score"], where=f"{key}.pose")
-    label = plain_label(content["label"])
+    label = label_of(content["label"])
     if label is None:
         people.fail("label", "a class name or number", content["label"])
     return [("", people.clip(("x", "y", "score"), normalized=True, label=label))]

@@ -7,12 +7,14 @@ from pathlib import Path, PurePosixPath
 from ..errors import DataError
 from ..store.facts import EXPECTED, is_fact
 from .csv_table import dict_rows
-from .labels import LabelNote, plain_label
+from .labels import LabelNote, label_of, plain_label
+from .suffixes import PACKED, SUFFIXES
 
 FOLDERS = "folders"
 _FACTS = ("label", *EXPECTED, "split")
 _SHOWN = 3  # names that are told
 _MAX_LINES = 1 << 22
+_ENDS = (*SUFFIXES, ".mp4", ".avi", ".mov", ".mkv", ".webm")  # of recordings and of the videos they are from
 
 
 class LabelSource:
@@ -117,11 +119,9 @@ def _read_table(path):
             if not name or number > _MAX_LINES:
                 raise DataError(path.name, where, "the name of a file", "none")
             facts = parse_facts(row, path.name, where)
-            whole = PurePosixPath(name)
-            for key in {name, str(whole.with_suffix("") if whole.suffix else whole)}:
-                if table.get(key, facts) != facts:
-                    raise DataError(path.name, where, f"one line for {key!r}", "another with other labels")
-            table[plain_name(name)] = facts
+            key = plain_name(name)
+            if table.setdefault(key, facts) != facts:
+                raise DataError(path.name, where, f"one line for {key!r}", "another with other labels")
     except (UnicodeError, csv.Error) as error:
         raise DataError(path.name, "", "a table of labels", error) from None
     if not table:
@@ -130,17 +130,15 @@ def _read_table(path):
 
 
 def plain_name(name):
-    """The name of a recording without the suffix of its file."""
+    """The name of a recording without the suffix of its file, whichever is read, or of its video."""
     whole = PurePosixPath(name)
+    whole = whole.with_suffix("") if whole.suffix.lower() == PACKED else whole
     return str(whole.with_suffix("")) if whole.suffix.lower() in _ENDS else name
 
 
-_ENDS = (".json", ".txt", ".csv", ".npy", ".npz", ".pkl", ".skeleton", ".mp4", ".avi", ".mov", ".mkv", ".webm")
-
-
 def parse_facts(values, source, where):
-    """The facts in a dict of texts; subjects may have names, cameras and setups are numbers."""
-    facts = {"label": plain_label(values["label"])}
+    """The facts in a dict of texts: labels are texts; subjects may have names, cameras and setups are numbers."""
+    facts = {"label": label_of(values["label"])}
     if facts["label"] is None:
         raise DataError(source, where, "a label", ascii(values["label"])[:60])
     for key, expected in EXPECTED.items():

@@ -2,9 +2,10 @@
 
 Wide: columns `nose_x`, `nose_y`, `nose_z`, `nose_visibility`; `LeftShoulder_X`, `leftShoulderX`, `Left Shoulder X`;
 `x0`, `y0`, `v0` or `x1` ... `x33`; `0_x`. Long: `frame`, `landmark` (name or number), `x`, `y`, `z`, `visibility`.
-World landmarks are columns with `world` in their names. Others that are read: frame, time, person or track_id, and
-video, clip, file or sample where a table has several. Joints are taken by their names; x, y, z are places in space but
-for MediaPipe's landmarks of the image.
+World landmarks are columns with `world` in their names. Others that are read: a time, and what `csv_table.SYNONYMS`
+calls frame, person and sample (the clip, where a table has several); all others are told. Of one clip, person and frame
+there is one line. Joints are taken by their names; x, y, z are places in space but for MediaPipe's landmarks of the
+image.
 """
 
 import csv
@@ -15,24 +16,23 @@ import numpy as np
 from ..errors import DataError
 from ..layouts import get_layout, layout_names
 from .clip import People
-from .csv_table import SYNONYMS, delimiter_of, encoding_of, fits_header, loose_name
+from .csv_table import COMMAS, column_of, delimiter_of, encoding_of, fits_header, loose_name, number_in, unread
 from .labels import plain_label
 from .mediapipe import LANDMARKS, LAYOUTS, from_table
 from .rates import time_key
 
 NAME = "table of landmarks"
 MAX_BYTES, _MAX_LINE, _MAX_COLUMNS = 256 << 20, 1 << 16, 1 << 12
-_AXES = {"x": 0, "y": 1, "z": 2} | dict.fromkeys(("v", "visibility", "vis", "score", "conf", "confidence", "c"), 3)
-_CLIP, _FRAME = ("sample", *SYNONYMS["sample"]), ("frame", *SYNONYMS["frame"])
-_PERSON, _JOINT = ("person", "person_id", "track_id", "id"), ("landmark", "joint", "landmark_name", "name", "keypoint",
-    "landmark_id", "landmark_index", "index")  # fmt: skip
+_SCORES = ("v", "visibility", "vis", "score", "conf", "confidence", "c", "likelihood")
+_AXES = {"x": 0, "y": 1, "z": 2} | dict.fromkeys(_SCORES, 3)
+_JOINT = ("landmark", "joint", "landmark_name", "name", "keypoint", "landmark_id", "landmark_index", "index")
 _WIDE = re.compile(
     r"(?P<joint>.+?)([ _.:\-]+\(?(?P<axis>[a-z]+)\)?|(?-i:(?<=[a-z0-9])(?P<camel>[XYZ])))"
     r"|(?P<axis2>[a-z]+)[ _.]?(?P<number>\d{1,3})",
     re.IGNORECASE,
 )
 _WORLD = re.compile("world_|_world", re.IGNORECASE)
-_ABSENT = ("", "nan", "na", "none", "null")
+_ONCE = "each person once in a frame (name the column that tells people apart person, clips sample, frames frame)"
 EXPECTED = "columns left_hip_x, left_hip_y, ... (a line a frame), or sample, frame, joint, x, y (a line a joint)"
 
 
@@ -50,15 +50,15 @@ def clips(path, channels=None, layout=None):
     if path.stat().st_size > MAX_BYTES:
         raise DataError(path.name, "", f"at most {MAX_BYTES >> 20} MiB (one table a clip)", "more")
     form, tables = None, {}
-    for number, row in _rows(path):
+    for number, row, delimiter in _rows(path):
         if form is None:
-            form = _Form([name.strip() for name in row], path.name, channels, layout)
+            form = _Form([name.strip() for name in row], path.name, channels, layout, delimiter)
             if form.kind is None:
                 raise DataError(path.name, f"line {number}", EXPECTED, ascii(", ".join(row))[1:-1][:160])
             continue
         if len(row) != form.width:
             raise DataError(path.name, f"line {number}", f"{form.width} columns", len(row))
-        clip = tables.setdefault(form.text(row, _CLIP) or "", {})
+        clip = tables.setdefault(form.text(row, "sample") or "", {})
         form.take(clip, row, number)
     if not tables:
         raise DataError(path.name, "line 2", "a frame", "the end of the file")
@@ -66,11 +66,12 @@ def clips(path, channels=None, layout=None):
 
 
 def _header(path):
-    _, row = next(_rows(path), (0, []))
+    _, row, _ = next(_rows(path), (0, [], ""))
     return [name.strip() for name in row]
 
 
 def _rows(path):
+    """Yield (line number, fields, what separates them)."""
     with open(path, encoding=encoding_of(path), newline="") as file:
         number, delimiter = 0, None
         try:
@@ -81,48 +82,65 @@ def _rows(path):
                 if not line.strip():
                     continue
                 delimiter = delimiter or delimiter_of(line)
-                yield number, next(csv.reader([line], delimiter=delimiter, strict=True), [])
+                yield number, next(csv.reader([line], delimiter=delimiter, strict=True), []), delimiter
         except (UnicodeError, csv.Error) as error:
             raise DataError(path.name, f"line {number}", "text in columns", error) from None
 
 
 class _Form:
-    """What the columns are. Attributes: kind, "wide", "long" or None; width; world; deep, whether there is a z."""
+    """What the columns are. Attributes: kind, "wide", "long" or None; width; world; deep, whether there is a z; at,
+    {sample, frame, person: its column or None}; unread, [a note] or [] on the columns that are not read."""
 
-    def __init__(self, names, source, channels, layout=None):
+    def __init__(self, names, source, channels, layout=None, delimiter=","):
         self.names, self.source, self.width, self.kind = [name.lower() for name in names], source, len(names), None
         self.channels, self.given, self.layout, self.untimed = channels, layout, None, ""
+        self.delimiter, self.commas = delimiter, False
         if len(names) > _MAX_COLUMNS or len(set(self.names)) < len(names):
             return
         self.timed = next(((i, key) for i, name in enumerate(names) if (key := time_key(name))), None)
-        joint = next((name for name in _JOINT if name in self.names), None)
+        self.at = {name: column_of(name, self.names) for name in ("sample", "frame", "person")}
         flat = {(bool(_WORLD.search(name)), _WORLD.sub("", name)): i for i, name in enumerate(names)}
+        columns = self._long(flat) or self._wide(flat)
+        if self.kind is not None:
+            columns |= {*self.at.values(), self.timed and self.timed[0]}
+            self.unread = unread(name for i, name in enumerate(self.names) if i not in columns)
+
+    def _long(self, flat):
+        """The columns of a table with a line a landmark; none where it is no such. flat: {(world, name): column}."""
+        joint = next((self.names.index(name) for name in _JOINT if name in self.names), None)
         low = {(kind, name.lower()): i for (kind, name), i in flat.items()}
-        when = self.timed or any(name in self.names for name in _FRAME)
-        if joint and {"x", "y"} <= {name for _, name in low} and when:
-            self.world = self._world({kind for kind, name in low if name == "x"})
-            self.values = {_AXES[n]: i for (kind, n), i in low.items() if n in _AXES and kind in (self.world, None)}
-            score = next((i for (_, n), i in low.items() if _AXES.get(n) == 3), None)
-            self.values |= {} if score is None else {3: score}
-            self.kind, self.joint, self.deep = "long", self.names.index(joint), 2 in self.values
-            return
+        when = self.timed or self.at["frame"] is not None
+        if joint is None or not when or not {"x", "y"} <= {name for _, name in low}:
+            return set()
+        self.world = self._world({kind for kind, name in low if name == "x"})
+        self.values = {_AXES[n]: i for (kind, n), i in low.items() if n in _AXES and kind == self.world}
+        score = next((i for (_, n), i in low.items() if _AXES.get(n) == 3), None)
+        self.values |= {} if score is None else {3: score}
+        self.kind, self.joint, self.deep = "long", joint, 2 in self.values
+        return {joint, *self.values.values()}
+
+    def _wide(self, flat):
+        """As `_long`, of a table with a line a frame."""
         found = {}
         for (world, name), index in flat.items():
             match = _WIDE.fullmatch(name)
             axis = match and (match["axis"] or match["camel"] or match["axis2"]).lower()
             if match and axis in _AXES:
-                found[world, match["joint"] or match["number"], _AXES[axis]] = index
+                found.setdefault((world, match["joint"] or match["number"], _AXES[axis]), index)
         self.world = self._world({world for world, _, axis in found if axis == 0})
         chosen = {(name, axis): i for (world, name, axis), i in found.items() if world == self.world}
         joints = list(dict.fromkeys(name for name, axis in chosen if axis == 0 and (name, 1) in chosen))
         if not joints:
-            return
+            return set()
         visible = {name: i for (_, name, axis), i in found.items() if axis == 3}
         deep = [name for name in joints if (name, 2) in chosen]
         self.kind, self.deep = "wide", bool(deep)
         self.flat = next((name for name in joints if name not in deep), None) if deep else None
         self.joints = self._order(joints)
         self.places = [[chosen.get((n, axis), -1) for axis in range(3)] + [visible.get(n, -1)] for n in self.joints]
+        if self.at["person"] is None and "id" in self.names:
+            self.at["person"] = self.names.index("id")
+        return {place for places in self.places for place in places}
 
     def _world(self, kinds):
         """Whether the world's columns are read, of those there are (True: world, False: image)."""
@@ -146,45 +164,64 @@ class _Form:
                 return [own[joint] for joint in wanted]
         return names
 
-    def text(self, row, names):
-        """The field of the first of these columns that there is; None without one."""
-        return next((row[self.names.index(name)].strip() for name in names if name in self.names), None)
+    def text(self, row, name):
+        """The field of the column of this meaning; None without one."""
+        return None if self.at[name] is None else row[self.at[name]].strip()
 
     def take(self, clip, row, number):
-        """Add a line to {frame: (its time or None, {person: points})} of its clip."""
-        frame, time = self.text(row, _FRAME), self._time(row)
-        key = self._number(frame, number, "frame") if frame is not None else len(clip) if time is None else time
-        person = self.text(row, _PERSON[: 3 if self.kind == "long" else 4]) or ""
+        """Add a line to {frame: (its time or None, {person: points})} of its clip; without frame and time a line is a
+        frame, and its key a text."""
+        time = self._time(row)
+        key, person = self._key(row, number, time), self.text(row, "person") or ""
         _, people = clip.setdefault(key, (time, {}))
         if self.kind == "wide":
-            people[person] = [[self._number(row[i], number, i) if i >= 0 else np.nan for i in p] for p in self.places]
+            if person in people:
+                self._fail_twice(row, number)
+            people[person] = [[self._number(row, i, number) if i >= 0 else np.nan for i in p] for p in self.places]
             return
         joints, values = people.setdefault(person, {}), [np.nan] * 4
         for axis, index in self.values.items():
-            values[axis] = self._number(row[index], number, index)
+            values[axis] = self._number(row, index, number)
         name = row[self.joint].strip()
         if name in joints:
             raise DataError(self.source, f"line {number}", "each landmark once in a frame", ascii(name)[:60])
         joints[name] = values
 
+    def _key(self, row, number, time):
+        """What tells the frame of a line from others: its number, else its time, else its line."""
+        column = self.at["frame"]
+        if column is None and (time is not None or self.kind == "wide"):
+            return f"line {number}" if time is None else time
+        frame = np.nan if column is None else self._number(row, column, number)
+        if not np.isfinite(frame):
+            found = ascii(row[column])[:60] if column is not None else self.untimed
+            raise DataError(self.source, f"line {number}: frame", "a number", found)
+        return frame
+
+    def _fail_twice(self, row, number):
+        when = self.timed[0] if self.at["frame"] is None else self.at["frame"]
+        columns = [i for i in (when, self.at["person"], self.at["sample"]) if i is not None]
+        found = ", ".join(f"{self.names[i]} {ascii(row[i].strip())[:60]}" for i in columns)
+        raise DataError(self.source, f"line {number}", _ONCE, "; ".join([f"a second line of {found}", *self.unread]))
+
     def _time(self, row):
         """The time of a line; None without one. What is no number takes the times of the whole table away."""
         if self.timed is None:
             return None
-        try:
-            return float(row[self.timed[0]])
-        except ValueError:
-            self.untimed, self.timed = f"{self.names[self.timed[0]]} has {ascii(row[self.timed[0]])[:40]}", None
-            return None
+        text = row[self.timed[0]]
+        time, comma = number_in(text, self.delimiter)
+        self.commas |= comma
+        if time is not None and np.isfinite(time):
+            return time
+        self.untimed, self.timed = f"{self.names[self.timed[0]]} has {ascii(text)[:40]}", None
+        return None
 
-    def _number(self, text, number, column):
-        try:
-            return float(text)
-        except ValueError:
-            if text.strip().lower() in _ABSENT:
-                return np.nan
-        name = column if isinstance(column, str) else self.names[column]
-        raise DataError(self.source, f"line {number}: {name}", "a number", ascii(text)[:60])
+    def _number(self, row, column, number):
+        value, comma = number_in(row[column], self.delimiter)
+        if value is None:
+            raise DataError(self.source, f"line {number}: {self.names[column]}", "a number", ascii(row[column])[:60])
+        self.commas |= comma
+        return value
 
     def clip(self, frames):
         """The Clip of a table's frames."""
@@ -194,21 +231,20 @@ class _Form:
         if self.kind == "long":
             found = (n for _, persons in frames.values() for p in persons.values() for n in p)
             self.joints = self._order(list(dict.fromkeys(found)))
-        numbers = sorted(frames)
-        if not np.isfinite(numbers).all():
-            raise DataError(self.source, "frame", "a number", "none")
-        if any(name in self.names for name in _FRAME):
-            people.numbers = numbers
-        if self.untimed:
-            people.notes.append(f"the times are no numbers and are not used: {self.untimed}")
-        for place, frame in enumerate(numbers):
-            time, persons = frames[frame]
+        known = self._people_known(frames)
+        people.notes += self._notes(known)
+        if self.at["frame"] is not None or self.timed:
+            frames = dict(sorted(frames.items()))
+        if self.at["frame"] is not None:
+            people.numbers = list(frames)
+        for place, (frame, (time, persons)) in enumerate(frames.items()):
             people.frame(place, None if time is None or self.timed is None else {self.timed[1]: time})
             for person, points in persons.items():
                 if self.kind == "long":
                     points = [points.get(name, [np.nan] * 4) for name in self.joints]
                 if any(point[0] == point[0] for point in points):
-                    people.add(points, person=person, where=f"frame {frame:g}")
+                    where = frame if isinstance(frame, str) else f"frame {frame:g}"
+                    people.add(points, person=person if known else None, where=where)
         clip = people.clip(("x", "y", "z", "score"), layout=self.layout)
         unscored = not len(clip.points) or np.isnan(clip.points[..., 3]).all()
         gone = np.isnan(clip.points[..., :2]).any(-1)
@@ -219,6 +255,36 @@ class _Form:
         if self.layout is None and not self.numbered:
             clip.names = tuple(self.joints)
         return from_table(clip, self.source, self.world, self.deep, self.channels, self._landmarks())
+
+    def _notes(self, known):
+        """What is read otherwise than it is written, or not at all; known: as `_people_known` tells."""
+        for name, column in self.at.items():
+            if column is not None and self.names[column] != name and (known or name != "person"):
+                yield f"{self.names[column]} is read as {name}"
+        if not known:
+            yield "id is another in every line and is not read"
+        yield from self.unread
+        if self.commas:
+            yield COMMAS
+        if self.untimed:
+            yield f"the times are no numbers and are not used: {self.untimed}"
+
+    def _people_known(self, frames):
+        """Whether the persons of a clip's frames are people; an id that is another in every line is that of the line.
+
+        Raises: DataError where several people have neither frames nor times.
+        """
+        persons = [person for _, persons in frames.values() for person in persons]
+        names = list(dict.fromkeys(persons))
+        if len(names) < 2:
+            return True
+        column = self.names[self.at["person"]]
+        if column == "id" and len(names) == len(persons):
+            return False
+        if self.at["frame"] is None and not self.timed:
+            found = f"{len(names)} of {column}, such as {ascii(names[0])[:40]}, and neither"
+            raise DataError(self.source, "frame", "a column frame, or time in numbers, where people are several", found)
+        return True
 
     def _landmarks(self):
         """Whether the joints are MediaPipe's by their names, or by their number where that alone tells."""

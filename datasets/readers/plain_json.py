@@ -3,7 +3,8 @@
 {"format": "skelmae-sequence", "version": 1, "layout": a built-in name or a layout as an object, "joints": [names],
 "channels": ["x", "y", "score"], "units": "pixels", "fps": 30, "image_size": [width, height], "label": "wave",
 "subject": 3, "camera": 1, "setup": 2, "splits": ["train"], "keypoints": [people][frames][joints][channels]}; what is
-not known is null or left out, a joint that was not seen is zero in every channel.
+not known is null or left out, a joint that was not seen is zero in every channel. A label that is a text is the name of
+its class, whatever it says: "nan" and "01", too.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..store.facts import EXPECTED, is_fact, is_whole
 from ..store.writer import CHANNELS, check_rate
 from .clip import Clip
 from .json_file import told
-from .labels import plain_label
+from .labels import label_of
 from .people import MAX_PEOPLE, MAX_VALUES
 
 NAME, FORMAT, VERSION = "skelmae JSON", "skelmae-sequence", 1
@@ -77,16 +78,22 @@ def clips(content, source, channels=None):
     splits = content.get("splits") or []
     if not isinstance(splits, list) or not all(isinstance(name, str) for name in splits):
         fail("splits", "a list of names")
-    label = plain_label(content.get("label"))
+    label = label_in(content.get("label"))
     if label is None:
         fail("label", "a name, a number or null")
     values = _keypoints(content, source, get_layout(layout).num_joints, len(names))
     frames, people = np.nonzero(values.any(axis=(2, 3)).T)
     clip = Clip(values[people, frames], tuple(names), frames, people, values.shape[1], size == (1, 1), layout, label)
     clip.image_size, clip.fps, clip.arranged = size, check_rate(source, content.get("fps")), True
-    clip.metres = content.get("units") == "metres"
+    clip.metres, name = content.get("units") == "metres", content.get("id")
+    clip.id = name if isinstance(name, str) and name.isprintable() else ""
     clip.facts = facts | ({"split": splits} if splits else {})
     return [("", clip)]
+
+
+def label_in(value):
+    """A label as the file has it: a text unchanged, an empty one none; others as `label_of`."""
+    return value or -1 if isinstance(value, str) else label_of(value)
 
 
 def _keypoints(content, source, joints, width):

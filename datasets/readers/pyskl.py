@@ -18,7 +18,7 @@ from ..transforms.presence import MIN_SCORE, seen_only
 from .journal import Journal
 from .json_file import told
 from .kinetics import KeypointFiles
-from .labels import ClassTable, LabelNote, plain, plain_label
+from .labels import ClassTable, LabelNote, label_of, plain, plain_label
 from .report import Conversion, looks_scored, parse_channels, usual_layout, with_scores
 from .restricted_pickle import restricted_load
 
@@ -125,7 +125,7 @@ class AnnotationFile:
             fail(self.key, "a text", annotation[self.key])
         keypoint = self._keypoint(annotation, fail)
         facts = self._facts(annotation, fail)
-        label = table.number(plain_label(annotation.get("label", -1)))
+        label = table.number(label_of(annotation.get("label", -1)))
         if label is None:
             expected = f"a class name or a number below {len(table.names)} (--classes names them)"
             fail("label", expected, annotation["label"])
@@ -134,14 +134,14 @@ class AnnotationFile:
     def classes(self, given=None):
         """The ClassTable of the labels; given: class names, else the file's or those of a benchmark it is of."""
         annotations = [a for a in self.annotations if isinstance(a, dict)]
-        labels = {plain_label(a.get("label", -1)) for a in annotations}
+        labels = {label_of(a.get("label", -1)) for a in annotations}
         named = given if given is not None else self.meta.get("classes")
         named = named.tolist() if isinstance(named, np.ndarray) else named
         if named is not None:
             if not isinstance(named, list | tuple) or not all(isinstance(name, str) for name in named):
                 raise DataError(self.source, "classes", "a list of names", told(named))
             return ClassTable(labels, named)
-        return ClassTable(labels, self._benchmark_names(annotations, labels))
+        return ClassTable(labels, self._benchmark_names(annotations, set(map(plain_label, labels))))
 
     def _benchmark_names(self, annotations, labels):
         """Class names of the benchmark that the file is of by its samples' names or its own; None where of none."""

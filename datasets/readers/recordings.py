@@ -18,24 +18,8 @@ from .inputs import IN_FOLDERS, has_recordings
 from .mocap import convert_mocap, is_mocap
 from .ntu import convert_ntu, skeleton_files
 from .pyskl import convert_pyskl
+from .suffixes import KINDS, PACKED, SUFFIXES
 
-_KINDS = {
-    ".skeleton": "skeletons",
-    ".pkl": "annotations",
-    ".pickle": "annotations",
-    ".h5": "store",
-    ".hdf5": "store",
-    ".npz": "arrays",
-    ".npy": "arrays",
-    ".csv": "table",
-    ".json": "clips",
-    ".txt": "clips",
-    ".trc": "clips",
-    ".bvh": "clips",
-    ".c3d": "clips",
-    ".slp": "clips",
-    ".toml": "layout",
-}
 _CONVERTERS = {
     "annotations": convert_pyskl,
     "arrays": convert_arrays,
@@ -43,7 +27,6 @@ _CONVERTERS = {
     "clips": convert_clips,
     "mocap": convert_mocap,
 }
-SUFFIXES = tuple(suffix for suffix, kind in _KINDS.items() if kind != "layout")  # of recordings
 CALLED = {
     "skeletons": "NTU RGB+D .skeleton text",
     "annotations": "annotation pickle as of PYSKL",
@@ -66,8 +49,8 @@ def kind_of(path):
         return _kind_of_folder(path)
     if not path.suffix:
         path.stat()
-    suffix, packed = path.suffix.lower(), path.suffix.lower() == ".gz"
-    kind = _KINDS.get(Path(path.stem).suffix.lower() if packed else suffix)
+    suffix, packed = path.suffix.lower(), path.suffix.lower() == PACKED
+    kind = KINDS.get(Path(path.stem).suffix.lower() if packed else suffix)
     if kind is None or (packed and kind != "annotations"):
         raise _wrong_kind(path)
     if suffix == ".npz" and is_mocap(path):

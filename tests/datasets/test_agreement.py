@@ -272,3 +272,12 @@ def test_scores_of_own_openpose_arrays_are_not_centred(tmp_path):
     convert_arrays(tmp_path / "a.npz", tmp_path / "s.h5", "openpose18", channels="x,y,score")
     with SkeletonStore(tmp_path / "s.h5") as store:
         assert (store.read(0)[..., 0] == 300).all() and store.image_size.tolist() == [[0, 0]]
+
+
+def test_labels_of_digits_in_arrays_are_names(tmp_path):
+    names = ["001", "010", "001"]
+    np.savez(tmp_path / "a.npz", x_train=np.ones((3, 5, 75)), y_train=names)
+    for classes in (None, ["010", "002", "001"]):
+        convert_arrays(tmp_path / "a.npz", tmp_path / "o.h5", classes=classes)
+        with SkeletonStore(tmp_path / "o.h5") as store:
+            assert [store.classes[label] for label in store.labels] == names

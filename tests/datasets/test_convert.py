@@ -22,6 +22,7 @@ from skelmae_datasets import (
 from skelmae_datasets.data_export import export_data
 from skelmae_datasets.readers.inputs import find_recordings
 from skelmae_datasets.readers.label_source import LabelSource
+from skelmae_datasets.readers.recordings import SUFFIXES
 from skelmae_datasets.synthetic import write_dataset
 
 
@@ -154,6 +155,31 @@ def test_labels_that_are_no_labels(tmp_path, monkeypatch, given, match):
     Path("number.csv").write_text("file,label,camera\na.npy,x,front\n")
     with pytest.raises(DataError, match=match):
         LabelSource(given)
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".JSON", ".pkl.gz", ".analysis.h5", ".mp4", ""])
+def test_a_table_names_files_with_any_suffix_that_is_read(tmp_path, suffix):
+    name = "a.analysis" if suffix == ".analysis.h5" else "a"
+    (tmp_path / "l.csv").write_text(f"file,label,subject\nb/a{suffix},007,3\n")
+    assert LabelSource(tmp_path / "l.csv", [f"b/{name}"]).facts(f"b/{name}")["label"] == "007"
+    (tmp_path / "l.csv").write_text(f"file,label\na.1{suffix},x\na{suffix},y\n")
+    source = LabelSource(tmp_path / "l.csv", ["a", "a.1"])
+    assert source.facts("a.1" + name[1:])["label"] == "x" and source.facts(name)["label"] == "y"
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".trc"])
+def test_labels_of_digits_are_read_as_they_are_written(walkers, tmp_path, suffix):
+    folder, table = clips(tmp_path / "set", walkers, ("001/a", "002/b", "010/c")), tmp_path / "l.csv"
+    table.write_text("\n".join(["file,label", f"001/a{suffix},001", f"002/b{suffix},002", f"c{suffix},010"]))
+    for given in ("folders", str(table), r"(?P<label>\d+)/"):
+        for classes in (None, ["010", "002", "001"]):
+            convert(folder, tmp_path / "o.h5", labels=given, classes=classes)
+            with SkeletonStore(tmp_path / "o.h5") as store:
+                assert [store.classes[label] for label in store.labels] == ["001", "002", "010"]
+    table.write_text("\n".join(["file,label", "001/a,1.0", "002/b,2.0", "c,"]))  # as pandas writes 1, 2 and none
+    convert(folder, tmp_path / "o.h5", labels=str(table))
+    with SkeletonStore(tmp_path / "o.h5") as store:
+        assert store.classes == ["1", "2"] and store.labels.tolist() == [0, 1, -1]
 
 
 def test_an_absent_table_of_labels(tmp_path):

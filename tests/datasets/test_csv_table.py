@@ -103,8 +103,23 @@ def test_own_layout_and_three_dimensions(tmp_path):
 def test_labels_as_numbers_keep_their_order_and_take_names(tmp_path):
     lines = rows("a", label=10) + rows("b", label=9) + rows("c", label=2)
     assert convert(write(tmp_path, lines))[1].classes == ["2", "9", "10"]
-    lines = rows("a", label=1) + rows("b", label="zero")
+    lines = rows("a", label=1) + rows("b", label=0)
     assert convert(write(tmp_path, lines), classes=["zero", "one"])[1].labels.tolist() == [1, 0]
+    lines = rows("a", label=1) + rows("b", label="zero")
+    report, store = convert(write(tmp_path, lines), classes=["zero", "one"])
+    assert store.ids == ["b"] and "label: expected one of 2 classes, found '1'" in str(report["skipped"][0][1])
+
+
+def test_labels_that_are_names_of_digits_are_these_classes(tmp_path):
+    names = ["001", "002", "010"]
+    lines = rows("a", label="001") + rows("b", label="010") + rows("c", label="001") + rows("d", label="")
+    for options in ({"classes": names}, {"classes": names[::-1]}, {}):
+        report, store = convert(write(tmp_path, lines), **options)
+        assert [store.classes[k] if k >= 0 else None for k in store.labels] == ["001", "010", "001", None]
+        assert not report["skipped"]
+    assert [clip.label for _, clip in csv_table.clips(write(tmp_path, lines))] == ["001", "010", "001", -1]
+    lines = rows("a", label=1) + rows("b", label=2)
+    assert convert(write(tmp_path, lines), classes=["1", "2", "3"])[1].labels.tolist() == [0, 1]
 
 
 def test_labels_and_joints_that_count_from_1(tmp_path):

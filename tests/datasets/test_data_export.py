@@ -114,6 +114,105 @@ def test_a_table_is_read_back(tmp_path, channels):
         same(one, two)
 
 
+def named_store(path, classes, splits=("train",), ids=None, subject=-1):
+    """A store with a sample of each class, in every split."""
+    with StoreWriter(path, layout="coco17", classes=classes, channels=("x", "y")) as writer:
+        for label in range(len(classes)):
+            name = ids[label] if ids else f"s{label}"
+            writer.append(Sample(name, keypoints(("x", "y"), 1, 5, 17, label), label, subject))
+        writer.append(Sample("unknown", keypoints(("x", "y"), 1, 5, 17, 9)))
+        writer.set_splits({split: list(writer.ids) for split in splits})
+    return path
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ["01", "02", "10"],
+        ["1", "2", "3"],
+        ["0", "1", "01"],
+        ["1.0", "1.1"],
+        ["none", "null", "None"],
+        ["-", "n/a", "10", "9"],
+        ["a;b", 'a "b"', "a,b"],
+    ],
+)
+def test_classes_of_any_name_are_read_back(tmp_path, classes):
+    source = named_store(tmp_path / "s.h5", classes)
+    for name in ("out", "out.csv"):
+        export_data(source, tmp_path / name)
+        report = convert(tmp_path / name, tmp_path / "o.h5")
+        assert not report["skipped"]
+        with SkeletonStore(source) as one, SkeletonStore(tmp_path / "o.h5") as two:
+            same(one, two)
+            assert sorted(two.classes) == sorted(classes)
+        convert(tmp_path / name, tmp_path / "p.h5", classes=classes)
+        with SkeletonStore(source) as one, SkeletonStore(tmp_path / "p.h5") as two:
+            same(one, two)
+            assert two.classes == classes
+
+
+def test_ids_are_read_back_from_json_whatever_the_files_are_called(tmp_path):
+    ids = ["v:0", "A/b", "a/b", " x", ".hidden/y", "../up"]
+    source = named_store(tmp_path / "s.h5", list("abcdef"), ids=ids)
+    export_data(source, tmp_path / "out")
+    assert {"A/b.json", "a/b~2.json"} <= {str(path.relative_to(tmp_path / "out")) for path in tmp_path.rglob("*.json")}
+    for options in ({}, {"fps": 10}, {"workers": 2}):
+        convert(tmp_path / "out", tmp_path / "o.h5", **options)
+        with SkeletonStore(source) as one, SkeletonStore(tmp_path / "o.h5") as two:
+            same(one, two)
+    export_data(source, tmp_path / "again")
+    convert([tmp_path / "out", tmp_path / "again"], tmp_path / "o.h5")
+    with SkeletonStore(tmp_path / "o.h5") as store:
+        assert set(ids) < set(store.ids) and "again/v_0" in store.ids and len(store) == 14
+        assert len(store.splits["train"]) == 14
+    (tmp_path / "l.csv").write_text("file,label\nv_0.json,007\n")
+    convert(tmp_path / "out", tmp_path / "o.h5", labels=str(tmp_path / "l.csv"))
+    with SkeletonStore(tmp_path / "o.h5") as store:
+        assert store.classes == ["007"] and store.labels[store.ids.index("v:0")] == 0
+
+
+def test_json_keeps_what_a_table_cannot_say(tmp_path):
+    classes, splits = ["nan", " wave ", "<NA>", "-1"], ["none", "a;b", "-"]
+    source = named_store(tmp_path / "s.h5", classes, splits, subject="007")
+    export_data(source, tmp_path / "out")
+    convert(tmp_path / "out", tmp_path / "o.h5")
+    with SkeletonStore(source) as one, SkeletonStore(tmp_path / "o.h5") as two:
+        same(one, two)
+        assert set(two.splits) == set(splits) and two.subjects == ["007"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"classes": ["nan"]}, "classes: expected names that stay as they are in a table .* found 'nan'"),
+        ({"classes": ["-1"]}, "classes: .* found '-1'"),
+        ({"classes": [" wave"]}, "classes: .* found ' wave'"),
+        ({"classes": ["a" * 201]}, "classes: .* found 'aaa"),
+        ({"classes": ["1.0", "2.0"]}, "classes: .* found '1.0'"),
+        ({"classes": [""]}, "classes: .* found ''"),
+        ({"splits": ["none"]}, "splits: expected names that stay as they are in a table .* found 'none'"),
+        ({"splits": ["train", "a|b"]}, "splits: .* found 'a|b'"),
+        ({"ids": [" a"]}, "ids: .* found ' a'"),
+        ({"subject": "007"}, "subjects: .* found '007'"),
+        ({"subject": "none"}, "subjects: .* found 'none'"),
+    ],
+)
+def test_names_that_a_table_cannot_say_are_refused_before_anything_is_written(tmp_path, changes, match):
+    source = named_store(tmp_path / "s.h5", **({"classes": ["a"]} | changes))
+    with pytest.raises(DataError, match=f"out.csv: {match}"):
+        export_data(source, tmp_path / "out.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["s.h5"]
+
+
+@pytest.mark.parametrize("classes", [[""], ["1.0", "2.0"]])
+def test_classes_that_no_file_can_say_are_refused(tmp_path, classes):
+    source = named_store(tmp_path / "s.h5", classes)
+    with pytest.raises(DataError, match="out: classes: expected names that are not empty"):
+        export_data(source, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["s.h5"]
+
+
 def test_frames_without_anybody_keep_their_place_in_a_table(tmp_path):
     x = keypoints(("x", "y"), 1, 9, 17, 0)
     x[:, [0, 4, 8]] = 0

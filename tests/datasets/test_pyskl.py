@@ -139,6 +139,24 @@ def test_convert_keeps_values_splits_and_precision(tmp_path):
     assert store.sample(2).image_size == (240, 320)
 
 
+def test_labels_that_are_numbers_are_places_of_classes_called_by_numbers(tmp_path):
+    names = ["1", "2", "3"]
+    report, store = convert(tmp_path, [annotation(i, label=i % 3) for i in range(6)], classes=names)
+    assert store.labels.tolist() == [0, 1, 2] * 2 and report["class_counts"] == {"1": 2, "2": 2, "3": 2}
+    assert "labels are places of classes from 0, not names: 1 is '2'" in report["notes"]
+    _, store = convert(tmp_path, [annotation(i, label=i % 3 + 1) for i in range(6)], classes=names)
+    assert store.labels.tolist() == [0, 1, 2] * 2
+    with pytest.raises(DataError, match="labels: expected numbers .* found 1: '2' by place, '1' by name"):
+        convert(tmp_path, [annotation(i, label=i + 1) for i in range(2)], classes=names)
+
+
+def test_labels_that_are_texts_of_digits_are_names(tmp_path):
+    items = [annotation(i, label=f"00{i % 2 + 1}") for i in range(4)]
+    for options in ({}, {"classes": ["001", "002", "003"]}):
+        _, store = convert(tmp_path, items, **options)
+        assert [store.classes[label] for label in store.labels] == ["001", "002"] * 2
+
+
 def test_labels_and_names(tmp_path):
     report, store = convert(tmp_path, [annotation(i, label=3 * i + 1) for i in range(3)])
     assert report["labels"] == [1, 4, 7] == store.provenance["labels"]
