@@ -30,6 +30,8 @@ def command(data, output, folds, leave_one_out, final, pretrained, report, as_js
     Example:
       skelmae protocol cross-validate own.h5 --output runs/own --leave-one-subject-out --final
     """
+    if leave_one_out and folds is not None:
+        raise click.UsageError("give --folds or --leave-one-subject-out, not both")
     from skelmae_datasets import SkeletonStore
     from skelmae_datasets.runs.folds import fold_groups
     from skelmae_datasets.runs.saved_model import check_start

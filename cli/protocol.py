@@ -43,7 +43,10 @@ def measuring(protocol, text):
 
     example = f"skelmae protocol {protocol} jhmdb.h5 --train-split train1 --test-split test1 --output runs/{protocol}"
     run.__doc__ = f"{text}\n\n\b\nExample:\n  {example}\n"
-    return options.command(protocol, goes_on=options.SAME_COMMAND)(measured_options(run))
+    run = measured_options(run)
+    if protocol == "knn":
+        run = click.option("--neighbours", type=click.IntRange(1), default=1, help="k.")(run)
+    return options.command(protocol, goes_on=options.SAME_COMMAND)(run)
 
 
 def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen):
@@ -57,7 +60,8 @@ def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen
     starts = {} if pretrained is None else {"pretrained": {"pretrained": pretrained}}
     if random:
         starts["random"] = {"like": pretrained}
-    named = {key: chosen[key] for key in ("seeds", "fractions", "shots", "neighbours", "resume", "allow_overlap")}
+    named = {key: chosen[key] for key in ("seeds", "fractions", "shots", "resume", "allow_overlap")}
+    named["neighbours"] = chosen.get("neighbours", 1)
     named["shots"] = named["shots"] or ()
     named["fractions"] = named["fractions"] or (() if named["shots"] else (1.0,))
     results = []
@@ -107,7 +111,6 @@ measured_options = options.options(
     click.option(
         "--shots", callback=options.numbers(int, least=1), metavar="N,N,...", help="Clips of each class to learn from."
     ),
-    click.option("--neighbours", type=click.IntRange(1), default=1, help="k of knn."),
     options.overlap_flag,
     options.seeds_options,
 )

@@ -72,7 +72,7 @@ def run_protocol(
         output: folder; index lists and results are written there.
         settings: Settings of the fine-tuning, and of a random network.
         pretrained: None for random initialisation, or a path with "{seed}" in it where each seed has its own.
-        like: without ``pretrained``, such a path, whose architecture a random network of frozen features has.
+        like: without ``pretrained``, such a path, whose architecture the random network has.
         seeds: ints. fractions: floats in (0, 1]. shots: ints, sequences of each class, besides the fractions.
         neighbours: k of "knn". progress: called with (done, total).
         resume: False begins an interrupted training from the start.
@@ -172,6 +172,8 @@ def _measure(case, test_split, verbose, resume):
     store, train, test, settings = case.store, case.train, case.test, case.settings
     labels = store.labels
     if case.protocol in ("finetune", "semi"):
+        if case.source is None and case.like is not None:
+            settings = starting_point(store, settings, case.like).settings
         run = case.folder / "run"
         if run.exists() and not resume:
             shutil.rmtree(run)

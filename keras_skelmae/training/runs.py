@@ -24,6 +24,7 @@ CHOSEN = {  # what is kept as a digest, and where it comes from
     "pretrained": "--pretrained",
     "fingerprint": "the data",
 }
+DATA = ("fingerprint", "train", "validation")  # of these, what --force lets go on
 
 
 class Writing:
@@ -92,7 +93,7 @@ class Run:
         output: the folder; new, or with ``resume`` that of an unfinished run.
         settings: Settings.
         identity: JSON-able dict of what the run is made from: two runs in which it is the same end the same.
-        resume: bool. force: bool, go on although ``identity`` has changed.
+        resume: bool. force: bool, go on although the data have changed.
 
     Attributes:
         path: the folder. finished: its metrics where the run had ended before, else None.
@@ -157,6 +158,7 @@ class Run:
         """DataError where the run in the folder is another one than asked for."""
         file = self.path / SETTINGS
         if not file.exists():
+            check_new(self.path)  # as a fused model is none to go on with
             return
         before, now = read_settings(file, self.settings.stage).flat(), self.settings.flat()
         for key in FIELDS:
@@ -167,11 +169,11 @@ class Run:
             if not longer or why:
                 raise DataError(file, key, f"{before[key]!r} as the run to go on with has{why}", repr(now[key]))
         identity = self.path / IDENTITY
-        if self.force or not identity.exists():
+        if not identity.exists():
             return
         before = read_json(identity)
         for key, value in self.identity.items():
-            if before.get(key) != value:
+            if before.get(key) != value and not (self.force and key in DATA):
                 hint = "; --force goes on with other data" if key == "fingerprint" else ""
                 expected, found = f"{before.get(key)} as the run to go on with has", value
                 if key in CHOSEN:  # digests say nothing to anybody

@@ -10,7 +10,7 @@ from keras_skelmae.evaluation.features import pool_features
 from keras_skelmae.evaluation.metrics import INVERSE_PENALTIES, linear_probe, nearest_neighbours, retrieval_precision
 from keras_skelmae.experiments import markdown_table, run_protocol
 from keras_skelmae.experiments.protocols import random_model
-from keras_skelmae.models import Ensemble, SkeletonEncoder, STRLBackbone
+from keras_skelmae.models import Ensemble, SkeletonEncoder, STRLBackbone, load_model
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter
 from skelmae_datasets.runs.settings import resolve_settings
 from skelmae_datasets.runs.splits import few_shots, stratified_fraction
@@ -199,6 +199,21 @@ def test_a_protocol_is_measured_once_over_seeds_and_fractions(protocol, store, t
         run("learning_rate=0.5")
     with pytest.raises(DataError, match="neighbours: expected what is asked for now"):
         run(neighbours=3)
+
+
+def test_a_random_fine_tuning_has_the_size_of_the_pretrained_one(store, tiny, tmp_path):
+    tiny.encoder(encoder_layers=1, units=12).save_to_preset(tmp_path / "pre")
+    own = ("units", "encoder_layers", "streams")
+    asked = resolve_settings("finetune", overrides=[change for change in TINY if not change.startswith(own)])
+    for name, start in (("pretrained", "pretrained"), ("random", "like")):
+        run_protocol("finetune", store, "train", "test", tmp_path / name, asked, **{start: tmp_path / "pre"})
+    sizes = {
+        json.loads((tmp_path / name / "finetune-1-0/run/metrics.json").read_text())["parameters"]
+        for name in ("pretrained", "random")
+    }
+    assert len(sizes) == 1
+    model = load_model(tmp_path / "random/finetune-1-0/run")
+    assert model.backbone.encoder_config["units"] == 12
 
 
 def test_a_result_tells_what_it_was_made_from(store, tiny, tmp_path):

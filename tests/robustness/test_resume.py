@@ -240,6 +240,17 @@ def test_another_identity_is_named(tmp_path):
             pass
     with Run(tmp_path, asked, {**identity, "fingerprint": "other"}, resume=True, force=True):
         pass
+    other = Run(tmp_path, asked, {**identity, "select": "last"}, resume=True, force=True)  # is no matter of data
+    with pytest.raises(DataError, match="select: expected best"), other:
+        pass
+
+
+def test_what_no_training_began_is_not_gone_on_with(tmp_path):
+    (tmp_path / "model.keras").touch()  # of a fusion
+    message = "model.keras: expected a new run folder, found a finished run"
+    with pytest.raises(DataError, match=message), Run(tmp_path, settings("finetune"), {}, resume=True):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
 
 
 def test_a_loss_that_is_not_finite_names_its_samples(store, start, tmp_path):
