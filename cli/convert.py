@@ -16,12 +16,12 @@ from .conversion import run_conversion
 @options.to_option
 @click.option(
     "--fps",
-    type=click.FloatRange(0, min_open=True),
+    type=options.FloatRange(0, min_open=True),
     help="Frames per second of OUT.h5: recordings whose own rate is known and another are resampled.",
 )
 @click.option(
     "--source-fps",
-    type=click.FloatRange(0, min_open=True),
+    type=options.FloatRange(0, min_open=True),
     help="Frames per second of the recordings, where they do not tell it or wrongly.",
 )
 @options.classes_option
@@ -33,7 +33,7 @@ from .conversion import run_conversion
     "start_frame,end_frame too makes a sequence of each interval.",
 )
 @click.option(
-    "--min-score", type=click.FloatRange(0, 1), help="Joints scored lower count as not seen (default: 0.01 or lower)."
+    "--min-score", type=options.FloatRange(0, 1), help="Joints scored lower count as not seen (default: 0.01 or lower)."
 )
 @options.image_size_option
 @options.axes_options

@@ -17,7 +17,7 @@ from .conversion import run_conversion
 @options.people_option("the best first (default: all)")
 @click.option(
     "--step",
-    type=click.FloatRange(0, min_open=True),
+    type=options.FloatRange(0, min_open=True),
     metavar="N",
     help="How much the frame column grows from one frame to the next, such as 5 (default: found in the table).",
 )

@@ -21,6 +21,8 @@ def command(model, data, split, output):
     Example:
       skelmae embed runs/pre jhmdb.h5 --split test1 --output features.npz
     """
+    if output.suffix.lower() != ".npz":
+        raise ValueError(f"{output}: suffix: expected .npz, found {output.suffix or 'none'}")
     import numpy as np
 
     from skelmae_datasets import SkeletonStore
@@ -38,7 +40,6 @@ def command(model, data, split, output):
         features = embed(loaded, store, indices, progress=callback)
         unseen = int((store.people[indices] > loaded.preprocessor.num_people).sum())
         labels, ids = store.labels[indices], np.array([store.ids[index] for index in indices])
-    output = output.with_suffix(".npz")
     write_atomically(output, lambda path: np.savez(path, features=features, labels=labels, ids=ids))
     click.echo(f"{output}: {len(features)} sequences, {features.shape[1]} features")
     if unseen:

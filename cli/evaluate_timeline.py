@@ -21,7 +21,7 @@ def _summary(result):
 @click.argument("timelines", type=options.FILE, metavar="TIMELINES.json|.csv")
 @click.argument("intervals", type=options.FILE, metavar="INTERVALS.csv")
 @click.option(
-    "--fps", type=click.FloatRange(0, min_open=True), help="Frames per second, where the timelines do not say."
+    "--fps", type=options.FloatRange(0, min_open=True), help="Frames per second, where the timelines do not say."
 )
 @options.output_file("Write the measures to this .json, or both timelines as a picture to this .svg.")
 @options.json_flag

@@ -1,5 +1,6 @@
 """The kind of command all of them are, the options that several share, and the inputs they name."""
 
+import math
 from functools import partial
 from pathlib import Path
 
@@ -97,11 +98,26 @@ class Command(click.Command):
             output = ctx.params.get("output")
             if isinstance(output, Path) and any(_same_file(output, path) for path in inputs):
                 raise click.UsageError(f"--output: expected another file than the input {output}", ctx)
+            if isinstance(output, Path) and _is_of_run(output, self.name):
+                expected = "a file that is none of a run folder's own"
+                raise click.UsageError(f"--output: expected {expected}, found {output}; choose another name", ctx)
             return super().invoke(ctx)
 
 
 def _same_file(output, path):
     return output.is_file() and str(path) != "-" and Path(path).exists() and output.samefile(path)
+
+
+def _is_of_run(output, command_name):
+    """Whether a file is one of those that a run consists of; the report is free to its own command."""
+    from skelmae_datasets.runs import run_folder as of
+
+    names = {of.MODEL, of.SETTINGS, of.IDENTITY, of.METRICS, of.HISTORY, of.ENSEMBLE, of.KNOWN}
+    names |= {of.TRAIN_IDS, of.PRETRAIN_IDS, of.HELD_IDS}
+    names |= {of.EVALUATION, of.EMBEDDING, of.RECONSTRUCTION, of.BASELINE, of.ROBUSTNESS, of.REPORT}
+    place = output.resolve()
+    own = place.name in names and of.is_run(place.parent)
+    return own and not (place.name == of.REPORT and command_name == "report")
 
 
 command = partial(click.command, cls=Command)
@@ -116,6 +132,16 @@ def options(*decorators):
         return function
 
     return decorate
+
+
+class FloatRange(click.FloatRange):
+    """A number in a range; infinity and not-a-number are none."""
+
+    def convert(self, value, param, ctx):
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"expected a finite number, found {value!r}", param, ctx)
+        return number
 
 
 class Recipe(click.ParamType):
@@ -149,6 +175,8 @@ def numbers(kind, least=None, repeats=False):
             found = None if text is None else tuple(kind(part) for part in text.split(","))
         except ValueError:
             raise click.BadParameter(f"expected numbers with commas between them, found {text!r}") from None
+        if found and kind is float and not all(map(math.isfinite, found)):
+            raise click.BadParameter(f"expected finite numbers, found {text!r}")
         if found and least is not None and min(found) < least:
             raise click.BadParameter(f"expected {least} or more, found {text!r}")
         if found and not repeats and len(set(found)) < len(found):
@@ -160,14 +188,17 @@ def numbers(kind, least=None, repeats=False):
 
 # === Inputs and outputs ===
 
+STORES = (".h5", ".hdf5")  # suffixes of a store
 data_argument = click.argument("data", type=FILE, metavar="DATA.h5")
 stores_argument = click.argument("data", type=PATH, nargs=-1, required=True, metavar="DATA.h5...")
 
 
 def store_name(context, parameter, path):
     """Callback of a store that is written: by another name it would not be known as one."""
-    if path is not None and path.suffix.lower() not in (".h5", ".hdf5"):
-        raise click.BadParameter(f"expected a name that ends in .h5 or .hdf5, found {path.name!r}", context, parameter)
+    if path is not None and path.suffix.lower() not in STORES:
+        raise click.BadParameter(
+            f"expected a name that ends in {' or '.join(STORES)}, found {path.name!r}", context, parameter
+        )
     return path
 
 
@@ -196,12 +227,18 @@ def open_data(paths, labelled=True):
     """The stores of these paths and folders as one; without `labelled` they may be of different classes."""
     import skelmae_datasets
 
-    files = [file for path in paths for file in (sorted(path.glob("[!.]*.h5")) if path.is_dir() else [path])]
-    if not files:
-        raise FileNotFoundError(2, "no .h5 file in this folder", str(paths[0]))
+    files = [file for path in paths for file in (_stores_in(path) if path.is_dir() else [path])]
     if len(files) == 1:
         return skelmae_datasets.SkeletonStore(files[0])
     return skelmae_datasets.StoreSet(files, labelled)
+
+
+def _stores_in(folder):
+    """The stores of a folder, in the order of their names; hidden files are none."""
+    found = [path for path in folder.iterdir() if path.suffix.lower() in STORES and not path.name.startswith(".")]
+    if not found:
+        raise FileNotFoundError(2, f"no {' or '.join(STORES)} file in this folder", str(folder))
+    return sorted(found)
 
 
 # === Conversions ===
@@ -312,7 +349,7 @@ training_options = options(
     click.option(
         "--checkpoint-minutes",
         "minutes",
-        type=click.FloatRange(min=0),
+        type=FloatRange(min=0),
         metavar="N",
         help="Longest time between two checkpoints (default: 10); there is one after each epoch anyway.",
     ),

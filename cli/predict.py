@@ -13,11 +13,16 @@ SEGMENTS = 20  # of a recording that are printed
 STDIN = Path("-")
 
 
-def _windows(predictor, inputs, stores):
+def _windows(model, inputs, stores, fps=None, **settings):
     """(input, sample, WindowLabel) of every window of the inputs."""
+    from keras_skelmae.evaluation import StreamingPredictor, load_classifier
     from keras_skelmae.evaluation.streaming import stream_lines, stream_recording
+    from keras_skelmae.evaluation.windows import MIN_PROBABILITY, frame_rate
 
+    rates = {path: frame_rate(store, fps) for path, store in stores.items()}
+    loaded, settings = load_classifier(model), {"min_probability": MIN_PROBABILITY} | settings
     for path in inputs:
+        predictor = StreamingPredictor(loaded, fps=rates.get(path, fps), **settings)
         if path == STDIN:
             yield from ((path, "-", window) for window in stream_lines(predictor, click.get_text_stream("stdin")))
             continue
@@ -33,11 +38,8 @@ def _say(line):
 
 def _stream(model, inputs, stores, as_json, settings):
     """A line per window: sample, last frame, label, probability."""
-    from keras_skelmae.evaluation import StreamingPredictor
-    from keras_skelmae.evaluation.windows import MIN_PROBABILITY
-
-    found, settings = [], {"min_probability": MIN_PROBABILITY} | settings
-    for path, sample, window in _windows(StreamingPredictor(model, **settings), inputs, stores):
+    found = []
+    for path, sample, window in _windows(model, inputs, stores, **settings):
         if as_json:
             named = {key: getattr(window, key) for key in ("frame", "label", "probability")}
             found.append({"input": path, "sample": sample, **named})
@@ -144,11 +146,11 @@ def _write(output, results):
     help="From one window to the next (default: a quarter of the window).",
 )
 @click.option(
-    "--smoothing", type=click.FloatRange(0, 1, max_open=True), help="Weight of the windows before (default: 0.3)."
+    "--smoothing", type=options.FloatRange(0, 1, max_open=True), help="Weight of the windows before (default: 0.3)."
 )
 @click.option(
     "--min-probability",
-    type=click.FloatRange(0, 1),
+    type=options.FloatRange(0, 1),
     help="Nothing is known of a window whose label is less probable (default: 0.6).",
 )
 @click.option(
@@ -157,7 +159,9 @@ def _write(output, results):
     help="All people of a recording as one clip, or a timeline for each (default: as most clips trained on).",
 )
 @click.option(
-    "--fps", type=click.FloatRange(0, min_open=True), help="Frames per second, where the recording does not say."
+    "--fps",
+    type=options.FloatRange(0, min_open=True),
+    help="Frames per second, where the recording does not say; another rate than it says is refused.",
 )
 @options.output_file("Write the timelines to this .json, .csv, .vtt (subtitles), .eaf (ELAN) or .svg.")
 @options.image_size_option
@@ -176,7 +180,8 @@ def command(model, inputs, whole, stream, together, output, as_json, image_size,
 
     With --to joints are taken by their names, so that data of one estimator can use a model of another.
 
-    With --stream an INPUT may be -: frames from the standard input, a JSON object of track id to joints per line.
+    With --stream an INPUT may be -: frames from the standard input, a JSON object of track id to joints per line, as
+    MODEL takes them.
 
     \b
     Example:
@@ -185,10 +190,13 @@ def command(model, inputs, whole, stream, together, output, as_json, image_size,
       skelmae predict runs/fine S001C001P001R001A001.skeleton --stream --window 48 --stride 12
     """
     settings = {key: value for key, value in settings.items() if value is not None}
+    reading = {"image_size": image_size, "unit": unit, "up": up, "to": to}
     if whole:
         _refuse(settings | {"stream": stream or None, "output": output, "together": together}, "--whole")
     if stream:
         _refuse({"output": output, "together": together}, "--stream")
+        _refuse({"fps": settings.get("fps")} if "window" in settings else {}, "--stream and --window")
+        _refuse(reading if STDIN in inputs else {}, "frames from the standard input (-)")
     elif STDIN in inputs:
         raise click.UsageError("frames from the standard input (-) take --stream")
     from skelmae_datasets.runs.model_inputs import open_inputs
@@ -200,7 +208,6 @@ def command(model, inputs, whole, stream, together, output, as_json, image_size,
         check_suffix(output, more=(".svg",))
     saved, files = read_classifier(model), [path for path in inputs if path != STDIN]
     with ExitStack() as stack:
-        reading = {"image_size": image_size, "unit": unit, "up": up, "to": to}
         opened = list(open_inputs(stack, saved.preprocessor, files, _say, **reading))
         _say(saved.doubts and f"{model}: {saved.doubts}")
         if stream:

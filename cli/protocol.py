@@ -109,7 +109,7 @@ measured_options = options.options(
         help="Shares of the training labels, drawn by class (default: 1, without --shots).",
     ),
     click.option(
-        "--shots", callback=options.numbers(int, least=1), metavar="N,N,...", help="Clips of each class to learn from."
+        "--shots", callback=options.numbers(int), metavar="N,N,...", help="Clips of each class to learn from."
     ),
     options.overlap_flag,
     options.seeds_options,

@@ -17,7 +17,7 @@ STUDIES = ("depth", "layers", "graph-conv-by-part", "mask-ratio", "init", "trans
 @options.split_option("test", "Split reported on.")
 @options.output_folder("Folder of runs and tables; what is finished there is not repeated.", metavar="DIR")
 @click.option(
-    "--fraction", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Share of the labels, drawn by class."
+    "--fraction", type=options.FloatRange(0, 1, min_open=True), default=1.0, help="Share of the labels, drawn by class."
 )
 @click.option("--source", type=options.FILE, metavar="OTHER.h5", help="With transfer: what else to pre-train on.")
 @click.option("--source-split", default="all", metavar="NAME", help="Its split to pre-train on.")

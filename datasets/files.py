@@ -90,3 +90,19 @@ def file_digest(path):
         return None
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def walk(path):
+    """Yield (folder, sorted names of its files), hidden ones left out; links are followed, to a folder once."""
+    folders, seen = [Path(path)], set()
+    while folders:
+        folder = folders.pop()
+        real = os.path.realpath(folder)
+        if real in seen:
+            continue
+        seen.add(real)
+        with os.scandir(folder) as entries:
+            shown = [entry for entry in entries if not entry.name.startswith(".")]
+        yield folder, sorted(entry.name for entry in shown if entry.is_file())
+        below = sorted(entry.name for entry in shown if entry.is_dir())
+        folders += [folder / name for name in reversed(below)]

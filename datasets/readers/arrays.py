@@ -139,9 +139,9 @@ class _Form:
         first = first[np.isfinite(first).all(-1)]
         self.centred = self.layout.name.startswith("openpose") and dims == 3 and channels in (None, ("x", "y", "score"))
         self.centred = self.centred and bool(np.abs(first[:, :2]).max(initial=0) <= 1)
-        if dims == 3 and channels is None and not self.centred and looks_scored(first):
+        if dims == 3 and channels is None and not self.centred and looks_scored(first, self.layout):
             expected = "a third value that is a depth, or convert-arrays --channels x,y,score (or x,y,z)"
-            raise DataError(path, "x", expected, "values of 0 to 1 beside pixels")
+            raise DataError(path, "x", expected, "values of 0 to 1, in doubt")
         self.channels = ("x", "y", "score") if self.centred else channels or ("x", "y", "z")[:dims]
         if len(self.channels) != dims:
             raise DataError(path, "channels", f"{dims} of them", ",".join(self.channels))

@@ -203,9 +203,11 @@ def number_of(key):
 
 
 def _numbers(values):
-    """Nested lists of numbers as an array; None for anything else."""
+    """Nested lists of numbers as an array, NaN for null; None for anything else."""
     try:
         found = np.array(values)
+        if found.dtype.kind == "O" and all(value is None or type(value) in (int, float) for value in found.flat):
+            found = found.astype("float64")
     except (ValueError, OverflowError):
         return None
     return found if found.dtype.kind in "fiu" else None

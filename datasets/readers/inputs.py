@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DataError
+from ..files import walk
 from . import (
     alphapose,
     animals,
@@ -25,6 +26,8 @@ from . import (
 )
 from .clip import People
 from .json_file import load_json, told
+from .labels import label_of
+from .pyskl import image_size_in
 from .rates import rate_in
 from .restricted_pickle import restricted_load
 
@@ -91,7 +94,7 @@ def find_recordings(path, inside="", motion=None):
     if not path.is_dir():
         return [_file(path, _printable(path.stem), motion)], 0
     groups, others = {}, 0
-    for folder, names in _walk(path):
+    for folder, names in walk(path):
         for name in names:
             stem, suffix = os.path.splitext(name)
             if suffix.lower() not in IN_FOLDERS and not name.lower().endswith(ANALYSIS):
@@ -101,6 +104,7 @@ def find_recordings(path, inside="", motion=None):
             key = (folder, suffix.lower(), match["prefix"] if match else None, None if match else name)
             groups.setdefault(key, []).append((int(match["number"]) if match else 0, name))
     found, prefixes = [], Counter(key[:2] for key in groups if key[2] is not None)
+    alone = max(prefixes.values(), default=1) == 1  # a folder a clip, which is called by it
     for (folder, suffix, prefix, _), files in groups.items():
         base = "/".join((inside, *folder.relative_to(path).parts)).strip("/")
         files = sorted(files)
@@ -109,7 +113,7 @@ def find_recordings(path, inside="", motion=None):
         if form is False:
             others += len(files)
         elif form is not None:
-            name = (base or path.resolve().name) if prefixes[folder, suffix] == 1 else f"{base}/{prefix}".strip("/")
+            name = (base or path.resolve().name) if alone else f"{base}/{prefix}".strip("/")
             read = functools.partial(_read_frames, files, numbers, form)
             found.append(Recording(_printable(name) or "clip", f"{form.name}, one file a frame", read, paths=files))
         else:
@@ -123,24 +127,12 @@ def find_recordings(path, inside="", motion=None):
     return sorted(found, key=lambda recording: recording.name), others
 
 
-def _walk(path):
-    """Yield (folder, sorted names of its regular files), hidden ones left out, links to folders not followed."""
-    folders = [Path(path)]
-    while folders:
-        folder = folders.pop()
-        with os.scandir(folder) as entries:
-            shown = [entry for entry in entries if not entry.name.startswith(".")]
-        yield folder, sorted(entry.name for entry in shown if entry.is_file())
-        below = sorted(entry.name for entry in shown if entry.is_dir(follow_symlinks=False))
-        folders += [folder / name for name in reversed(below)]
-
-
 def has_recordings(path):
     """Whether a folder has a file that may be a clip or a frame."""
     return any(
         (Path(name).suffix.lower() in IN_FOLDERS or name.lower().endswith(ANALYSIS))
         and (not name.lower().endswith(".txt") or yolo.is_text(folder / name))
-        for folder, names in _walk(path)
+        for folder, names in walk(path)
         for name in names
     )
 
@@ -219,7 +211,7 @@ def _file(path, name, motion=None):
     elif suffix == ".csv" and not animals.fits_table(path):
         recording = Recording(name, landmark_table.NAME, functools.partial(_read_table, path))
     elif suffix in (".pkl", ".pickle"):
-        recording = Recording(name, "pickle of one clip", functools.partial(_read_pickle, path))
+        recording = Recording(name, "pickle of one clip", functools.partial(_read_pickle, path), True)
     elif suffix == ".slp":
         recording = Recording(name, animals.SLP_NAME, functools.partial(_read_labels, path))
     else:
@@ -281,9 +273,13 @@ def _read_pickle(path, channels=None, layout=None):
     """A clip an annotation: {"keypoint": (M, T, V, C), "keypoint_score": (M, T, V)}; or mmpose's instances."""
     content = restricted_load(path)
     if isinstance(content, dict) and "keypoint" in content:
-        return [
-            ("", clip_arrays.clip_of_arrays(content["keypoint"], content.get("keypoint_score"), path.name, channels))
-        ]
+        clip = clip_arrays.clip_of_arrays(content["keypoint"], content.get("keypoint_score"), path.name, channels)
+        clip.label = label_of(content.get("label", -1))
+        fail = People(path.name).fail
+        if clip.label is None:
+            fail("label", "a class name or number", content["label"])
+        clip.image_size = image_size_in(content, clip.channels, fail)
+        return [("", clip)]
     if mmpose.fits(content):
         return mmpose.clips(content, path.name, channels)
     raise DataError(path.name, "", "a dict with keypoint, or mmpose's instance_info", told(content))

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..benchmarks import class_names, match_name, missing_names, name_numbers, ntu_benchmark, ntu_splits
 from ..errors import DataError
+from ..files import walk
 from ..layouts import NTU25_TO_COCO17
 from ..store import Sample, StoreWriter
 from .journal import Journal
@@ -191,10 +192,7 @@ def _recordings(folder, strict):
 
 def skeleton_files(folder):
     """The `.skeleton` files below a folder, in any case, but hidden ones, such as the ._ copies that macOS leaves."""
-    suffixes = (path for path in folder.rglob("*.[sS]*") if path.suffix.lower() == ".skeleton")
-    return sorted(
-        p for p in suffixes if p.is_file() and not any(n.startswith(".") for n in p.relative_to(folder).parts)
-    )
+    return sorted(place / name for place, names in walk(folder) for name in names if name.lower().endswith(".skeleton"))
 
 
 def _read_all(paths, options, workers, journal):

@@ -204,9 +204,9 @@ class AnnotationFile:
             if given and given != found:
                 raise DataError(self.source, _POINTS, f"channels {','.join(given)}", ",".join(found))
             return found
-        if given is None and any(map(looks_scored, (a[_POINTS] for a in good[:8]))):
+        if given is None and any(looks_scored(a[_POINTS], self.layout) for a in good[:8]):
             expected = "a third value that is a depth, or convert-pyskl --channels x,y,score (or x,y,z)"
-            raise DataError(self.source, _POINTS, expected, "values of 0 to 1 beside pixels")
+            raise DataError(self.source, _POINTS, expected, "values of 0 to 1, in doubt")
         if given and "z" in given and "score" in given and not self._scored:
             raise DataError(self.source, _SCORES, "scores, for channels x,y,z,score", "none")
         if self._scored and given != ("x", "y", "score"):
@@ -255,13 +255,18 @@ class AnnotationFile:
             if not is_fact(field, value):
                 fail(field, EXPECTED[field], value)
             found[field] = value
-        size = (0, 0) if "z" in self.channels else annotation.get("img_shape")
-        size = (0, 0) if size is None else size
-        sized = isinstance(size, list | tuple | np.ndarray) and np.ndim(size) == 1 and len(size) >= 2
-        sides = [plain(side) for side in size[:2]] if sized else [None]
-        if not all(is_whole(side) and 0 <= side < 2**20 for side in sides):
-            fail("img_shape", "(height, width)", size)
-        return found | {"image_size": tuple(sides)}
+        return found | {"image_size": image_size_in(annotation, self.channels, fail)}
+
+
+def image_size_in(annotation, channels, fail):
+    """(height, width) of the image of an annotation, zeros where it has none; fail(key, expected, value) raises."""
+    size = (0, 0) if "z" in channels else annotation.get("img_shape")
+    size = (0, 0) if size is None else size
+    sized = isinstance(size, list | tuple | np.ndarray) and np.ndim(size) == 1 and len(size) >= 2
+    sides = [plain(side) for side in size[:2]] if sized else [None]
+    if not all(is_whole(side) and 0 <= side < 2**20 for side in sides):
+        fail("img_shape", "(height, width)", size)
+    return tuple(sides)
 
 
 def _parts(content, source):

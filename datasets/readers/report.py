@@ -20,6 +20,9 @@ _WAITING = 100  # samples whose body does not tell the unit that are held until 
 NEVER_SEEN = "joints that were never seen in "  # how the note of these begins
 _NAMED = 8  # joints that a note names
 
+# Layouts of joints in images, whose estimators give a score
+OF_IMAGES = ("coco17", "openpose18", "openpose25", "halpe26", "wholebody133", "hand21")
+MOST_SCORE = 1.2  # a heat map may exceed 1
 COUNTED = {
     "unseen": f"joints at -1, not finite or scored {MIN_SCORE} or lower count as not seen",
     "empty": "sequences in which nobody was seen",
@@ -287,12 +290,17 @@ def seen_and_not(keypoints, channels):
     return kept, 0 if kept is keypoints else int((kept != keypoints).any(-1).sum())
 
 
-def looks_scored(values):
-    """Whether the third of (..., 3) values is in doubt: like scores in [0, 1], beside x or y beyond 10, like pixels."""
+def looks_scored(values, layout=None):
+    """Whether the third of (..., 3) values is in doubt: like scores in [0, 1], beside x or y beyond 10, like pixels.
+
+    layout: SkeletonLayout; of one that pose estimators have, x and y from 0 to 1 are like parts of an image, too.
+    """
     values = seen_only(values, ("x", "y", "z"))
     seen = values[values.any(-1)]
-    third, flat = seen[..., 2], np.abs(seen[..., :2])
-    return bool(len(seen) and third.min() >= 0 and third.max() <= 1.2 and flat.max() > 10)  # a heat map may exceed 1
+    if not len(seen) or seen[..., 2].min() < 0 or seen[..., 2].max() > MOST_SCORE:
+        return False
+    flat, of_image = seen[..., :2], layout is not None and layout.name in OF_IMAGES
+    return bool(np.abs(flat).max() > 10 or (of_image and flat.min() >= 0 and flat.max() <= MOST_SCORE))
 
 
 def usual_layout(joints, notes, dims=None):

@@ -1,6 +1,7 @@
 """What an export is to write, and whether it can: checked before Keras is imported."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 from .run_folder import MODEL
@@ -19,17 +20,20 @@ def plan_export(model_path, format, output=None):
         output: where to; None for ``saved_models`` and the name of the run.
 
     Raises:
-        ValueError: an unknown format, a suffix of another one. FileExistsError: the output is there already.
+        ValueError: an unknown format, another suffix than its own. FileExistsError: the output is there already.
         ModuleNotFoundError: naming what to install. DataError: the model is no classifier.
     """
     if format not in FORMATS:
         raise ValueError(f"format: expected one of {', '.join(FORMATS)}, found {format!r}")
     source, suffix = read_classifier(model_path).file, SUFFIXES[format]
-    name = source.parent.name if source.name == MODEL else source.stem
+    whole = Path(os.path.abspath(source))  # "." has no name of its own
+    name = whole.parent.name if source.name == MODEL else source.stem
     output = Path(output or Path("saved_models") / (name + suffix))
-    if format in ("onnx", "litert") and output.suffix != suffix:
+    if suffix and output.suffix != suffix:
         found = output.suffix or "no suffix"
         raise ValueError(f"{output}: expected a name ending in {suffix} for {format}, found {found}")
+    if not suffix and output.suffix in filter(None, SUFFIXES.values()):
+        raise ValueError(f"{output}: expected the name of a folder for {format}, found {output.suffix}; see --format")
     for path in written(format, output):
         if path.exists():
             raise FileExistsError(17, "already there; remove it or choose another output", str(path))

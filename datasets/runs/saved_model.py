@@ -19,7 +19,9 @@ MAX_INFLATION, MAX_CONFIG, SLACK = 8, 16 << 20, 1 << 20
 MOST_CLASSES = 1 << 20
 CLASSIFIERS = ("STRLClassifier", "Ensemble")
 AUTOENCODERS = ("SkeletonMAE", "SkeletonEncoder")
-CLIPS_AGREE = ("channels", "num_frames", "num_people")  # of the members of an ensemble
+CLIPS_AGREE = ("channels", "units", "num_frames", "num_people", "sampling")  # of the members of an ensemble
+IMAGES_AGREE = ("normalize", "image_size")  # too, where one of them scales recordings to the size of its images
+FORM_OPTIONS = ("sampling", "normalize", "image_size")
 CALIBRATES = (
     "20 clips or more of other people as --val-split of `skelmae finetune` give that, or `skelmae protocol "
     "cross-validate --final`"
@@ -72,13 +74,19 @@ def check_members(file, archive):
 
 @dataclass(eq=False, repr=False)
 class DataForm:
-    """What the recordings of a model are: their joints, channels and units, and the frames and people of its clips."""
+    """What the recordings of a model are: their joints, channels and units, and how clips are made of them.
+
+    See ``SkeletonPreprocessor`` of keras_skelmae, which has the same defaults.
+    """
 
     layout: SkeletonLayout
     channels: list
     units: str
     num_frames: int
     num_people: int
+    sampling: str = "stretch"
+    normalize: str = "clip"
+    image_size: list | tuple = ()
 
     @property
     def num_coordinates(self):
@@ -208,7 +216,8 @@ def form_of(config, source):
     values = config["config"]
     numbers = (int(values[key]) for key in ("num_frames", "num_people"))
     layout = SkeletonLayout.from_dict(values["layout"], source)
-    return DataForm(layout, list(values["channels"]), values["units"], *numbers)
+    options = {key: values[key] for key in FORM_OPTIONS if key in values}
+    return DataForm(layout, list(values["channels"]), values["units"], *numbers, **options)
 
 
 def read_classifier(path):
@@ -239,7 +248,8 @@ def find_difference(first, other):
     one, two = first.preprocessor, other.preprocessor
     if (one.layout.edges, one.layout.joints) != (two.layout.edges, two.layout.joints):
         return "layout", one.layout.name, two.layout.name
-    for key in CLIPS_AGREE:
+    scaled = "image" in (one.normalize, two.normalize)
+    for key in CLIPS_AGREE + IMAGES_AGREE * scaled:
         if getattr(one, key) != getattr(two, key):
             return key, getattr(one, key), getattr(two, key)
     if first.names != other.names:

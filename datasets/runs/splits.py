@@ -1,5 +1,6 @@
 """Which sequences a training and a measurement take, and whether they may: checked before Keras is imported."""
 
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -190,8 +191,9 @@ def sample_index(store, sample):
 def class_labels(store, names, indices):
     """For every sequence of a store the number of its class among ``names``; -1 without a label.
 
-    Names are compared without regard to capitals and spaces around them. A model without names of its own has numbers
-    for names, and takes the classes of a store of as many as they come.
+    A class is the one of exactly its name. Capitals and spaces around a name are passed over only where that leaves one
+    class of the store and one of the model. A model without names of its own has the numbers from 0 for names: where
+    those of a store are words, and as many, it takes them as they come.
 
     Args:
         store: SkeletonStore. names: of the classes of a model. indices: the samples that are asked about.
@@ -200,19 +202,47 @@ def class_labels(store, names, indices):
         (N,) int64.
 
     Raises:
-        DataError: one of ``indices`` is of a class whose name is not there; others are -1 then.
+        DataError: one of ``indices`` is of a class whose name is not there, or may be of several; others are -1 then.
     """
-    plain = [name.strip().casefold() for name in names]
-    places = {name: number for number, name in enumerate(plain)}
-    numbers = [places.get(name.strip().casefold(), -1) for name in store.classes]
-    if plain == [str(number) for number in range(len(store.classes))]:
-        numbers = range(len(plain))
+    numbers = _matched(names, store.classes)
+    if _unnamed(names) and len(names) == len(store.classes) and all(map(_is_word, store.classes)):
+        numbers = range(len(names))
     labels = np.array([*numbers, -1], np.int64)[store.labels]
     missing = next((index for index in indices if labels[index] < 0 <= store.labels[index]), None)
     if missing is not None:
-        found = store.classes[store.labels[missing]]
-        raise DataError(store.path, "classes", f"those of the model: {_some(names)}", repr(found))
+        found = _told_class(store.classes[store.labels[missing]], [*names, *store.classes])
+        raise DataError(store.path, "classes", f"those of the model: {_some(names)}", found)
     return labels
+
+
+def _matched(names, classes):
+    """For each of ``classes`` the only place that its name has among ``names``; -1 for none, or for several."""
+    exact, alike, own = defaultdict(list), defaultdict(list), Counter(map(_plain, classes))
+    for place, name in enumerate(names):
+        exact[name].append(place)
+        alike[_plain(name)].append(place)
+    found = (exact.get(name) or (alike[_plain(name)] if own[_plain(name)] == 1 else ()) for name in classes)
+    return [places[0] if len(places) == 1 else -1 for places in found]
+
+
+def _plain(name):
+    return name.strip().casefold()
+
+
+def _unnamed(names):
+    """Whether names of a model are the numbers that it has in place of them."""
+    return list(names) == [str(number) for number in range(len(names))]
+
+
+def _is_word(name):
+    return any(map(str.isalpha, name))
+
+
+def _told_class(name, others):
+    """The name of a class that is none of a model's, and the first that it may have been meant for."""
+    alike = next((other for other in others if other != name and _plain(other) == _plain(name)), None)
+    told = f", told from {alike!r} by capitals or spaces alone: call it exactly as the model does"
+    return repr(name) + (told if alike is not None else "")
 
 
 def _some(names, most=8):

@@ -137,11 +137,18 @@ class SkeletonStore:
     def select(self, expression):
         """Indices, int64, of "all", a split, "subject=1,2", "camera=1", "setup=3" or "ids=FILE" (one per line).
 
-        Subjects that have names are selected by these, "subject=anna,ben".
+        Subjects that have names are selected by these, "subject=anna,ben". A sample that is named twice is there once.
 
         Raises DataError, listing what there is, where the name is unknown or nothing is selected.
         """
-        key, equals, value = str(expression).partition("=")
+        found = list(dict.fromkeys(self._select(str(expression)).tolist()))
+        if not found:
+            filled = ", ".join([*(name for name, indices in self.splits.items() if len(indices)), "all"])
+            raise DataError(self.path, f"split {expression}", f"a sequence or more, as in {filled}", "none")
+        return np.array(found, "int64")
+
+    def _select(self, expression):
+        key, equals, value = expression.partition("=")
         if expression == "all":
             return np.arange(len(self))
         if expression in self.splits:
@@ -150,7 +157,7 @@ class SkeletonStore:
             return self._select_ids(value)
         if not equals or key not in SELECTORS:
             known = [*self.splits, "all", *(f"{name}=" for name in (*SELECTORS, "ids"))]
-            close = difflib.get_close_matches(str(expression), known, 3, 0.5)
+            close = difflib.get_close_matches(expression, known, 3, 0.5)
             listed = ", ".join(close + [name for name in known if name not in close])
             raise DataError(self.path, "split", f"one of {listed}", repr(expression))
         column = getattr(self, key)

@@ -16,7 +16,8 @@ def scores(probabilities, labels, names):
         names: K class names.
 
     Returns:
-        dict; accuracies in 0..1. ``per_class`` and ``mean_class`` know only the classes that occur.
+        dict; accuracies in 0..1. ``per_class`` and ``mean_class`` know only the classes that occur; ``num_per_class``
+        are all clips of each class, the confusion matrix has those with an answer.
     """
     num_classes = probabilities.shape[1]
     answered = np.isfinite(probabilities).all(axis=1)
@@ -32,6 +33,7 @@ def scores(probabilities, labels, names):
         "mean_class": float(np.mean(list(per_class.values()))),
         "per_class": per_class,
         "confusion": confusion.tolist(),
+        "num_per_class": count.tolist(),
         "num_samples": int(len(labels)),
     }
 

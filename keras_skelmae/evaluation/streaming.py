@@ -10,6 +10,7 @@ from keras_skelmae.evaluation.features import window_features
 from keras_skelmae.evaluation.predict import load_classifier, predict_clip
 from keras_skelmae.evaluation.windows import SMOOTHING, answer_rule, checked, default_window, is_due, most_seen, smooth
 from skelmae_datasets import DataError
+from skelmae_datasets.store.writer import check_rate
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class StreamingPredictor:
     def __init__(self, model, window=None, stride=None, smoothing=SMOOTHING, min_probability=0.0, known=None, fps=None):
         self.model = model if hasattr(model, "predict_on_batch") else load_classifier(model)
         preprocessor = self.model.preprocessor
-        window = default_window(self.model, fps) if window is None else window
+        rate = check_rate("StreamingPredictor", fps)
+        window = default_window(self.model, rate) if window is None else window
         self.window, self.stride = checked(window, stride, smoothing)
         self.smoothing, self.answers = smoothing, answer_rule(known, min_probability)
         self.features = None if known is None else window_features(self.model)
@@ -132,6 +134,7 @@ def stream_recording(predictor, keypoints):
             {person: joints for person, joints in enumerate(frame) if joints.any()}
             for frame in np.swapaxes(np.asarray(keypoints), 0, 1)
         ),
+        "frame {}".format,
     )
 
 
@@ -139,29 +142,35 @@ def stream_lines(predictor, lines, source="-"):
     """All labels of frames that come as JSON, one a line: an object of track id to joints [[x, y], ...].
 
     Raises:
-        DataError: naming the source and the line.
+        DataError, ValueError: naming the source and the line.
     """
-    return _labels(predictor, (_frame(line, source, number) for number, line in enumerate(lines, 1)))
+    frames = (_frame(line, source, number) for number, line in enumerate(lines, 1))
+    return _labels(predictor, frames, lambda number: f"{source}: line {number + 1}")
 
 
 def _frame(line, source, number):
     expected = "a JSON object of track id to joints [[x, y], ...]"
     try:
         people = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(source, f"line {number}", expected, str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(source, f"line {number}", expected, error) from error
     if not isinstance(people, dict):
         raise DataError(source, f"line {number}", expected, type(people).__name__)
     try:
-        return {track: np.array(joints, np.float32) for track, joints in people.items()}
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):  # what is too large counts as not seen
+            return {track: np.array(joints, np.float32) for track, joints in people.items()}
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(source, f"line {number}", expected, str(error).splitlines()[0]) from error
 
 
-def _labels(predictor, frames):
+def _labels(predictor, frames, place):
+    """All labels of frames; place: function of a frame's number that says where it stands, for errors."""
     predictor.reset()
-    for people in frames:
-        result = predictor.update(people)
+    for number, people in enumerate(frames):
+        try:
+            result = predictor.update(people)
+        except ValueError as error:
+            raise ValueError(f"{place(number)}: {error}") from error
         if result:
             yield result
     last = predictor.flush()

@@ -15,6 +15,7 @@ from keras_skelmae.evaluation.windows import (
     answer_rule,
     checked,
     default_window,
+    frame_rate,
     is_long,
     most_seen,
     segments,
@@ -24,6 +25,7 @@ from keras_skelmae.evaluation.windows import (
 from keras_skelmae.fast.networks.batch_slices import prediction_function
 from skelmae_datasets.runs.model_inputs import open_inputs
 from skelmae_datasets.runs.saved_model import read_classifier
+from skelmae_datasets.store.writer import check_rate
 from skelmae_datasets.timelines import Timeline
 
 BATCH = 64
@@ -42,7 +44,7 @@ class TimelinePredictor:
         smoothing: as in ``StreamingPredictor``, here both ways in time.
         min_probability, known: as in ``windows.answer_rule``.
         together: whether people are one clip, as interactions are; by default where most clips trained on show several.
-        fps: frames per second of the recordings, where they do not say.
+        fps: frames per second of the recordings, where they do not say; another rate than theirs is refused.
         shortest: frames of the shortest segment; half the window by default.
         batch_size: windows in a batch.
 
@@ -66,8 +68,8 @@ class TimelinePredictor:
         self.model, self.batch_size = model, batch_size
         trained = model.trained_on
         self.together = bool(trained and trained["people"] > 1) if together is None else together
-        self.window, self.stride, self.smoothing, self.fps = window, stride, smoothing, fps
-        self.shortest = shortest
+        self.window, self.stride, self.smoothing = window, stride, smoothing
+        self.fps, self.shortest = check_rate("TimelinePredictor", fps), shortest
         self.known, self.answers = known, answer_rule(known, min_probability)
         checked(1 if window is None else window, stride, smoothing)
 
@@ -76,11 +78,11 @@ class TimelinePredictor:
         frames = int(store.frames[index])
         if self.window is not None:
             return frames > self.window
-        return is_long(self.model, frames, self._rate(store))
+        return is_long(self.model, frames, frame_rate(store, self.fps))
 
     def windows(self, store, index, progress=None):
         """The Windows of one recording of a store; progress: called with (done, total) of them."""
-        rate, frames = self._rate(store), int(store.frames[index])
+        rate, frames = frame_rate(store, self.fps), int(store.frames[index])
         window = default_window(self.model, rate) if self.window is None else self.window
         window, stride = checked(min(window, frames), self.stride, self.smoothing)
         store.check(index)
@@ -106,12 +108,9 @@ class TimelinePredictor:
             names, seen = self.model.names, windows.seen[row]
             parts = segments(windows.starts, window, smoothed, known, seen, names, shortest, gone)
             person = None if self.together else row + 1
-            told = (person, self._rate(store), str(store.path), settings)
+            told = (person, frame_rate(store, self.fps), str(store.path), settings)
             found.append(Timeline(store.ids[index], len(seen), parts, *told))
         return found
-
-    def _rate(self, store):
-        return store.fps if self.fps is None else self.fps
 
 
 class Windows:
@@ -208,6 +207,8 @@ def predict_recordings(model_path, inputs, reading=None, told=None, progress=Non
 
 def predict_opened_recordings(model_path, opened, progress=None, **settings):
     """The same of inputs that are open: opened is a list of (path, store) as of ``open_inputs``."""
+    for _, store in opened:  # none is predicted before the rates of all are known to hold
+        frame_rate(store, settings.get("fps"))
     model = load_classifier(model_path)
     known = load_known(model_path, model)
     predictor = TimelinePredictor(model, **{"known": known, **settings})

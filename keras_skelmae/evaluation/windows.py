@@ -2,12 +2,14 @@
 
 import numpy as np
 
+from skelmae_datasets import DataError
 from skelmae_datasets.timelines import NOBODY, UNKNOWN, Segment
 
 SMOOTHING = 0.3
 MIN_PROBABILITY = 0.6  # measured on pauses of synthetic recordings, docs/long-recordings.md
 OVERLAP = 4  # windows that cover a frame
 CLEARLY_LONGER = 1.5  # times the longest clip trained on: from there on a recording is cut
+ALIKE = 2e-3  # rates that differ by a smaller part are one, such as 29.97 and 30
 SHORTEST = 2  # a segment is no shorter than one part of so many of a window
 
 
@@ -30,6 +32,21 @@ def is_long(model, frames, fps=None):
     """Whether a recording is clearly longer than every clip that the model was trained on; False where unknown."""
     trained = model.trained_on
     return trained is not None and frames > CLEARLY_LONGER * trained["frames"][2] * _rate(trained, fps)
+
+
+def frame_rate(store, fps=None):
+    """Frames per second of the recordings of a store: its own, or ``fps`` where it does not say; None for neither.
+
+    Raises:
+        DataError: the store says another rate than ``fps``.
+    """
+    if fps is None or store.fps is None:
+        return store.fps if fps is None else fps
+    if abs(fps - store.fps) > ALIKE * store.fps:
+        expected = f"{store.fps:g} frames per second as it says, or no --fps"
+        found = f"{fps:g}; `skelmae convert --source-fps` corrects a rate that is wrong"
+        raise DataError(store.path, "fps", expected, found)
+    return store.fps
 
 
 def _rate(trained, fps):

@@ -2,6 +2,8 @@
 
 import math
 
+from keras_skelmae.report.run_folder import class_counts
+
 NEAR_CHANCE = 1.3  # times what guessing gets
 FAR_ABOVE = 0.25  # of the accuracy on training clips over that on others
 LOW = 0.6  # accuracy on the clips that were trained on
@@ -35,7 +37,7 @@ def _pretrained(run):
 def _finetuned(run):
     metrics, found = run.metrics, run.evaluation
     if found:
-        totals = {str(name): sum(row) for name, row in zip(found["classes"], found["confusion"], strict=True)}
+        totals = class_counts(found)
         missing = [name for name, total in totals.items() if not total]
         if missing:
             named = ", ".join(missing[:NAMED]) + (f" and {len(missing) - NAMED} more" if len(missing) > NAMED else "")

@@ -151,8 +151,13 @@ def bar_chart(label, rows):
     return svg(width, bar * len(rows) + 2, label, parts)
 
 
-def confusion_chart(label, classes, matrix):
-    """A confusion matrix, rows true and columns predicted, each cell as dark as its share of the row."""
+def confusion_chart(label, classes, matrix, totals=None):
+    """A confusion matrix, rows true and columns predicted, each cell as dark as its share of the class.
+
+    Args:
+        totals: clips of each class, those without a prediction too; the sums of the rows by default.
+    """
+    totals = [sum(row) for row in matrix] if totals is None else totals
     count, named = len(classes), len(classes) <= MOST_NAMED
     # slanted names are 0.7 of a cell apart, and 13 pixels high with what hangs below the line
     cell = 22 if count <= 12 else 20 if named else 12 if count <= 70 else 8
@@ -174,7 +179,7 @@ def confusion_chart(label, classes, matrix):
         for column, value in enumerate(values):
             if value or row == column:
                 place = {"x": left + column * cell, "y": top + row * cell, "width": cell, "height": cell}
-                parts.append(_confusion_cell(classes[row], classes[column], value, sum(values), place))
+                parts.append(_confusion_cell(classes[row], classes[column], value, totals[row], place))
     parts.append(element("rect", class_="frame", x=left, y=top, width=side, height=side))
     wide = (
         left + side + 4 + extra

@@ -39,7 +39,8 @@ def measure_evaluated(run, store, measured):
     """Write evaluation.json and embedding.json from a Measured of a run's model on a split of a store."""
     kept = {key: value for key, value in measured.result.items() if key != "model"}
     write_json(Path(run) / EVALUATION, {**kept, "classes": measured.model.names}, indent=None)
-    guesses = measured.probabilities.argmax(axis=1)
+    answered = np.isfinite(measured.probabilities).all(axis=1)
+    guesses = np.where(answered, measured.probabilities.argmax(axis=1), -1)
     write_embedding(run, measured.model, store, measured.indices, measured.result["split"], guesses)
 
 
@@ -64,7 +65,7 @@ def write_embedding(run, model, store, indices, split, guesses=None):
 
     Args:
         run: run folder. model: one of ours. store: SkeletonStore. indices: its samples. split: their name.
-        guesses: their class numbers as found, None without a classifier.
+        guesses: their class numbers as found, -1 where nobody was seen; None without a classifier.
     """
     chosen = spread(np.arange(len(indices)), MOST_EMBEDDED)
     indices = indices[chosen]

@@ -1,6 +1,7 @@
 """A run folder as a report needs it: its files read and checked, nothing measured again."""
 
 import csv
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from skelmae_datasets.runs.run_folder import (
 )
 from skelmae_datasets.runs.settings import read_settings
 
+SEVERAL = re.compile(r" and \d+ more$")  # ends what several stores together are called
 EVIDENCE = {  # file -> keys that the page cannot do without
     EVALUATION: ("classes", "confusion", "per_class", "top1"),
     EMBEDDING: ("classes", "labels", "ids", "pca"),
@@ -78,6 +80,12 @@ def read_runs(paths):
     return runs
 
 
+def class_counts(found):
+    """{class: clips measured} of an evaluation.json, those in which nobody was seen among them."""
+    counts = found.get("num_per_class") or [sum(row) for row in found["confusion"]]  # older files have none
+    return dict(zip(map(str, found["classes"]), counts, strict=True))
+
+
 def _evidence(path, keys):
     """A measured file, None where there is none."""
     content = read_json(path, missing_ok=True)
@@ -96,11 +104,21 @@ def _history(path):
         raise DataError(path, "", "a table of numbers", error) from None
 
 
-def repeat_command(run):
-    """The `skelmae` command that trains the same again; None for what was trained in Python."""
-    metrics, path = run.metrics, str(run.path)
+def no_command(metrics):
+    """Why no command repeats a run; "" where one does."""
     if metrics.get("made_in_python"):
+        return "Trained in Python."
+    if SEVERAL.search(metrics["data"]):
+        return "Trained on several stores, whose names are not kept: no command is told that repeats it."
+    return ""
+
+
+def repeat_command(run):
+    """The `skelmae` command that trains the same again; None where :func:`no_command` says why."""
+    if no_command(run.metrics):
         return None
+    nameless = run.path.name in ("", "..")  # as "." is
+    metrics, path = run.metrics, str(run.path.resolve() if nameless else run.path)
     backend = metrics.get("versions", {}).get("backend", "tensorflow")
     words = ["skelmae", *([] if backend == "tensorflow" else ["--backend", backend]), run.stage, metrics["data"]]
     for key in ("train_split", "val_split", "pretrained"):

@@ -6,8 +6,9 @@ from keras_skelmae.report.advice import advice
 from keras_skelmae.report.charts import bar_chart, class_legend, confusion_chart, legend, line_chart, scatter_chart
 from keras_skelmae.report.markup import card, details, duration, element, escape, number, percent, soft, table
 from keras_skelmae.report.reconstruction_figure import caption, reconstruction_figure, short_unit
-from keras_skelmae.report.run_folder import repeat_command
+from keras_skelmae.report.run_folder import class_counts, no_command, repeat_command
 from skelmae_datasets.pictures.figures import embedded_svg
+from skelmae_datasets.timelines import NOBODY
 
 CONFUSED = 8
 STAGES = {"pretrain": "pre-training", "finetune": "fine-tuning"}
@@ -101,12 +102,14 @@ def accuracy(run):
     found = run.evaluation
     if not found:
         return ""
-    classes, matrix = [str(name) for name in found["classes"]], found["confusion"]
-    totals = [sum(row) for row in matrix]
+    counts, matrix = class_counts(found), found["confusion"]
+    classes, totals = list(counts), list(counts.values())
     remark = f"Measured on {found.get('split')}, {found.get('num_samples')} sequences"
     remark += f", {found['num_clips']} clips each." if found.get("num_clips", 1) > 1 else "."
+    if found.get("nobody_seen"):
+        remark += f" In {found['nobody_seen']} of them nobody was seen: they count as wrong and have no prediction."
     label = f"Confusion matrix of {len(classes)} classes; top-1 {percent(found['top1'])}"
-    chart = element("div", confusion_chart(label, classes, matrix), class_="scroll")
+    chart = element("div", confusion_chart(label, classes, matrix, totals), class_="scroll")
     rows = [[name, *row] for name, row in zip(classes, matrix, strict=True)]
     full = table(["true \\ predicted", *classes], rows, range(1, len(classes) + 1))
     size = "wide" if len(classes) > 24 else "two" if len(classes) > 14 else ""
@@ -140,7 +143,7 @@ def embedding(run):
     tips, rows = [], []
     for index, name in enumerate(found["ids"]):
         label = classes[labels[index]] if labels[index] >= 0 else "no label"
-        guess = [classes[guesses[index]]] if guesses else []
+        guess = [classes[guesses[index]] if guesses[index] >= 0 else NOBODY] if guesses else []
         tips.append("\n".join([name, label, *(f"predicted: {text}" for text in guess)]))
         rows.append([name, label, *guess, *(number(value, 3) for value in plane[index])])
     heads = ["sequence", "class", *(["predicted"] if guesses else []), "PCA 1", "PCA 2"]
@@ -207,19 +210,20 @@ def provenance(runs):
             ["its fingerprint", metrics.get("fingerprint", "–")],
             ["trained on", f"{metrics['train_split']} ({metrics['num_sequences']})"],
         ]
-        command = repeat_command(run)
-        if run.stage == "finetune" and command:
+        in_python = metrics.get("made_in_python")
+        if run.stage == "finetune" and not in_python:
             validated = (
                 metrics.get("val_split") or "a part set aside" * bool(metrics.get("num_validation")) or "nothing"
             )
             rows.append(["validated on", f"{validated} ({metrics.get('num_validation')})"])
-        if command:
+        if not in_python:
             rows.append(["starts from", metrics.get("pretrained") or "random initialisation"])
         per_epoch = f", {seconds[-1] / len(seconds):.3g} s per epoch" if seconds else ""
         if "seconds" in metrics:
             rows.append(["time", duration(metrics["seconds"]) + per_epoch])
         rows.append(["versions", ", ".join(f"{key} {value}" for key, value in metrics.get("versions", {}).items())])
-        told = soft("To repeat it:") + element("pre", escape(command)) if command else soft("Trained in Python.")
+        command = repeat_command(run)
+        told = soft("To repeat it:") + element("pre", escape(command)) if command else soft(no_command(metrics))
         content = table(["", ""], rows, head=False) + told
         several = len(runs) > 1
         cards.append(card(run.name, content) if several else element("div", content, class_="card wide"))

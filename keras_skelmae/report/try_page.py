@@ -72,7 +72,7 @@ def answer(model, path):
 def _sample(model, store, index, row):
     keypoints = store.read(index)
     pose = pose_of(keypoints[:, :MOST_FRAMES], store.channels, store.layout)
-    windows = stream_recording(StreamingPredictor(model), keypoints[..., : len(store.channels)])
+    windows = stream_recording(StreamingPredictor(model, fps=store.fps), keypoints[..., : len(store.channels)])
     known = not np.isnan(row).any()
     return {
         "id": store.ids[index],

@@ -7,15 +7,16 @@ from pathlib import Path
 from keras_skelmae.evaluation.evaluate import versions
 from keras_skelmae.models import Ensemble, load_model, model_file
 from skelmae_datasets.files import TEMPORARY, current_umask, file_digest, write_json
-from skelmae_datasets.runs.run_folder import ENSEMBLE, trained_ids, write_ids
+from skelmae_datasets.runs.run_folder import ENSEMBLE, PRETRAIN_IDS, TRAIN_IDS, trained_ids, write_ids
 from skelmae_datasets.runs.saved_model import read_members
 
 
 def fuse(sources, output, weights=None):
     """Write an Ensemble of trained classifiers to a new folder, which every command takes as a run folder.
 
-    The folder gets model.keras, train_ids.txt (what any of them says it was trained on) and ensemble.json. It is there
-    whole or not at all.
+    The folder gets model.keras, train_ids.txt (what any of them says it was trained on), pretrain_ids.txt (what any saw
+    before) and ensemble.json. It is there whole or not at all. No held_ids.txt: the temperatures that these clips chose
+    are left out.
 
     Args:
         sources: run folders or .keras files. A classifier that counts mirror images counts them here where all do.
@@ -51,8 +52,10 @@ def fuse(sources, output, weights=None):
     folder = Path(tempfile.mkdtemp(dir=output.parent, prefix=TEMPORARY))
     try:
         model.save_to_preset(folder)
-        ids = dict.fromkeys(item for source in sources for item in trained_ids(source))
-        write_ids(folder, ids)
+        for name in (TRAIN_IDS, PRETRAIN_IDS):
+            ids = dict.fromkeys(item for source in sources for item in trained_ids(source, name))
+            if ids or name == TRAIN_IDS:
+                write_ids(folder, ids, name)
         write_json(folder / ENSEMBLE, description)
         folder.chmod(0o777 & ~current_umask())  # a temporary folder is for its owner alone
         folder.rename(output)

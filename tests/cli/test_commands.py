@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import skelmae_datasets
+from skelmae_cli import options
 from skelmae_cli.main import cli
 from skelmae_datasets.runs import exports, model_inputs, run_folder, saved_model, settings, splits
 from skelmae_datasets.runs.settings import Settings
@@ -36,7 +37,7 @@ PREDICTION["probabilities"] = {"wave": 0.2, "kick": 0.8}
 CONVERTED = {"samples": 3, "skipped": [("a.skeleton", "line 2")], "splits": {"xsub_train": 2}, "partial": True}
 CONVERTED |= {"notes": ["joints count from 1"]}
 TRAINED = {"accuracy": 0.5, "val_accuracy": 0.25, "num_sequences": 8, "num_validation": 4, "select": "last"}
-TRAINED |= {"mirror": True, "epoch": 3, "rare_classes": {"kick": 3, "wave": 0}}
+TRAINED |= {"mirror": True, "one_sided": [], "epoch": 3, "rare_classes": {"kick": 3, "wave": 0}}
 FITS = {"before": {"nll": 0.9, "ece": 0.2}, "after": {"nll": 0.75, "ece": 0.1}}
 TRAINED["calibration"] = {"temperature": 1.5, "reason": "", **FITS}
 PROTOCOL = {"protocol": "knn", "rows": []}
@@ -342,6 +343,16 @@ def test_an_output_is_no_input(calls, files, tmp_path):
         found = CliRunner().invoke(cli, ["predict", "m.keras", str(recording), "--output", str(output)])
         assert found.exit_code == 2 and f"--output: expected another file than the input {output}" in found.output
     assert recording.read_text() == "[]" and not calls
+
+
+def test_the_stores_of_a_folder_have_either_suffix(calls, files, monkeypatch):
+    for name in ("raw/b.h5", "raw/a.hdf5", "raw/C.H5", "raw/.hidden.h5", "raw/notes.txt"):
+        Path(name).touch()
+    monkeypatch.setattr(skelmae_datasets, "StoreSet", lambda paths, labelled: [str(path) for path in paths])
+    assert options.open_data([Path("raw")]) == ["raw/C.H5", "raw/a.hdf5", "raw/b.h5"]
+    assert options.open_data([Path("d.h5"), Path("raw")])[0] == "d.h5"
+    with pytest.raises(FileNotFoundError, match=r"no \.h5 or \.hdf5 file in this folder: 'run'"):
+        options.open_data([Path("d.h5"), Path("run")])  # which would be left out without a word
 
 
 def test_after_a_pretraining_without_labels_comes_no_finetune():

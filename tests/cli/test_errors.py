@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from skelmae_cli import options, printing
 from skelmae_cli.main import cli
 from skelmae_datasets import DataError
+from skelmae_datasets.runs import run_folder
 from skelmae_datasets.runs.settings import SettingsError
 
 
@@ -79,6 +80,53 @@ def test_every_path_of_every_command_refuses_a_blank():
 
     paths = [(it.name, at.type) for it in commands(cli) for at in it.params if isinstance(at.type, click.Path)]
     assert len(paths) > 50 and [pair for pair in paths if not isinstance(pair[1], options.Named)] == []
+
+
+def test_every_range_of_every_command_refuses_what_is_no_number():
+    at = [
+        (names, parameter.type)
+        for names, command in every_command(cli)
+        for parameter in command.params
+        if isinstance(parameter.type, click.FloatRange)
+    ]
+    assert len(at) > 7 and [names for names, kind in at if not isinstance(kind, options.FloatRange)] == []
+    for text in ("inf", "-inf", "nan", "1e999"):
+        with pytest.raises(click.BadParameter):
+            options.FloatRange().convert(text, None, None)
+        with pytest.raises(click.BadParameter, match="expected finite numbers"):
+            options.numbers(float)(None, None, f"1,{text}")
+    assert options.FloatRange(0).convert("2.5", None, None) == 2.5
+
+
+def test_files_of_a_run_are_no_output(tmp_path):
+    """Whatever command is to write them; only the report may be written over, by its own."""
+    written = sorted(
+        name
+        for key, name in vars(run_folder).items()
+        if key.isupper() and isinstance(name, str)  # of each file that a run consists of
+    )
+    assert "report.html" in written and len(written) == 16
+    for name in written:
+        file = tmp_path / "run" / name
+        file.parent.mkdir(exist_ok=True)
+        (file.parent / "model.keras").touch()
+        for words in (
+            ["evaluate", file.parent, __file__, "--test-split", "a"],
+            ["embed", file.parent, __file__],
+            ["report", file.parent],
+        ):
+            result = run(*words, "--output", file)
+            if (words[0], name) == ("report", "report.html"):
+                assert result.exit_code == 1 and "expected a finished run" in result.output
+                continue
+            assert result.exit_code == 2, (words, result.output)
+            assert f"expected a file that is none of a run folder's own, found {file}" in result.output or (
+                name == "model.keras" and "expected another file" in result.output
+            )
+        assert not file.exists() or name == "model.keras"
+    (tmp_path / "evaluation.json").touch()  # in no run folder it is a file as any other
+    result = run("evaluate", tmp_path / "run", __file__, "--test-split", "a", "--output", tmp_path / "evaluation.json")
+    assert result.exit_code == 1 and "none of a run" not in result.output
 
 
 @pytest.mark.parametrize("numbers", ["1,1", "-1", "0,", "a"])

@@ -155,8 +155,9 @@ def test_what_is_written_is_output_everywhere():
         assert kinds <= {"argument" if conversion else "option"}
 
 
-MEASURED = f"{SEEDS} --pretrained --random --fraction --shots --neighbours --allow-overlap"
+MEASURED = f"{SEEDS} --pretrained --random --fraction --shots --allow-overlap"
 PROTOCOLS = dict.fromkeys(protocol.PROTOCOLS, MEASURED) | {
+    "knn": f"{MEASURED} --neighbours",
     "cross-validate": "--output --folds --leave-one-subject-out --final --pretrained --seed --report --recipe --config "
     "--set --epochs --batch-size --json",
     "baseline": "--train-split --test-split --run --allow-overlap --output --json",

@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from skelmae_datasets import SkeletonStore, convert_ntu, get_layout
+from skelmae_datasets.runs import exports
 from skelmae_datasets.runs.saved_model import read_saved
 from skelmae_datasets.synthetic import write_dataset
 
@@ -53,6 +55,8 @@ REFUSED = {  # command line -> what the error names
     "evaluate-timeline raw/classes.txt raw/classes.txt": "raw/classes.txt",
     "embed done toy.h5 --split xsub --output e.npz": "xsub_train",
     "embed other toy.h5 --output e.npz": OTHER,
+    "embed done toy.h5 --output f.v1": "f.v1: suffix: expected .npz, found .v1",
+    "embed done toy.h5 --output features": "features: suffix: expected .npz, found none",
     "predict done video.mov": "suffix: expected",
     "predict done raw video.mov": "suffix: expected",
     "predict done none.json": "none.json",
@@ -68,6 +72,8 @@ REFUSED = {  # command line -> what the error names
     "export raw": "nothing there",
     "export pre": "model: expected a classifier",
     "export done --format onnx --output done.txt": "expected a name ending in .onnx for onnx",
+    "export done --format keras --output new": "new: expected a name ending in .keras for keras, found no suffix",
+    "export done --output new.onnx": "expected the name of a folder for saved-model, found .onnx; see --format",
     "export done --output raw": "already there",
     "serve pre": "model: expected a classifier",
     "info empty.keras": "model: expected a .keras file of this package",
@@ -171,6 +177,21 @@ def test_an_error_is_one_line_and_comes_before_keras(line, said, folder):
 def test_data_files_are_looked_at_without_keras(line, said):
     status, output, heavy = said[line]
     assert (status, heavy) == (0, []), output
+
+
+@pytest.mark.parametrize("format", exports.FORMATS)
+def test_an_export_has_the_name_of_its_run(format, folder, monkeypatch):
+    """Also where the run is the folder one is in, which is called "." there."""
+    monkeypatch.setattr(exports, "_require", lambda format: None)
+    monkeypatch.chdir(folder / "done" / "..")
+    expected = Path("saved_models") / f"done{exports.SUFFIXES[format]}"
+    assert exports.plan_export("done", format)[1] == exports.plan_export("done/model.keras", format)[1] == expected
+    monkeypatch.chdir("done")
+    for name in (".", "model.keras", "../done", "./"):
+        assert exports.plan_export(name, format)[1] == expected
+    (folder / "done" / "deeper").mkdir(exist_ok=True)
+    monkeypatch.chdir("deeper")
+    assert exports.plan_export("..", format)[1] == expected
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,6 @@ def test_world_columns(read, tmp_path, walkers):
         [{"landmarks": 5}],
         [{"landmarks": [5]}],
         [{"landmarks": [[{"x": 1}]]}],
-        [{"landmarks": [[{"x": 0.1, "y": None}] * 33]}],
         [{"landmarks": [[{"x": 0.1, "y": "a"}] * 33]}],
         [{"landmarks": [[{"x": 0.1, "y": 0.2}] * 32]}],
     ],

@@ -154,6 +154,24 @@ def test_select(path, tmp_path):
         store.select(f"ids={tmp_path / 'ids.txt'}")
 
 
+def test_a_sample_is_selected_once_and_a_selection_is_not_empty(path, tmp_path):
+    (tmp_path / "ids.txt").write_text("clip-4\nclip-2\n clip-4\nclip-4\n")
+    with h5py.File(path, "r+") as file:
+        file["splits/train"][...] = [3, 3]  # as another program may write it
+    with SkeletonStore(path) as store:
+        assert store.select(f"ids={tmp_path / 'ids.txt'}").tolist() == [4, 2]
+        assert store.select("subject=1,1").tolist() == [1] and store.select("train").tolist() == [3]
+        with pytest.raises(DataError, match="split none: expected a sequence or more, as in train, val, all, found"):
+            store.select("none")
+
+
+def test_classes_that_differ_in_capitals_or_spaces_stay_apart(tmp_path):
+    classes = ["Wave", "wave", "wave "]
+    with SkeletonStore(write(tmp_path / "s.h5", make_samples(), classes=classes)) as store:
+        assert store.classes == classes and store.labels.tolist() == [0, 1, 2, 0, 1]
+        assert describe_store(store)["classes"] == {"Wave": 2, "wave": 2, "wave ": 1}
+
+
 def read_one(store):
     return store.read(1)
 

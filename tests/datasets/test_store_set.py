@@ -126,7 +126,7 @@ def test_commands_take_one_or_several(files, tmp_path):
     assert len(options.open_data(tuple(parts))) == 7
     only = tmp_path / "only"
     only.mkdir()
-    with pytest.raises(FileNotFoundError, match="no .h5 file in this folder"):
+    with pytest.raises(FileNotFoundError, match="no .h5 or .hdf5 file in this folder"):
         options.open_data((only,))
     for part in parts:
         (only / part.name).write_bytes(part.read_bytes())

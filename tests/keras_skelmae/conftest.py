@@ -111,7 +111,7 @@ class Tiny:
         )
 
     def preprocessor(self, layout="coco17", **options):
-        names = ("channels", "num_frames", "num_people", "units", "normalize", "image_size")
+        names = ("channels", "num_frames", "num_people", "units", "normalize", "image_size", "sampling")
         options = {**self.sizes, **options, "units": options.get("data_units", "pixels")}
         return models.SkeletonPreprocessor(layout, **{key: options[key] for key in names if key in options})
 

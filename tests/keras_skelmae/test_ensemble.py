@@ -100,6 +100,9 @@ def test_what_the_members_agree_on_is_the_ensembles(members):
         ({"num_people": 2}, "num_people"),
         ({"channels": ("x", "y", "score")}, "channels"),
         ({"class_names": ["a", "b", "c"]}, "class_names"),
+        ({"sampling": "pyskl"}, "sampling"),
+        ({"data_units": "metres"}, "units"),
+        ({"normalize": "image"}, "normalize"),
     ],
 )
 def test_what_differs_is_named(members, make, changes, key):
@@ -110,6 +113,15 @@ def test_what_differs_is_named(members, make, changes, key):
 def test_another_skeleton_is_refused(members, make):
     with pytest.raises(ValueError, match="expected layout = 'coco17', found 'openpose18' in number 2"):
         Ensemble([members[0], make(layout="openpose18")])
+
+
+def test_image_sizes_are_the_same_where_recordings_are_scaled_to_them(make):
+    sizes = ([240, 320], [480, 640])
+    one, other = (make(normalize="image", image_size=size) for size in sizes)
+    with pytest.raises(ValueError, match=r"expected image_size = \[240, 320\], found \[480, 640\] in number 2"):
+        Ensemble([one, other])
+    Ensemble([make(image_size=size) for size in sizes])
+    Ensemble([make(normalize="none"), make(normalize="clip")])  # both take coordinates as they are
 
 
 @pytest.mark.parametrize("weights", [(1,), (1, 0), (1, -1), (1, float("nan")), (1, float("inf"))])
@@ -162,6 +174,41 @@ def test_what_counts_mirror_images_counts_them_when_fused(members, files, clips,
     np.testing.assert_allclose(
         tiny.predict(load_model(tmp_path / "other"), clips), tiny.predict(Ensemble(members[:2]), clips), atol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"sampling": "pyskl"}, "sampling: expected 'stretch' as .*a.keras has, found 'pyskl'"),
+        ({"data_units": "metres"}, "units: expected 'pixels' as .*a.keras has, found 'metres'"),
+        ({"normalize": "image"}, "normalize: expected 'clip' as .*a.keras has, found 'image'"),
+    ],
+)
+def test_members_of_other_clips_are_refused_by_what_their_files_say(files, make, tmp_path, changes, told):
+    make(**changes).save(tmp_path / "c.keras")
+    with pytest.raises(DataError, match=f"c.keras: {told}"):
+        fuse([files[0], tmp_path / "c.keras"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_members_of_other_images_are_refused(make, tmp_path):
+    for name, size in (("c", [240, 320]), ("d", [480, 640])):
+        make(normalize="image", image_size=size).save(tmp_path / f"{name}.keras")
+    with pytest.raises(DataError, match=r"d.keras: image_size: expected \[240, 320\] as .*c.keras has, found \[480,"):
+        fuse([tmp_path / "c.keras", tmp_path / "d.keras"], tmp_path / "out")
+
+
+def test_what_members_saw_before_is_told_of_them_together(members, tmp_path):
+    seen = {"one": {"pretrain": "p1\np2\n", "held": "h1\n"}, "two": {"pretrain": "p2\ns1\n"}, "three": {}}
+    for name, kinds in seen.items():
+        (tmp_path / name).mkdir()
+        members[0].save(tmp_path / name / "model.keras")
+        for kind, ids in {"train": "s1\n", **kinds}.items():
+            (tmp_path / name / f"{kind}_ids.txt").write_text(ids)
+    fuse([tmp_path / name for name in seen], tmp_path / "out")
+    assert (tmp_path / "out" / "pretrain_ids.txt").read_text() == "p1\np2\ns1\n"
+    assert (tmp_path / "out" / "train_ids.txt").read_text() == "s1\n"
+    assert not (tmp_path / "out" / "held_ids.txt").exists()  # its temperature is 1
 
 
 def test_an_output_that_is_there_is_left_alone(files, tmp_path):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from keras_skelmae.evaluation import evaluate_model, predict_files
+from keras_skelmae.evaluation import evaluate_model, predict_files, scores
 from keras_skelmae.models import load_model
 from keras_skelmae.report import evidence
 from keras_skelmae.report.advice import advice
@@ -31,10 +31,10 @@ from keras_skelmae.report.keep_run import keep_run
 from keras_skelmae.report.markup import duration, element, table
 from keras_skelmae.report.page import render_report, write_report
 from keras_skelmae.report.run_folder import RunFolder, read_run, read_runs, repeat_command
-from keras_skelmae.report.sections import next_steps
+from keras_skelmae.report.sections import accuracy, next_steps
 from keras_skelmae.training import pretrain
 from skelmae_cli.main import cli
-from skelmae_datasets import DataError, Sample, SkeletonLayout, SkeletonStore, StoreWriter
+from skelmae_datasets import DataError, Sample, SkeletonLayout, SkeletonStore, StoreSet, StoreWriter
 from skelmae_datasets.runs.settings import parse_override
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -165,7 +165,7 @@ def test_several_runs_stand_beside_each_other(runs, tmp_path):
     assert page.count("Confusion matrix</h3>") == 2 and page.count("<h2>Reconstruction</h2>") == 1
 
 
-def test_the_command_repeats_the_run(runs):
+def test_the_command_repeats_the_run(runs, monkeypatch):
     words = repeat_command(read_run(runs / "pre")).split()
     assert words[words.index("--train-split") + 1] == "xsub_train" and words[-1] == f"{runs / 'pre'}-again"
     words = repeat_command(read_run(runs / "fine")).split()
@@ -174,6 +174,8 @@ def test_the_command_repeats_the_run(runs):
     assert words[: 2 + len(chosen)] == ["skelmae", *chosen, "finetune"]
     assert words[words.index("--pretrained") + 1] == str(runs / "pre")
     assert words[words.index("--config") + 1] == str(runs / "fine" / "config.toml") and "--val-split" not in words
+    monkeypatch.chdir(runs / "fine")
+    assert repeat_command(read_run(".")).split()[-1] == f"{(runs / 'fine').resolve()}-again"
 
 
 def test_a_broken_folder_is_told(runs, tmp_path):
@@ -309,6 +311,47 @@ def finished(stage="finetune", **changes):
     settings = {"objective": changes.pop("objective", "masked")} if stage == "pretrain" else {}
     metrics = {"stage": stage, "loss": 0.1, "accuracy": 0.95, "val_accuracy": 0.9, **changes}
     return RunFolder(Path("run"), "run", settings, metrics, {}, found, None, None, None, None)
+
+
+def test_clips_in_which_nobody_was_seen_are_wrong_everywhere(runs, tmp_path):
+    """The page, its advice and evaluation.json count the same clips; none has a prediction that was not made."""
+    probabilities = np.full((14, 3), np.nan)
+    probabilities[:6] = np.eye(3)[[0, 0, 0, 0, 1, 1]]
+    found = scores(probabilities, np.array([0] * 12 + [1] * 2), ["a", "b", "c"])
+    assert (found["per_class"], found["num_per_class"]) == ({"a": 4 / 12, "b": 0.0}, [12, 2, 0])
+    run = finished(evaluation={**found, "classes": ["a", "b", "c"], "split": "t", "nobody_seen": 8})
+    page = html.unescape(accuracy(run))
+    assert (
+        "a\n4 of 12 right" in page
+        and "b\n0 of 2 right" in page
+        and "c\n0 of 0 right" not in page
+        and "a\n4 of 12 (33 %)" in page
+    )
+    assert "17 %" in page and "In 8 of them nobody was seen: they count as wrong" in page
+    assert [text.partition(":")[0] for text in advice(run)][0] == "No clip of c was measured"
+    shutil.copytree(runs / "fine", tmp_path / "fine")
+    with SkeletonStore(runs / "s.h5") as store:
+        measured = evaluate_model(tmp_path / "fine", store, "xsub_val")
+        measured.probabilities[0] = np.nan
+        measure_evaluated(tmp_path / "fine", store, measured)
+    predicted = json.loads((tmp_path / "fine" / "embedding.json").read_text())["predicted"]
+    assert predicted[0] == -1 and min(predicted[1:]) >= 0
+    assert "predicted: nobody was seen" in write_report([tmp_path / "fine"]).read_text("utf-8")
+
+
+def test_several_stores_have_no_command_that_names_none(runs, tmp_path):
+    shutil.copytree(runs / "fine", tmp_path / "fine")
+    header = {"layout": "coco17", "classes": ["a"], "channels": ("x", "y")}
+    for name in "ab":
+        with StoreWriter(tmp_path / f"{name}.h5", **header) as writer:
+            writer.append(Sample(name, np.ones((1, 3, 17, 2)), 0))
+    with StoreSet([tmp_path / "a.h5", tmp_path / "b.h5"]) as store:
+        metrics = json.loads((tmp_path / "fine" / "metrics.json").read_text()) | {"data": str(store.path)}
+    (tmp_path / "fine" / "metrics.json").write_text(json.dumps(metrics))
+    assert repeat_command(read_run(tmp_path / "fine")) is None
+    page = write_report([tmp_path / "fine"]).read_text("utf-8")
+    assert "Trained on several stores" in page and "starts from" in page and "validated on" in page
+    assert "To repeat it" not in page and "Trained in Python" not in page
 
 
 def test_advice_is_given_where_something_is_off():

@@ -151,13 +151,40 @@ def test_frames_come_from_the_standard_input(model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "found"), [("{", "found Expecting"), ("[]", "found list"), ('{"a": [[1], [2, 3]]}', "found setting")]
+    ("line", "found"),
+    [
+        ("{", "found Expecting"),
+        ("[]", "found list"),
+        ('{"a": [[1], [2, 3]]}', "found setting"),
+        ("[" * 200_000, "found maximum recursion"),
+        ('{"a": [[1' + "0" * 400 + "]]}", "found .*too large"),
+        ('{"a": [[1' + "0" * 9000 + "]]}", "found Exceeds the limit"),
+    ],
+    ids=["half", "list", "ragged", "deep", "huge", "digits"],
 )
 def test_a_line_that_is_no_frame_is_named(line, found, model):
     lines = [json.dumps({"a": np.ones((17, 2)).tolist()}), line]
     with pytest.raises(DataError, match=rf"^-: line 2: expected a JSON object of track id to joints .*, {found}") as e:
         list(stream_lines(StreamingPredictor(model), lines))
     assert "\n" not in str(e.value)
+
+
+def test_joints_that_the_model_does_not_take_name_their_line(model):
+    lines = [json.dumps({"a": np.ones((17, 2)).tolist()}), json.dumps({"a": np.ones((25, 2)).tolist()})]
+    with pytest.raises(ValueError, match=r"^-: line 2: track 'a': keypoints: expected .* found \(25, 2\)"):
+        list(stream_lines(StreamingPredictor(model), lines))
+    assert list(stream_lines(StreamingPredictor(model), ['{"a": ' + str([[1e300, 1]] * 17) + "}"]))  # as not seen
+
+
+@pytest.mark.parametrize(
+    "option", [("--to", "coco17"), ("--image-size", "640,480"), ("--unit", "m"), ("--up", "y")], ids=lambda it: it[0]
+)
+def test_what_frames_of_the_standard_input_do_not_follow_is_refused(option, model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    given = ["predict", str(tmp_path / "model.keras"), "-", "--stream", *option]
+    done = CliRunner().invoke(cli, given, input="{}")
+    assert done.exit_code == 2 and not done.stdout
+    assert f"{option[0]} has no effect with frames from the standard input (-)" in done.stderr
 
 
 def test_results_cannot_be_changed(model):

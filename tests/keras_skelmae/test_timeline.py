@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from keras_skelmae.evaluation import TimelinePredictor, predict_recordings, predict_store
+from keras_skelmae.evaluation import StreamingPredictor, TimelinePredictor, predict_recordings, predict_store
 from keras_skelmae.evaluation.compare import compare_timelines
 from keras_skelmae.evaluation.timeline import Windows
 from keras_skelmae.evaluation.windows import (
     answer_rule,
     default_window,
+    frame_rate,
     is_due,
     is_long,
     most_seen,
@@ -25,6 +26,7 @@ from keras_skelmae.evaluation.windows import (
 from keras_skelmae.models import Ensemble
 from keras_skelmae.models.strl_classifier import describe_clips
 from keras_skelmae.report.timeline_figure import timeline_svg
+from keras_skelmae.report.try_page import answer
 from skelmae_cli.main import cli
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter
 from skelmae_datasets.readers.intervals import IntervalTable
@@ -112,6 +114,25 @@ def test_what_is_long_goes_by_the_clips_trained_on():
     model.trained_on = {"frames": [20.0, 60.0, 100.0], "fps": 30.0, "people": 1.0}
     assert default_window(model) == 60 and default_window(model, 15) == 30
     assert not is_long(model, 150) and is_long(model, 151) and not is_long(model, 151, 60)
+
+
+def test_a_recordings_own_rate_holds_and_another_is_refused():
+    silent, told = SimpleNamespace(fps=None, path="a.h5"), SimpleNamespace(fps=30.0, path="b.h5")
+    assert [frame_rate(silent), frame_rate(silent, 25.0), frame_rate(told), frame_rate(told, 29.97)] == [
+        None,
+        25,
+        30,
+        30,
+    ]
+    with pytest.raises(DataError, match=r"^b.h5: fps: expected 30 frames per second as it says.*, found 60; .*convert"):
+        frame_rate(told, 60.0)
+
+
+@pytest.mark.parametrize("kind", [TimelinePredictor, StreamingPredictor])
+@pytest.mark.parametrize("rate", [np.inf, np.nan, -1])
+def test_a_rate_is_a_number(kind, rate, model):
+    with pytest.raises(DataError, match=f"^{kind.__name__}: fps: expected more than 0 .*, found"):
+        kind(model, fps=rate)
 
 
 def test_which_windows_have_an_answer():
@@ -264,6 +285,67 @@ def test_the_commands(folder, tmp_path):
     assert "suffix: expected .json" in run(*base, "--output", tmp_path / "t.srt", code=1)
     assert "expected a recording clearly longer" in run(*base, "--window", 500, "--output", tmp_path / "x.csv", code=1)
     assert not (tmp_path / "x.csv").exists()
+
+
+def streamed(folder, *words, **keywords):
+    """(exit code, frame of each label of the first sample, lines of errors) of predict --stream."""
+    given = ["predict", str(folder / "model.keras"), *map(str, words), "--stream", "--json"]
+    done = CliRunner().invoke(cli, given, **keywords)
+    found = json.loads(done.stdout) if done.exit_code == 0 else []
+    first = [entry["frame"] for entry in found if entry["sample"] == found[0]["sample"]]
+    return done.exit_code, first, done.stderr.splitlines()
+
+
+@pytest.fixture
+def of_rate(tmp_path, folder):
+    """A function that makes s.h5 again with another rate."""
+
+    def make(rate):
+        path = tmp_path / f"{rate}.h5"
+        with SkeletonStore(folder / "s.h5") as store:
+            header = {"layout": "coco17", "classes": NAMES, "channels": ("x", "y"), "fps": rate}
+            with StoreWriter(path, **header) as writer:
+                writer.append(Sample("long", store.read(0)))
+        return path
+
+    return make
+
+
+def test_a_stream_has_the_windows_of_the_timeline(model, folder, of_rate):
+    """Of stores that state a rate, and of one that does not, together; by --fps for the latter alone."""
+    for rate, given in ((10, []), (20, []), (5, []), (None, []), (None, ["--fps", 20]), (20, ["--fps", 20])):
+        (line, *_) = predict_recordings(folder / "model.keras", [of_rate(rate)], fps=given[1] if given else None)
+        window, stride = line.settings["window"], line.settings["stride"]
+        assert window == 10 * (rate or (given or [0, 10])[1]) // 10
+        code, frames, _ = streamed(folder, of_rate(rate), *given)
+        ends = window_starts(90, window, stride) + window - 1
+        assert code == 0 and frames == ends.tolist(), (rate, given)
+    both = CliRunner().invoke(
+        cli, ["predict", *map(str, (folder / "model.keras", of_rate(20), of_rate(None), "--stream", "--json"))]
+    )
+    found = json.loads(both.stdout)
+    firsts = [next(each["frame"] for each in found if each["input"].endswith(f"{rate}.h5")) for rate in (20, None)]
+    assert firsts == [19, 9]
+    assert answer(model, of_rate(20))["samples"][0]["windows"][0]["frame"] == 19  # of the page of serve
+    frame = json.dumps({"a": np.ones((17, 2)).tolist()})
+    assert streamed(folder, "-", "--fps", 20, input="\n".join([frame] * 21))[1] == [19, 20]
+
+
+@pytest.mark.parametrize("more", [[], ["--stream"]], ids=["timeline", "stream"])
+def test_a_rate_that_the_recording_contradicts_is_refused(more, folder):
+    given = ["predict", str(folder / "model.keras"), str(folder / "s.h5"), *more, "--fps"]
+    done = CliRunner().invoke(cli, [*given, "25"])
+    assert done.exit_code == 1 and not done.stdout
+    assert done.stderr.splitlines()[-1].endswith(
+        "s.h5: fps: expected 10 frames per second as it says, or no --fps, found 25; `skelmae convert --source-fps` "
+        "corrects a rate that is wrong"
+    )
+    assert CliRunner().invoke(cli, [*given, "10"]).exit_code == 0
+    for rate in ("inf", "nan", "-inf"):
+        done = CliRunner().invoke(cli, [*given, rate])
+        assert done.exit_code == 2 and "Invalid value for '--fps'" in done.stderr and rate in done.stderr
+    done = CliRunner().invoke(cli, [*given, "10", "--window", "5"])
+    assert (done.exit_code == 2 and "--fps has no effect with --stream and --window" in done.stderr) == bool(more)
 
 
 def test_training_clips_are_described_and_kept(tiny_stores, model):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from keras_skelmae.data import LabelledBatches
-from keras_skelmae.evaluation import evaluate_model, load_classifier, predict_files, predict_store, scores
+from keras_skelmae.evaluation import evaluate_model, load_classifier, measure, predict_files, predict_store, scores
 from keras_skelmae.experiments.protocols import run_protocol
 from keras_skelmae.fast.networks import devices
 from keras_skelmae.fast.networks.trimmed_mae import TrimmedMAE
@@ -772,6 +772,33 @@ def test_classes_are_matched_by_name(run, data, tmp_path):
         found = evaluate_model(run[0] / "fine", other, "xsub_val").result
     assert found["top1"] == wanted["top1"] and found["confusion"] == wanted["confusion"]
     assert list(found["per_class"]) == list(wanted["per_class"])
+
+
+def test_classes_called_by_numbers_are_matched_by_name(run, data, tmp_path):
+    model, numbers = load_classifier(run[0] / "fine"), ["0", "1", "2"]
+    for member in model.members if isinstance(model, Ensemble) else [model]:
+        member.class_names = numbers
+    wanted = measure(model, data[0], np.arange(len(data[0])), "all").result  # words, as they come
+    with rewritten(data[0], tmp_path / "other.h5", data[0].classes[::-1]) as other:
+        other.classes = numbers[::-1]
+        found = measure(model, other, np.arange(len(other)), "all").result
+        assert found["confusion"] == wanted["confusion"] and found["top1"] == wanted["top1"]
+        other.classes = ["3", "4", "5"]
+        with pytest.raises(DataError, match="other.h5: classes: expected those of the model: 0, 1, 2, found '"):
+            measure(model, other, np.arange(len(other)), "all")
+
+
+def test_classes_that_differ_in_capitals_are_not_merged(data, tmp_path):
+    """Figures are of as many classes as the store has, and a store that has one of them alone is in doubt."""
+    with rewritten(data[0], tmp_path / "other.h5") as other:
+        other.classes = ["wave", "Wave", "kick"]
+        model = starting_point(other, settings("finetune")).part
+        model = STRLClassifier(model, 3, class_names=other.classes)
+        found = measure(model, other, np.arange(len(other)), "all").result
+        assert list(found["per_class"]) == other.classes and np.sum(found["confusion"], axis=1).tolist() == [4, 4, 4]
+        other.classes = ["WAVE", "x", "kick"]
+        with pytest.raises(DataError, match="found 'WAVE', told from 'wave' by capitals or spaces alone"):
+            measure(model, other, np.arange(len(other)), "all")
 
 
 def test_another_class_is_refused_by_name(run, data, tmp_path):

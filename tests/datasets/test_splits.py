@@ -1,0 +1,113 @@
+"""Which samples a training takes, and which class of a model each sample of a store is of."""
+
+import numpy as np
+import pytest
+
+from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter
+from skelmae_datasets.runs.settings import resolve_settings
+from skelmae_datasets.runs.splits import (
+    check_training,
+    class_labels,
+    pretraining_split,
+    protocol_splits,
+    training_splits,
+)
+
+NUMBERS = ["0", "1", "2"]
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A store with two samples of each class; splits train, val and none, which is empty."""
+
+    def made(classes=("wave", "squat", "kick")):
+        path = tmp_path / "s.h5"
+        with StoreWriter(path, layout="coco17", classes=classes, channels=("x", "y")) as writer:
+            for number in range(2 * len(writer.classes)):
+                writer.append(Sample(f"s{number}", np.ones((1, 4, 17, 2), "float32"), number % len(writer.classes)))
+            ids = list(writer.ids)
+            writer.set_splits({"train": ids[: len(ids) // 2], "val": ids[len(ids) // 2 :], "none": []})
+        return SkeletonStore(path)
+
+    return made
+
+
+# === Classes ===
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "expected"),
+    [
+        (["wave", "squat"], ["squat", "wave"], [1, 0]),
+        (["wave", "squat"], [" SQUAT", "Wave"], [1, 0]),  # capitals and spaces, where nothing else is called so
+        (["Wave", "wave"], ["wave", "Wave"], [1, 0]),  # two classes stay two
+        (["Wave", "wave", "wave "], ["wave ", "Wave", "wave"], [2, 0, 1]),
+        (NUMBERS, ["2", "1", "0"], [2, 1, 0]),  # names, though they are numbers
+        (NUMBERS, ["1", "0"], [1, 0]),
+        (["2", "1", "0"], NUMBERS, [2, 1, 0]),
+        (NUMBERS, NUMBERS, [0, 1, 2]),
+        (NUMBERS, ["wave", "squat", "kick"], [0, 1, 2]),  # a model without names takes as many words as they come
+    ],
+)
+def test_each_class_is_the_one_of_its_name(make, names, classes, expected):
+    with make(classes) as store:
+        labels = class_labels(store, names, range(len(store)))
+        assert labels.tolist() == 2 * expected and labels.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "found"),
+    [
+        (["Wave", "squat"], ["Wave", "wave"], "'wave', told from 'Wave' by capitals or spaces alone"),
+        (["Wave", "wave"], ["WAVE", "squat"], "'WAVE', told from 'Wave' by capitals or spaces alone"),
+        (["Wave", "squat"], ["wave", "WAVE"], "'wave', told from 'Wave' by"),
+        (["wave", "wave"], ["wave"], "'wave'"),  # two of one name
+        (NUMBERS, ["1", "2", "3"], "'3'"),  # as many, and other numbers
+        (NUMBERS, ["7", "8", "9"], "'7'"),
+        (NUMBERS, ["wave", "squat", "2"], "'wave'"),
+        (NUMBERS, ["wave", "squat"], "'wave'"),  # fewer
+        (["wave", "squat", "kick"], NUMBERS, "'0'"),
+        (["1", "2", "3"], ["wave", "squat", "kick"], "'wave'"),  # names of its own
+    ],
+)
+def test_what_may_be_another_class_is_refused(make, names, classes, found):
+    with make(classes) as store:
+        with pytest.raises(DataError) as error:
+            class_labels(store, names, range(len(store)))
+        told = str(error.value)
+        assert f"s.h5: classes: expected those of the model: {', '.join(names)}, found {found}" in told
+        assert "\n" not in told
+
+
+def test_a_class_that_is_not_asked_about_is_not_missed(make):
+    with make(["Wave", "wave", "kick"]) as store:
+        assert class_labels(store, ["Wave", "kick"], [0, 2, 3]).tolist() == 2 * [0, -1, 1]
+
+
+# === Splits ===
+
+
+def test_a_split_without_a_sequence_is_refused(make):
+    told = "s.h5: split none: expected a sequence or more, as in train, val, all, found none"
+    settings = resolve_settings("finetune")
+    with make() as store:
+        for splits in (("none", "val"), ("none", None), ("train", "none")):
+            with pytest.raises(DataError, match=told):
+                training_splits(store, *splits, settings)
+            with pytest.raises(DataError, match=told):
+                check_training("finetune", store, splits, settings)
+        with pytest.raises(DataError, match=told):
+            pretraining_split(store, "none", resolve_settings("pretrain"))
+        for splits in (("none", "val"), ("train", "none")):
+            with pytest.raises(DataError, match=told):
+                protocol_splits(store, *splits)
+
+
+def test_ids_that_are_repeated_count_once(make, tmp_path):
+    """Else one clip is on both sides of the part that is set aside."""
+    file = tmp_path / "ids.txt"
+    with make() as store:
+        file.write_text("".join(f"{name}\n" for name in store.ids * 3))
+        train, validation = training_splits(store, f"ids={file}", None, resolve_settings("finetune"))
+        assert sorted([*train, *validation]) == list(range(len(store))) and len(validation)
+        assert not set(train) & set(validation)
