@@ -112,11 +112,8 @@ def _is_of_run(output, command_name):
     """Whether a file is one of those that a run consists of; the report is free to its own command."""
     from skelmae_datasets.runs import run_folder as of
 
-    names = {of.MODEL, of.SETTINGS, of.IDENTITY, of.METRICS, of.HISTORY, of.ENSEMBLE, of.KNOWN}
-    names |= {of.TRAIN_IDS, of.PRETRAIN_IDS, of.HELD_IDS}
-    names |= {of.EVALUATION, of.EMBEDDING, of.RECONSTRUCTION, of.BASELINE, of.ROBUSTNESS, of.REPORT}
     place = output.resolve()
-    own = place.name in names and of.is_run(place.parent)
+    own = place.name in of.FILES and of.is_run(place.parent)
     return own and not (place.name == of.REPORT and command_name == "report")
 
 

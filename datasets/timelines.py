@@ -12,6 +12,7 @@ from .files import read_json, write_text
 from .readers.intervals import IntervalTable
 
 NOBODY, UNKNOWN = "nobody was seen", "nothing known"
+ALIKE = 2e-3  # rates that differ by a smaller part are one, such as 29.97 and 30
 KIND = "timelines"  # what the .json of timelines calls itself
 COLUMNS = ("file", "person", "start_frame", "end_frame", "start", "end", "label", "probability", "reason")
 _ELAN = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
@@ -169,7 +170,7 @@ def read_timelines(path, fps=None):
 
     Args:
         path: the file. fps: frames per second, where the file does not say.
-    Raises: DataError where the file holds no timelines, OSError where it cannot be read.
+    Raises: DataError where the file holds no timelines, or says another rate; OSError where it cannot be read.
     """
     path = Path(path)
     if path.suffix.lower() == ".csv":
@@ -178,9 +179,14 @@ def read_timelines(path, fps=None):
     if content.get("kind") != KIND:
         raise DataError(path, "kind", f"{KIND!r}, as `skelmae predict --output` writes", repr(content.get("kind"))[:40])
     try:
-        return [_of_dict(entry, fps) for entry in content["timelines"]]
+        found = [_of_dict(entry, fps) for entry in content["timelines"]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(path, "timelines", "those that `skelmae predict --output` writes", error) from None
+    for timeline in found:
+        if fps is not None and abs(timeline.fps - fps) > ALIKE * fps:
+            told = f"{timeline.fps:g} frames per second as it says, or no --fps"
+            raise DataError(path, f"{timeline.recording}: fps", told, f"{fps:g}")
+    return found
 
 
 def _of_dict(entry, fps):
@@ -192,7 +198,7 @@ def _of_dict(entry, fps):
         if start >= end or (len(segments) > 1 and start < segments[-2].end):
             raise ValueError(f"a segment from {start} to {end}")
     person = None if entry["person"] is None else int(entry["person"])
-    rate = entry["fps"] if fps is None else fps
+    rate = fps if entry["fps"] is None else float(entry["fps"])
     return Timeline(str(entry["sample"]), int(entry["frames"]), segments, person, rate, str(entry["input"]))
 
 

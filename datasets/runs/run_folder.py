@@ -16,6 +16,10 @@ ENSEMBLE = "ensemble.json"  # in the folder of an ensemble: what it was made of
 EVALUATION, EMBEDDING, RECONSTRUCTION = "evaluation.json", "embedding.json", "reconstruction.json"
 BASELINE, ROBUSTNESS = "baseline.json", "robustness.json"
 REPORT = "report.html"
+FILES = frozenset(
+    (MODEL, SETTINGS, IDENTITY, METRICS, HISTORY, TRAIN_IDS, PRETRAIN_IDS, KNOWN, HELD_IDS, ENSEMBLE, EVALUATION)
+    + (EMBEDDING, RECONSTRUCTION, BASELINE, ROBUSTNESS, REPORT)
+)
 
 
 def model_file(path, name=MODEL):

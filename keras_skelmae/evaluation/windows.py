@@ -3,13 +3,12 @@
 import numpy as np
 
 from skelmae_datasets import DataError
-from skelmae_datasets.timelines import NOBODY, UNKNOWN, Segment
+from skelmae_datasets.timelines import ALIKE, NOBODY, UNKNOWN, Segment
 
 SMOOTHING = 0.3
 MIN_PROBABILITY = 0.6  # measured on pauses of synthetic recordings, docs/long-recordings.md
 OVERLAP = 4  # windows that cover a frame
 CLEARLY_LONGER = 1.5  # times the longest clip trained on: from there on a recording is cut
-ALIKE = 2e-3  # rates that differ by a smaller part are one, such as 29.97 and 30
 SHORTEST = 2  # a segment is no shorter than one part of so many of a window
 
 

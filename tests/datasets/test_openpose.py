@@ -67,8 +67,11 @@ def test_several_clips_of_a_folder_and_folders_of_classes(read, write_json, walk
         folder(write_json, points, f"set/{name}_{{:03d}}_keypoints.json")
     path = folder(write_json, points, "set/kick/deep/{:03d}_keypoints.json").parents[1]
     _, store, report = read(path, labels="folders")
-    assert store.ids == ["kick", "kick/deep", "wave/a", "wave/b"] and store.classes == ["kick", "wave"]
-    assert store.labels.tolist() == [-1, 0, 1, 1] and "1 of 4 sequences have no label" in report["notes"]
+    assert store.ids == ["kick/a", "kick/deep", "wave/a", "wave/b"] and store.classes == ["kick", "wave"]
+    assert store.labels.tolist() == [0, 0, 1, 1]
+    folder(write_json, points, "set/c_{:03d}_keypoints.json")
+    _, store, report = read(path, labels="folders")
+    assert store.labels.tolist() == [-1, 0, 0, 1, 1] and "1 of 5 sequences have no label" in report["notes"]
     _, store, report = read(path)
     assert store.classes == [] and "folders may name classes: --labels folders takes them" in report["notes"]
 

@@ -26,7 +26,11 @@ def test_json_comes_back(fps, tmp_path):
         assert one.segments == other.segments
     entry = json.loads((tmp_path / "t.json").read_text())["timelines"][0]
     assert entry["window"] == 8 and entry["segments"][1]["start"] == (fps and 2.0)
-    assert read_timelines(tmp_path / "t.json", fps=50)[0].fps == 50
+    if fps is None:
+        assert read_timelines(tmp_path / "t.json", fps=50)[0].fps == 50
+    else:
+        with pytest.raises(DataError, match="hour: fps: expected 25 frames per second .*, found 50"):
+            read_timelines(tmp_path / "t.json", fps=50)
 
 
 def test_a_csv_is_a_table_of_intervals(tmp_path):
