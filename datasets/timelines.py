@@ -183,10 +183,22 @@ def read_timelines(path, fps=None):
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(path, "timelines", "those that `skelmae predict --output` writes", error) from None
     for timeline in found:
-        if fps is not None and abs(timeline.fps - fps) > ALIKE * fps:
-            told = f"{timeline.fps:g} frames per second as it says, or no --fps"
-            raise DataError(path, f"{timeline.recording}: fps", told, f"{fps:g}")
+        agreed_rate(timeline.fps, fps, path, f"{timeline.recording}: fps")
     return found
+
+
+def agreed_rate(own, fps, source, key="fps", hint=""):
+    """Frames per second: a recording's own, or those that are asked for where it does not say; None for neither.
+
+    Args:
+        source, key: what errors name. hint: what follows the rate that was asked for in them.
+    Raises: DataError where the two are others.
+    """
+    if own is None or fps is None:
+        return fps if own is None else own
+    if abs(fps - own) > ALIKE * own:
+        raise DataError(source, key, f"{own:g} frames per second as it says, or no --fps", f"{fps:g}{hint}")
+    return own
 
 
 def _of_dict(entry, fps):

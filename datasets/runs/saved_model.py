@@ -21,7 +21,7 @@ CLASSIFIERS = ("STRLClassifier", "Ensemble")
 AUTOENCODERS = ("SkeletonMAE", "SkeletonEncoder")
 CLIPS_AGREE = ("channels", "units", "num_frames", "num_people", "sampling")  # of the members of an ensemble
 IMAGES_AGREE = ("normalize", "image_size")  # too, where one of them scales recordings to the size of its images
-FORM_OPTIONS = ("sampling", "normalize", "image_size")
+FORM_OPTIONS = ("sampling", *IMAGES_AGREE)
 CALIBRATES = (
     "20 clips or more of other people as --val-split of `skelmae finetune` give that, or `skelmae protocol "
     "cross-validate --final`"

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from skelmae_datasets import DataError
-from skelmae_datasets.timelines import ALIKE, NOBODY, UNKNOWN, Segment
+from skelmae_datasets.timelines import NOBODY, UNKNOWN, Segment, agreed_rate
 
 SMOOTHING = 0.3
 MIN_PROBABILITY = 0.6  # measured on pauses of synthetic recordings, docs/long-recordings.md
@@ -39,13 +38,8 @@ def frame_rate(store, fps=None):
     Raises:
         DataError: the store says another rate than ``fps``.
     """
-    if fps is None or store.fps is None:
-        return store.fps if fps is None else fps
-    if abs(fps - store.fps) > ALIKE * store.fps:
-        expected = f"{store.fps:g} frames per second as it says, or no --fps"
-        found = f"{fps:g}; `skelmae convert --source-fps` corrects a rate that is wrong"
-        raise DataError(store.path, "fps", expected, found)
-    return store.fps
+    hint = "; `skelmae convert --source-fps` corrects a rate that is wrong"
+    return agreed_rate(store.fps, fps, store.path, hint=hint)
 
 
 def _rate(trained, fps):
