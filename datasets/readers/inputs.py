@@ -30,9 +30,8 @@ from .labels import label_of
 from .pyskl import image_size_in
 from .rates import rate_in
 from .restricted_pickle import restricted_load
+from .suffixes import IN_FOLDERS
 
-SUFFIXES = (".json", ".txt", ".csv", ".npy", ".npz", *motion_capture.SUFFIXES, ".slp")  # of clips and frames
-IN_FOLDERS = (*SUFFIXES, ".pkl", ".pickle")
 ANALYSIS = ".analysis.h5"  # SLEAP's, in folders
 _FRAME = re.compile(r"(?P<prefix>.*?)[_-]?(?P<number>\d{1,15})(_keypoints|_landmarks|_pose|_keypoint)?")
 _MAX_EMPTY = 1 << 12  # files of a folder that are looked into for somebody

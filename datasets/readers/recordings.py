@@ -14,11 +14,11 @@ from . import animals, csv_table, landmark_table, yolo
 from .arrays import are_stacked, convert_arrays
 from .clips import convert_clips
 from .csv_table import convert_csv
-from .inputs import IN_FOLDERS, has_recordings
+from .inputs import has_recordings
 from .mocap import convert_mocap, is_mocap
 from .ntu import convert_ntu, skeleton_files
 from .pyskl import convert_pyskl
-from .suffixes import KINDS, PACKED, SUFFIXES
+from .suffixes import IN_FOLDERS, KINDS, PACKED, SUFFIXES
 
 _CONVERTERS = {
     "annotations": convert_pyskl,

@@ -18,4 +18,5 @@ KINDS = {
     ".toml": "layout",
 }
 SUFFIXES = tuple(suffix for suffix, kind in KINDS.items() if kind != "layout")  # of recordings
+IN_FOLDERS = tuple(suffix for suffix in SUFFIXES if KINDS[suffix] not in ("store", "skeletons"))  # of clips and frames
 PACKED = ".gz"  # stands after another suffix

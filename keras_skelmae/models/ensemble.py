@@ -138,4 +138,5 @@ class Ensemble(Preset, keras.Model):
             "mirror": self.mirror,
             "one_sided": self.one_sided,
             "temperature": self.temperature,
+            **self.frozen_config(),
         }

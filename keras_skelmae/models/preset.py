@@ -69,9 +69,22 @@ class Preset:
         """Write ``model.keras`` into a folder: architecture, preprocessor and weights."""
         write_atomically(Path(folder) / "model.keras", self.save)
 
+    def __init__(self, *args, trainable=True, dtype=None, **kwargs):
+        if dtype is not None:  # Keras would take it and leave the layers as they are
+            raise ValueError(
+                f"dtype: expected none, found {dtype!r}: keras.config.set_dtype_policy decides for all layers"
+            )
+        super().__init__(*args, **kwargs)
+        if not trainable:  # after Keras knows the layers: asked before, it freezes none of them
+            self.trainable = False
+
     def get_config(self):
         """The constructor's arguments, each kept under its own name; what they are made of in Keras's form."""
-        return {name: _plain(getattr(self, name)) for name in own_arguments(type(self))}
+        return {name: _plain(getattr(self, name)) for name in own_arguments(type(self))} | self.frozen_config()
+
+    def frozen_config(self):
+        """``trainable``, where the whole is frozen: of layers that are frozen one by one a config says nothing."""
+        return {} if self.trainable else {"trainable": False}
 
     @classmethod
     def from_config(cls, config):

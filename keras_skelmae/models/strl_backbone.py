@@ -121,7 +121,7 @@ class STRLBackbone(Preset, keras.Model):
         super().__init__(inputs=keypoints, outputs={"features": x, "presence": presence}, name=name, **kwargs)
 
         # === Config ===
-        self.encoder_config = encoder.get_config()
+        self.encoder_config = {key: value for key, value in encoder.get_config().items() if key != "trainable"}
         self.input_layers, self.spatial = inputs, spatial
         self.num_layers = num_layers
         self.share_people = share_people
@@ -199,7 +199,7 @@ class STRLBackbone(Preset, keras.Model):
 
     def get_config(self):
         kept = {name: getattr(self, name) for name in own_arguments(STRLBackbone) if name != "encoder"}
-        return {"encoder": self.encoder_config, **kept}
+        return {"encoder": self.encoder_config, **kept, **self.frozen_config()}
 
 
 def check_temporal(temporal, temporal_strides, num_layers, temporal_units):

@@ -288,6 +288,38 @@ def test_a_name_can_be_given_and_is_kept(name, made):
     assert again.name == again.get_config()["name"] == "of_my_own"
 
 
+@every_model
+def test_a_frozen_model_comes_back_frozen(name, made):
+    model = made(name).model
+    model.trainable = False
+    try:
+        again = type(model).from_config(json.loads(json.dumps(model.get_config())))
+    finally:
+        model.trainable = True
+    assert not again.trainable and not again.trainable_weights and again.weights
+    again.trainable = True
+    assert "trainable" not in again.get_config()
+    assert len(again.trainable_weights) == len(model.trainable_weights)
+
+
+def test_a_classifier_of_a_frozen_backbone_comes_back_so(tiny, tmp_path):
+    net = tiny.classifier(encoder_layers=1, **EACH)
+    net.backbone.trainable = False
+    net.save_to_preset(tmp_path)
+    again = models.STRLClassifier.from_preset(tmp_path)
+    assert len(again.trainable_weights) == len(net.trainable_weights) < len(net.weights)
+    assert not again.backbone.trainable_weights and again.trainable
+    thawed = tiny.backbone(encoder=net.backbone.encoder_config, num_layers=1)
+    assert thawed.trainable_weights
+
+
+@every_model
+def test_a_precision_of_one_model_is_refused(name, made):
+    model = made(name).model
+    with pytest.raises(ValueError, match="set_dtype_policy"):
+        type(model).from_config({**model.get_config(), "dtype": "float16"})
+
+
 @pytest.mark.parametrize(
     ("order", "names"),
     [("import keras, keras_skelmae", [*MAKERS][::2]), ("import keras_skelmae, keras", [*MAKERS][1::2])],
