@@ -26,11 +26,11 @@ def command(data, train_split, test_split, run, allow_overlap, output, as_json):
     """
     from skelmae_datasets import SkeletonStore
     from skelmae_datasets.files import read_json, write_json, write_text
-    from skelmae_datasets.runs.run_folder import BASELINE, EVALUATION, read_metrics
+    from skelmae_datasets.runs.run_folder import BASELINE, EVALUATION, METRICS, read_metrics
     from skelmae_datasets.runs.splits import protocol_splits
 
-    if run is not None:
-        read_metrics(run)  # a finished run
+    if run is not None and read_metrics(run)["stage"] != "finetune":
+        raise ValueError(f"{run}: {METRICS}: expected a fine-tuning, found a pre-training")
     with SkeletonStore(data) as store, progress("baseline") as callback:
         protocol_splits(store, train_split, test_split, allow_overlap)
 

@@ -33,7 +33,7 @@ def command(data, output, folds, leave_one_out, final, pretrained, report, as_js
     if leave_one_out and folds is not None:
         raise click.UsageError("give --folds or --leave-one-subject-out, not both")
     from skelmae_datasets import SkeletonStore
-    from skelmae_datasets.runs.folds import fold_groups
+    from skelmae_datasets.runs.folds import fold_groups, thin_classes
     from skelmae_datasets.runs.saved_model import check_start
 
     with SkeletonStore(data) as store, progress("cross-validate") as callback:
@@ -51,7 +51,14 @@ def command(data, output, folds, leave_one_out, final, pretrained, report, as_js
 
         named = {"folds": folds, "leave_one_out": leave_one_out, "final": final, "pretrained": pretrained}
         summary = cross_validate(store, output, settings, progress=callback, **named)
+        alone, few = thin_classes(store, indices, groups)
     echo(summary, as_json, lambda: cross_validation_table(summary))
+    if alone:
+        told = f"all clips of one {kind}, so that no network tested on them was trained on them: {', '.join(alone)}"
+        click.echo(told, err=as_json)
+    if few:
+        told = ", ".join(f"{name} ({count})" for name, count in few.items())
+        click.echo(f"fewer than five clips: {told}", err=as_json)
     if final and report:
         from keras_skelmae.report.page import write_report
 

@@ -12,7 +12,8 @@ from .printing import more_people, progress
 @click.option("--split", default="all", metavar="NAME", help="Sequences to embed.")
 @options.output_file("File to write.", required=True, metavar="OUT.npz")
 def command(model, data, split, output):
-    """Write a feature vector for every sequence of DATA.h5: arrays features (N, F), labels (N,) and ids (N,).
+    """Write a feature vector for every sequence of DATA.h5: arrays features (N, F), ids (N,), labels (N,), -1 for none,
+    and classes (K,), their names.
 
     MODEL is a run folder or a .keras file, pre-trained or fine-tuned. The features are the mean and the standard
     deviation over time of each body part's, averaged over people.
@@ -40,7 +41,11 @@ def command(model, data, split, output):
         features = embed(loaded, store, indices, progress=callback)
         unseen = int((store.people[indices] > loaded.preprocessor.num_people).sum())
         labels, ids = store.labels[indices], np.array([store.ids[index] for index in indices])
-    write_atomically(output, lambda path: np.savez(path, features=features, labels=labels, ids=ids))
+        arrays = {"features": features, "ids": ids, "labels": labels, "classes": np.array(store.classes, str)}
+    write_atomically(output, lambda path: np.savez(path, **arrays))
     click.echo(f"{output}: {len(features)} sequences, {features.shape[1]} features")
+    nobody = int((~features.any(axis=1)).sum())
+    if nobody:
+        click.echo(f"  in {nobody} of these sequences nobody was seen: their features are zeros")
     if unseen:
         click.echo(more_people(unseen))

@@ -329,7 +329,11 @@ settings_options = options(
         "sequences on strong).",
     ),
     click.option("--config", "config_file", type=FILE, metavar="FILE.toml", help="Settings of a file, or of a run."),
-    set_option("--set", "overrides", help="Change one setting; may be repeated. `skelmae settings` lists them."),
+    set_option(
+        "--set",
+        "overrides",
+        help="Change one setting; may be repeated, the last value counts. `skelmae settings` lists them.",
+    ),
     click.option("--epochs", type=click.IntRange(1), help="Passes over the training split."),
     click.option("--batch-size", type=click.IntRange(1), help="Sequences in a batch."),
 )
@@ -389,10 +393,19 @@ def recipe_of(chosen, count, pretrained=None):
     return chosen["recipe"] or recipe_for(count, pretrained)
 
 
-def settings_of(stage, recipe, chosen, overrides=(), check=True, usual=None):
-    """The Settings that the options of `settings_options` ask for; `overrides` come after their own."""
+def settings_of(stage, recipe, chosen, overrides=(), check=True, usual=None, decided=None):
+    """The Settings that the options of `settings_options` ask for; `overrides` stand in place of theirs."""
     from skelmae_datasets.runs.settings import resolve_settings
 
-    given = {key: chosen.get(key) for key in SETTINGS}
-    overrides = (*chosen["overrides"], *overrides)
-    return resolve_settings(stage, recipe, chosen["config_file"], overrides, check, usual, **given)
+    own = {text.partition("=")[0].strip() for text in overrides}
+    shared = [text for text in chosen["overrides"] if text.partition("=")[0].strip() not in own]
+    given = {key: chosen.get(key) for key in SETTINGS if key not in own}
+    pairs = (text.partition("=") for text in shared)
+    for key, value in {key.strip(): value.strip() for key, _, value in pairs}.items():  # the last of one setting
+        if given.get(key) is not None and str(given[key]) != value:
+            raise click.UsageError(
+                f"--set {key}: expected one value, found {value}, and {given[key]} of its own option"
+            )
+    return resolve_settings(
+        stage, recipe, chosen["config_file"], (*shared, *overrides), check, usual, decided=decided, **given
+    )

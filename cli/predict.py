@@ -1,5 +1,6 @@
 """`skelmae predict`: the action in recordings."""
 
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,18 +17,21 @@ STDIN = Path("-")
 def _windows(model, inputs, stores, fps=None, **settings):
     """(input, sample, WindowLabel) of every window of the inputs."""
     from keras_skelmae.evaluation import StreamingPredictor, load_classifier
+    from keras_skelmae.evaluation.known import load_known
     from keras_skelmae.evaluation.streaming import stream_lines, stream_recording
     from keras_skelmae.evaluation.windows import MIN_PROBABILITY, frame_rate
 
     rates = {path: frame_rate(store, fps) for path, store in stores.items()}
-    loaded, settings = load_classifier(model), {"min_probability": MIN_PROBABILITY} | settings
+    loaded = load_classifier(model)
+    settings = {"min_probability": MIN_PROBABILITY, "known": load_known(model, loaded)} | settings
     for path in inputs:
         predictor = StreamingPredictor(loaded, fps=rates.get(path, fps), **settings)
         if path == STDIN:
-            yield from ((path, "-", window) for window in stream_lines(predictor, click.get_text_stream("stdin")))
+            yield from ((path, "-", window) for window in stream_lines(predictor, sys.stdin.buffer))
             continue
         for index, sample in enumerate(stores[path].ids):
-            yield from ((path, sample, window) for window in stream_recording(predictor, stores[path].read(index)))
+            recording = stores[path].read(index), stores[path].image_size[index]
+            yield from ((path, sample, window) for window in stream_recording(predictor, *recording))
 
 
 def _say(line):
@@ -39,13 +43,17 @@ def _say(line):
 def _stream(model, inputs, stores, as_json, settings):
     """A line per window: sample, last frame, label, probability."""
     found = []
-    for path, sample, window in _windows(model, inputs, stores, **settings):
-        if as_json:
-            named = {key: getattr(window, key) for key in ("frame", "label", "probability")}
-            found.append({"input": path, "sample": sample, **named})
-        else:
-            click.echo(f"{sample}  {window.frame:6d}  {100 * window.probability:5.1f}%  {window.label or '-'}")
-    if as_json:
+    try:
+        for path, sample, window in _windows(model, inputs, stores, **settings):
+            if as_json:
+                named = {key: getattr(window, key) for key in ("frame", "label", "probability")}
+                found.append({"input": path, "sample": sample, **named})
+            else:
+                click.echo(f"{sample}  {window.frame:6d}  {100 * window.probability:5.1f}%  {window.label or '-'}")
+    finally:  # Ctrl-C, or a line that is no frame, does not take what was found before it
+        if found:
+            click.echo(to_json(found))
+    if as_json and not found:
         click.echo(to_json(found))
 
 
@@ -220,9 +228,9 @@ def command(model, inputs, whole, stream, together, output, as_json, image_size,
         else:
             with progress("Predicting") as callback:
                 results = predict_opened_recordings(model, opened, callback, together=together, **settings)
-    if output is not None:
-        _write(output, results)
     echo([r if isinstance(r, dict) else r.to_dict() for r in results], as_json, lambda: _told(results))
+    if output is not None:  # after they are told: they are not lost where they cannot be written
+        _write(output, results)
 
 
 def _refuse(given, option):

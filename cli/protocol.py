@@ -66,12 +66,12 @@ def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen
     named["fractions"] = named["fractions"] or (() if named["shots"] else (1.0,))
     results = []
     with SkeletonStore(data) as store:
-        train, _ = protocol_splits(store, *splits, chosen["allow_overlap"] or protocol == "retrieval")
+        train, _ = protocol_splits(store, *splits, chosen["allow_overlap"], protocol == "retrieval")
         sources = [] if pretrained is None else [of_seed(pretrained, seed) for seed in chosen["seeds"]]
         for source in sources:
             options.PRETRAINED.check(Path(source))
         recipe = options.recipe_of(chosen, len(train), *sources[:1])
-        settings = options.settings_of("finetune", recipe, chosen)
+        settings = options.settings_of("finetune", recipe, chosen, decided=_decided(protocol))
         for draw, amounts in ((stratified_fraction, named["fractions"]), (few_shots, named["shots"])):
             for amount in amounts:
                 draw(store.labels[train], amount, 0)
@@ -85,6 +85,17 @@ def _measure(protocol, data, splits, output, pretrained, random, as_json, chosen
                 place = output / name
                 results.append(run_protocol(protocol, store, *splits, place, settings, **start, **named))
     echo(results, as_json, lambda: markdown_table(results))
+
+
+def _decided(protocol):
+    """The settings that a protocol decides or does not use, and why."""
+    from skelmae_datasets.runs.settings import CLASSIFIER_KEYS, FIELDS, GROUP_OF
+
+    given = {"seed": "--seeds has them"}
+    if protocol in ("finetune", "semi"):
+        return given | {"validation_fraction": "--test-split is what is reported on"}
+    idle = [key for key in FIELDS if GROUP_OF[key] not in ("data", "model") or key in CLASSIFIER_KEYS]
+    return dict.fromkeys(idle, f"{protocol} takes the features as they are and trains no network") | given
 
 
 measured_options = options.options(

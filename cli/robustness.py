@@ -40,10 +40,12 @@ def command(runs, data, test_split, kinds, seed, allow_overlap, output, report, 
     from skelmae_datasets import SkeletonStore
     from skelmae_datasets.files import write_json
     from skelmae_datasets.pictures.figures import save_figure
-    from skelmae_datasets.runs.run_folder import METRICS, ROBUSTNESS
+    from skelmae_datasets.runs.run_folder import METRICS, ROBUSTNESS, is_run
     from skelmae_datasets.runs.splits import measured_split
     from skelmae_datasets.transforms.degradation import check_kinds
 
+    if is_run(output):  # it has a robustness.json of its own, of one run
+        raise click.UsageError(f"--output: expected a folder that is none of a run, found {output}; choose another")
     named = {"seed": seed, "allow_overlap": allow_overlap} | ({"kinds": kinds} if kinds else {})
     check_kinds(kinds or ())
     results = []

@@ -20,11 +20,13 @@ STUDIES = ("depth", "layers", "graph-conv-by-part", "mask-ratio", "init", "trans
     "--fraction", type=options.FloatRange(0, 1, min_open=True), default=1.0, help="Share of the labels, drawn by class."
 )
 @click.option("--source", type=options.FILE, metavar="OTHER.h5", help="With transfer: what else to pre-train on.")
-@click.option("--source-split", default="all", metavar="NAME", help="Its split to pre-train on.")
+@click.option("--source-split", metavar="NAME", help="Its split to pre-train on (default: all).")
 @options.set_option("--pretrain-set", help="Like --set, for pre-training alone.")
 @options.set_option("--finetune-set", help="Like --set, for fine-tuning alone.")
 @options.seeds_options
-def command(name, data, train_split, test_split, output, source, pretrain_set, finetune_set, as_json, **chosen):
+def command(
+    name, data, train_split, test_split, output, source, source_split, pretrain_set, finetune_set, as_json, **chosen
+):
     """Pre-train, fine-tune and test over a grid of settings, and print the table of study NAME.
 
     depth: 1 to 4 encoder layers. layers: 1 to 4 STRL layers, and random initialisation. graph-conv-by-part: GAT, GCN
@@ -40,6 +42,9 @@ def command(name, data, train_split, test_split, output, source, pretrain_set, f
     """
     if (name == "transfer") != (source is not None):
         raise click.UsageError("transfer, and no other study, takes --source")
+    if source is None and source_split is not None:
+        raise click.UsageError("--source-split is of --source, which transfer takes")
+    chosen["source_split"] = source_split or "all"
     from skelmae_datasets import SkeletonStore
     from skelmae_datasets.runs.splits import protocol_splits, stratified_fraction
 
@@ -52,8 +57,9 @@ def command(name, data, train_split, test_split, output, source, pretrain_set, f
         if named["source"] is not None:
             named["source"].select(chosen["source_split"])
         recipe = options.recipe_of(chosen, len(train))
-        before = options.settings_of("pretrain", recipe, chosen, pretrain_set, check=False)
-        after = options.settings_of("finetune", recipe, chosen, finetune_set, check=False)
+        decided = {"seed": "--seeds has them", "validation_fraction": "--test-split is what is reported on"}
+        before = options.settings_of("pretrain", recipe, chosen, pretrain_set, check=False, decided=decided)
+        after = options.settings_of("finetune", recipe, chosen, finetune_set, check=False, decided=decided)
 
         from keras_skelmae.experiments import run_study, study_table
 

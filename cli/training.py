@@ -19,12 +19,17 @@ def run_training(stage, data, output, splits, chosen, **named):
         stage: "pretrain" or "finetune". splits: of the stage's function; `named`: its further arguments.
     """
     named |= {key: chosen[key] for key in ("resume", "force", "minutes")}
+    if chosen["force"] and not chosen["resume"]:
+        raise click.UsageError("--force goes with --resume")
+    if named.get("allow_overlap") and splits[1] is None:
+        raise click.UsageError("--allow-overlap is of --val-split: a part that is set aside is not trained on")
     with options.open_data(data, labelled=stage == "finetune") as store:
         samples = store.select(splits[0])
         count, labelled = len(samples), bool((store.labels[samples] >= 0).all())
         recipe = options.recipe_of(chosen, count, named["pretrained"])
         usual = _objective_after(named["pretrained"]) if stage == "pretrain" else None
-        settings = options.settings_of(stage, recipe, _resumed(output, chosen), usual=usual)
+        decided = {"validation_fraction": "--val-split is what is set aside"} if any(splits[1:]) else None
+        settings = options.settings_of(stage, recipe, _resumed(output, chosen), usual=usual, decided=decided)
         _check(stage, store, output, splits, settings, named)
 
         from keras_skelmae import training

@@ -89,6 +89,10 @@ def _write_arrays(store, output, asked, notes, progress):
     if not parts:
         raise DataError(store.path, "splits", "a sequence with a label", "none")
     every = np.concatenate(list(parts.values()))
+    if any(asked.values()) and len(np.unique(every)) < len(every):
+        notes.append(
+            f"{len(every) - len(np.unique(every))} sequences are in train and in test: accuracy flatters there"
+        )
     people, frames = max(_PEOPLE, int(store.people[every].max())), int(store.frames[every].max())
     joints, width = store.layout.num_joints, len(store.channels)
     notes.append(f"a row is {frames} frames x ({people} people x {joints} joints x {', '.join(store.channels)})")

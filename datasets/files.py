@@ -29,7 +29,10 @@ def replacing(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix)
+    except OSError as error:  # names a file that nobody asked for
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     os.close(handle)
     try:
         yield temporary

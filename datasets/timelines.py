@@ -10,6 +10,8 @@ from xml.sax.saxutils import escape, quoteattr
 from .errors import DataError
 from .files import read_json, write_text
 from .readers.intervals import IntervalTable
+from .store.facts import is_whole
+from .store.writer import check_rate
 
 NOBODY, UNKNOWN = "nobody was seen", "nothing known"
 ALIKE = 2e-3  # rates that differ by a smaller part are one, such as 29.97 and 30
@@ -73,16 +75,18 @@ class Timeline:
 def write_timelines(path, timelines):
     """Write timelines to .json, .csv (a table that `convert --labels` takes), .vtt subtitles or .eaf (ELAN).
 
-    Raises: DataError: another suffix; .vtt and .eaf of several recordings or without frames per second.
+    Raises: DataError: another suffix; two recordings of one name; .vtt and .eaf of several recordings or without frames
+        per second.
     """
     path = Path(path)
     suffix = check_suffix(path)
     if suffix in (".vtt", ".eaf"):
-        recordings = {timeline.recording for timeline in timelines}
+        recordings = {(timeline.input, timeline.recording) for timeline in timelines}
         if len(recordings) != 1:
             raise DataError(path, "", f"one recording in {suffix}; .json and .csv take several", len(recordings))
         if any(timeline.fps is None for timeline in timelines):
             raise DataError(path, "", "frames per second (--fps), as its times are seconds", "none")
+    _check_names(path, timelines)
     write_text(path, WRITERS[suffix](timelines))
 
 
@@ -92,6 +96,20 @@ def check_suffix(path, more=()):
     if suffix not in (*WRITERS, *more):
         raise DataError(path, "suffix", ", ".join((*WRITERS, *more)), suffix or "none")
     return suffix
+
+
+def _check_names(path, timelines):
+    """Raise DataError where a person of a recording, by its name, has two timelines, or it two lengths or rates."""
+    inputs, forms = {}, {}
+    for timeline in timelines:
+        key, form = (timeline.recording, timeline.person), (timeline.frames, timeline.fps)
+        if key in inputs:
+            found = f"{timeline.recording!r} of {inputs[key] or 'one file'} and of {timeline.input or 'another'}"
+            raise DataError(path, "timelines", "recordings of different names", found)
+        inputs[key] = timeline.input
+        if forms.setdefault(timeline.recording, form) != form:
+            expected = f"as many frames and frames per second of all people of {timeline.recording!r}"
+            raise DataError(path, "timelines", expected, f"{forms[timeline.recording]} and {form}")
 
 
 def _json(timelines):
@@ -170,7 +188,8 @@ def read_timelines(path, fps=None):
 
     Args:
         path: the file. fps: frames per second, where the file does not say.
-    Raises: DataError where the file holds no timelines, or says another rate; OSError where it cannot be read.
+    Raises: DataError where the file holds no timelines, two of one person, or says another rate; OSError where it
+        cannot be read.
     """
     path = Path(path)
     if path.suffix.lower() == ".csv":
@@ -179,11 +198,16 @@ def read_timelines(path, fps=None):
     if content.get("kind") != KIND:
         raise DataError(path, "kind", f"{KIND!r}, as `skelmae predict --output` writes", repr(content.get("kind"))[:40])
     try:
-        found = [_of_dict(entry, fps) for entry in content["timelines"]]
+        found = [_of_dict(entry, path) for entry in content["timelines"]]
+    except DataError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(path, "timelines", "those that `skelmae predict --output` writes", error) from None
+    if not found:
+        raise DataError(path, "timelines", "one or more", "none")
+    _check_names(path, found)
     for timeline in found:
-        agreed_rate(timeline.fps, fps, path, f"{timeline.recording}: fps")
+        timeline.fps = agreed_rate(timeline.fps, fps, path, f"{timeline.recording}: fps")
     return found
 
 
@@ -201,24 +225,34 @@ def agreed_rate(own, fps, source, key="fps", hint=""):
     return own
 
 
-def _of_dict(entry, fps):
-    segments = []
+def _of_dict(entry, path):
+    frames, person, segments, last = entry["frames"], entry["person"], [], 0
+    for key, value in (("frames", frames), ("person", 1 if person is None else person)):
+        if not is_whole(value) or value < 1:
+            raise ValueError(f"{key} {value!r}")
+    if not isinstance(entry["sample"], str):
+        raise ValueError(f"sample {entry['sample']!r}")
     for item in entry["segments"]:
-        start, end = int(item["start_frame"]), int(item["end_frame"])
-        label = None if item["label"] is None else str(item["label"])
-        segments.append(Segment(start, end, label, item.get("probability"), item.get("reason") or ""))
-        if start >= end or (len(segments) > 1 and start < segments[-2].end):
-            raise ValueError(f"a segment from {start} to {end}")
-    person = None if entry["person"] is None else int(entry["person"])
-    rate = fps if entry["fps"] is None else float(entry["fps"])
-    return Timeline(str(entry["sample"]), int(entry["frames"]), segments, person, rate, str(entry["input"]))
+        start, end, label, share = (item.get(key) for key in ("start_frame", "end_frame", "label", "probability"))
+        if not (is_whole(start) and is_whole(end) and last <= start < end <= frames):
+            raise ValueError(f"a segment from {start!r} to {end!r} of {frames} frames")
+        if not isinstance(item["label"], str | None):
+            raise ValueError(f"a label {label!r}")
+        if share is not None and not 0 <= share <= 1:
+            raise ValueError(f"a probability of {share!r}")
+        segments.append(Segment(start, end, label, share, item.get("reason") or ""))
+        last = end
+    rate = check_rate(path, entry["fps"])
+    return Timeline(entry["sample"], frames, segments, person, rate, str(entry["input"]))
 
 
 def _of_table(table, fps):
     found = []
-    for name, intervals in table.files.items():
+    for name in table.files:
+        intervals = table.in_recording(name, 1 << 62, fps)
+        frames = max(interval.end for interval in intervals)  # a person's last interval may end earlier
         for person in sorted({interval.person for interval in intervals}, key=lambda number: number or 0):
-            own = [interval for interval in table.in_recording(name, 1 << 62, fps) if interval.person == person]
+            own = [interval for interval in intervals if interval.person == person]
             segments = [Segment(one.start, one.end, one.named, one.probability) for one in own]
-            found.append(Timeline(name, segments[-1].end, segments, person, fps, str(table.path)))
+            found.append(Timeline(name, frames, segments, person, fps, str(table.path)))
     return found

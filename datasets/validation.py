@@ -10,8 +10,9 @@ import numpy as np
 from .benchmarks import match_name
 from .errors import DataError
 from .layout_map import layout_map
-from .layouts import SkeletonLayout, layout_faults
+from .layouts import SkeletonLayout, get_layout, layout_faults
 from .readers.convert import convert
+from .readers.journal import Journal
 from .readers.ntu import read_people, skeleton_files
 from .readers.recordings import convert_recordings, kind_of, open_recordings
 from .readers.skeleton_text import parse_skeleton
@@ -49,13 +50,16 @@ def validate(path, fix=None, layout=None, to=None):
         to: a layout to take the joints for by name: what is derived and missing is told.
         fix: a store to write with what is sound; each problem says what was done about it, nothing else is changed.
     Returns: list of Problem, empty where all is well.
-    Raises: OSError where the path cannot be read; DataError where nothing is left to write.
+    Raises: OSError where the path cannot be read; DataError where nothing is left to write, or what would be written
+        over is no store.
     """
     path = Path(path)
     path.stat()  # an OSError where there is nothing
     kind = kind_of(path)
     checks = {"skeletons": _skeletons, "store": _store, "layout": _layout}
     problems = list(checks[kind](path) if kind in checks else _converted(path, kind, layout, to))
+    if kind == "store" and layout is not None:
+        problems += _other_layout(path, layout)
     if to is not None:
         problems += _mapped(path, kind, layout, to)
     if fix is not None:
@@ -126,6 +130,19 @@ def _store(path):
         yield _problem(error)
 
 
+def _other_layout(path, layout):
+    """A problem where a store, which knows its own layout, is said to have another."""
+    try:
+        asked = get_layout(layout)
+        with SkeletonStore(path) as store:
+            own = store.layout
+    except DataError as error:
+        return [_problem(error, fix="")]
+    if asked.joints == own.joints:
+        return []
+    return [Problem("", "layout", f"{own.name}, as the store has (--to reads it as another)", asked.name, "kept")]
+
+
 def _converted(path, kind, layout, to):
     """The problems that a conversion of annotations, array files or a table meets, and what it mends."""
     options = {"by_names": True} if to is not None and kind == "clips" else {}
@@ -174,7 +191,8 @@ def _salvage(path, output, to):
         if to is not None:
             store.map_to(to)
         options = {name: getattr(store, name) for name in ("layout", "classes", "channels", "units", "dtype", "fps")}
-        with StoreWriter(output, **options, provenance=store.provenance | {"salvaged": path.name}) as writer:
+        provenance = store.provenance | {"salvaged": path.name}
+        with Journal(output), StoreWriter(output, **options, provenance=provenance) as writer:
             for index in range(len(store)):
                 try:
                     writer.append(store.sample(index))

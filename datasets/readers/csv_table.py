@@ -44,7 +44,7 @@ SYNONYMS = {
 """What tables call a column in any spelling (Frame No is frame_no), the first that there is, where none is called by
 its name."""
 COMMAS = "commas in numbers are decimal points"
-_FACTS = ("label", *EXPECTED, "split")  # the same in all lines of a sample
+FACTS = ("label", *EXPECTED, "split")  # the same in all lines of a sample
 _DELIMITERS = (",", ";", "\t")
 _ABSENT = {"", "nan", "na", "n/a", "<na>", "none", "null", "-"}
 _MAX_LINE, _MAX_NAMES, _MAX_NAME = 1 << 16, 1 << 17, 200  # characters, names, characters of one
@@ -330,7 +330,7 @@ class _Form:
 
     def __init__(self, table, survey, layout, classes, step):
         self.table, self.source, self.notes, self.resampled = table, table.path.name, table.notes, []
-        self._first, self._joints, self.facts = 0, {}, [name for name in _FACTS if name in table.columns]
+        self._first, self._joints, self.facts = 0, {}, [name for name in FACTS if name in table.columns]
         self.layout = self._layout(survey.joints, layout)
         self._names = {loose_name(name): index for index, name in enumerate(self.layout.joints)}
         self._names |= {_plain(name): index for index, name in enumerate(self.layout.joints)}

@@ -208,7 +208,8 @@ def _file(path, name, motion=None):
     elif suffix == ".csv" and not animals.fits_table(path) and csv_table.fits(path):
         recording = Recording(name, csv_table.NAME, functools.partial(csv_table.clips, path), True)
     elif suffix == ".csv" and not animals.fits_table(path):
-        recording = Recording(name, landmark_table.NAME, functools.partial(_read_table, path))
+        labelled = landmark_table.says_label(path)
+        recording = Recording(name, landmark_table.NAME, functools.partial(_read_table, path), labelled)
     elif suffix in (".pkl", ".pickle"):
         recording = Recording(name, "pickle of one clip", functools.partial(_read_pickle, path), True)
     elif suffix == ".slp":

@@ -2,10 +2,10 @@
 
 Wide: columns `nose_x`, `nose_y`, `nose_z`, `nose_visibility`; `LeftShoulder_X`, `leftShoulderX`, `Left Shoulder X`;
 `x0`, `y0`, `v0` or `x1` ... `x33`; `0_x`. Long: `frame`, `landmark` (name or number), `x`, `y`, `z`, `visibility`.
-World landmarks are columns with `world` in their names. Others that are read: a time, and what `csv_table.SYNONYMS`
-calls frame, person and sample (the clip, where a table has several); all others are told. Of one clip, person and frame
-there is one line. Joints are taken by their names; x, y, z are places in space but for MediaPipe's landmarks of the
-image.
+World landmarks are columns with `world` in their names. Others that are read: a time, what `csv_table.SYNONYMS`
+calls frame, person and sample (the clip, where a table has several), and label, subject, camera, setup and split where
+all lines of a clip say the same; all others are told. Of one clip, person and frame there is one line. Joints are taken
+by their names; x, y, z are places in space but for MediaPipe's landmarks of the image.
 """
 
 import csv
@@ -15,8 +15,22 @@ import numpy as np
 
 from ..errors import DataError
 from ..layouts import get_layout, layout_names
+from ..store.facts import is_fact
 from .clip import People
-from .csv_table import COMMAS, column_of, delimiter_of, encoding_of, fits_header, loose_name, number_in, unread
+from .csv_table import (
+    COMMAS,
+    FACTS,
+    column_of,
+    delimiter_of,
+    encoding_of,
+    fact_in,
+    fits_header,
+    label_in,
+    loose_name,
+    number_in,
+    splits_in,
+    unread,
+)
 from .labels import plain_label
 from .mediapipe import LANDMARKS, LAYOUTS, from_table
 from .rates import time_key
@@ -45,11 +59,16 @@ def fits(path):
     return not fits_header(names) and _Form(names, path.name, None).kind is not None
 
 
+def says_label(path):
+    """Whether a table has a column for the class of its clips."""
+    return "label" in [name.lower() for name in _header(path)]
+
+
 def clips(path, channels=None, layout=None):
     """[(name of the clip, or "" where there is one only, Clip)] of a table; layout: SkeletonLayout asked for."""
     if path.stat().st_size > MAX_BYTES:
         raise DataError(path.name, "", f"at most {MAX_BYTES >> 20} MiB (one table a clip)", "more")
-    form, tables = None, {}
+    form, tables, facts = None, {}, {}
     for number, row, delimiter in _rows(path):
         if form is None:
             form = _Form([name.strip() for name in row], path.name, channels, layout, delimiter)
@@ -58,11 +77,13 @@ def clips(path, channels=None, layout=None):
             continue
         if len(row) != form.width:
             raise DataError(path.name, f"line {number}", f"{form.width} columns", len(row))
-        clip = tables.setdefault(form.text(row, "sample") or "", {})
-        form.take(clip, row, number)
+        name = form.text(row, "sample") or ""
+        form.take(tables.setdefault(name, {}), row, number)
+        for key, column in form.facts.items():
+            facts.setdefault(name, {}).setdefault(key, set()).add(row[column].strip())
     if not tables:
         raise DataError(path.name, "line 2", "a frame", "the end of the file")
-    return [(name if len(tables) > 1 else "", form.clip(found)) for name, found in tables.items()]
+    return [(name if len(tables) > 1 else "", form.clip(found, facts.get(name, {}))) for name, found in tables.items()]
 
 
 def _header(path):
@@ -89,7 +110,8 @@ def _rows(path):
 
 class _Form:
     """What the columns are. Attributes: kind, "wide", "long" or None; width; world; deep, whether there is a z; at,
-    {sample, frame, person: its column or None}; unread, [a note] or [] on the columns that are not read."""
+    {sample, frame, person: its column or None}; facts, {one of FACTS: its column}; unread, [a note] or [] on the
+    columns that are not read."""
 
     def __init__(self, names, source, channels, layout=None, delimiter=","):
         self.names, self.source, self.width, self.kind = [name.lower() for name in names], source, len(names), None
@@ -102,7 +124,8 @@ class _Form:
         flat = {(bool(_WORLD.search(name)), _WORLD.sub("", name)): i for i, name in enumerate(names)}
         columns = self._long(flat) or self._wide(flat)
         if self.kind is not None:
-            columns |= {*self.at.values(), self.timed and self.timed[0]}
+            self.facts = {key: i for i, key in enumerate(self.names) if key in FACTS and i not in columns}
+            columns |= {*self.at.values(), *self.facts.values(), self.timed and self.timed[0]}
             self.unread = unread(name for i, name in enumerate(self.names) if i not in columns)
 
     def _long(self, flat):
@@ -223,8 +246,8 @@ class _Form:
         self.commas |= comma
         return value
 
-    def clip(self, frames):
-        """The Clip of a table's frames."""
+    def clip(self, frames, facts):
+        """The Clip of a table's frames. facts: {one of FACTS: the texts of its column in the clip's lines}."""
         people = People(self.source, self.channels)
         if self.kind == "wide" and self.flat:
             raise DataError(self.source, "joints", "a z of all joints or of none", f"none of {self.flat}")
@@ -254,7 +277,16 @@ class _Form:
         clip.points[..., 3] = 0 if unscored else np.nan_to_num(clip.points[..., 3])
         if self.layout is None and not self.numbered:
             clip.names = tuple(self.joints)
-        return from_table(clip, self.source, self.world, self.deep, self.channels, self._landmarks())
+        clip = from_table(clip, self.source, self.world, self.deep, self.channels, self._landmarks())
+        for key, texts in facts.items():
+            value = _fact(key, texts)
+            if value is None:
+                clip.notes.append(f"{key} is not read: it is not the same, or no {key}, in all lines of a clip")
+            elif key == "label":
+                clip.label = value
+            elif value not in (-1, []):
+                clip.facts[key] = value
+        return clip
 
     def _notes(self, known):
         """What is read otherwise than it is written, or not at all; known: as `_people_known` tells."""
@@ -291,3 +323,14 @@ class _Form:
         if self.layout is not None:
             return self.layout in LAYOUTS
         return self.numbered and (self.given.name in LAYOUTS if self.given else len(self.joints) in LANDMARKS)
+
+
+def _fact(key, texts):
+    """What all lines of a clip say by these texts of a column of FACTS; None where they do not say one thing."""
+    if len(texts) > 1:
+        return None
+    (text,) = texts
+    if key == "split":
+        return splits_in(text)
+    value = label_in(text) if key == "label" else fact_in(text)
+    return value if key == "label" or is_fact(key, value) else None

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..errors import DataError
+from .splits import FEW
 
 FOLDS = 5  # where no number is asked for
 
@@ -43,6 +44,22 @@ def fold_groups(store, folds=None, leave_one_out=False):
     folds = min(FOLDS, len(np.unique(groups))) if folds is None else folds
     check_folds(store.labels[indices], groups, folds, leave_one_out)
     return indices, groups, kind, folds
+
+
+def thin_classes(store, indices, groups):
+    """Classes of which a cross-validation tells little, by name.
+
+    Args:
+        store: SkeletonStore. indices, groups: as of :func:`fold_groups`.
+
+    Returns:
+        (list of those whose clips are all of one group: what tests them was never trained on them; dict of those with
+        fewer than FEW clips to how many they have).
+    """
+    labels = store.labels[indices]
+    apart = {label: groups[labels == label] for label in np.unique(labels)}
+    alone = [store.classes[label] for label, own in apart.items() if len(np.unique(own)) == 1]
+    return alone, {store.classes[label]: len(own) for label, own in apart.items() if len(own) < FEW}
 
 
 def check_folds(labels, groups, folds, leave_one_out=False):

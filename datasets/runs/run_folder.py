@@ -42,11 +42,11 @@ def trained_ids(model_path, name=TRAIN_IDS):
     """Ids of the samples that a model was trained on (PRETRAIN_IDS: that it saw before), going by the file beside it.
 
     Returns:
-        list of str, none without such a file.
+        list of str, none without such a file, and of a published backbone, whose name is no path.
     """
     path = Path(model_path)
     file = (path if path.is_dir() else path.parent) / name
-    return file.read_text("utf-8").splitlines() if file.is_file() else []
+    return file.read_text("utf-8").splitlines() if path.exists() and file.is_file() else []
 
 
 def write_ids(folder, ids, name=TRAIN_IDS):
@@ -74,7 +74,8 @@ def read_metrics(run):
     """
     metrics = read_json(Path(run) / METRICS, missing_ok=True)
     if not metrics or metrics.get("stage") not in ("pretrain", "finetune"):
-        raise DataError(run, METRICS, "a finished run", "none")
+        fused = (Path(run) / ENSEMBLE).is_file()
+        raise DataError(run, METRICS, "a finished run", "a fused model, of no training of its own" if fused else "none")
     return metrics
 
 

@@ -135,6 +135,13 @@ def _told(form, data, model):
     return f"{texts[0]}, as {model} takes", texts[1] + way
 
 
+class NoNames(list):
+    """The numbers from 0, as text, that a model of so many classes has in place of names for them."""
+
+    def __init__(self, count):
+        super().__init__(map(str, range(count)))
+
+
 @dataclass
 class SavedModel:
     """A model as its file tells it: the class's name, the DataForm of its recordings, the names of its classes (none
@@ -199,7 +206,7 @@ def _read_config(file, kind, config):
     count = first.get("num_classes", 0)
     if count > MOST_CLASSES:
         raise DataError(file, "config.json: num_classes", f"at most {MOST_CLASSES}", count)
-    names = first.get("class_names") or [str(number) for number in range(count)]
+    names = first.get("class_names") or NoNames(count)
     inner = first
     while "preprocessor" not in inner:  # of the encoder, in the backbone, in the task
         key = "backbone" if "backbone" in inner else "encoder"
@@ -208,7 +215,7 @@ def _read_config(file, kind, config):
             check_ours(file, inner, f"config.json: {key}")
             inner = inner["config"]
     form, numbers = form_of(inner["preprocessor"], file), (len(config.get("members", ())), config.get("temperature", 1))
-    return SavedModel(file, kind, form, list(map(str, names)), *numbers)
+    return SavedModel(file, kind, form, names if isinstance(names, NoNames) else list(map(str, names)), *numbers)
 
 
 def form_of(config, source):
@@ -231,10 +238,13 @@ def read_members(sources):
     """The SavedModels of classifiers of one stream that an ensemble can be made of.
 
     Raises:
-        DataError: naming the file that is none, or not of the same skeleton, classes and clips as the first.
+        DataError: naming the file that is none, not of the same skeleton, classes and clips as the first, or named
+            twice.
     """
     found = [read_saved(source) for source in sources]
-    for saved in found:
+    for number, saved in enumerate(found):
+        if any(saved.file.samefile(other.file) for other in found[:number]):
+            raise DataError(saved.file, "", "each model once (--weights makes one count more)", "it twice")
         saved.expect(CLASSIFIERS if saved.num_members == 1 else CLASSIFIERS[:1], "a classifier of one stream")
         difference = find_difference(found[0], saved)
         if difference:

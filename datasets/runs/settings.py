@@ -254,16 +254,18 @@ class Settings:
     finetune: FinetuneSettings
     optimizer: OptimizerSettings
     given: frozenset = dataclasses.field(default=frozenset(), compare=False)  # keys that were asked for by name
+    asked: frozenset = dataclasses.field(default=frozenset(), compare=False)  # those of them that no file asks for
 
     @classmethod
-    def of(cls, stage, given=(), **values):
+    def of(cls, stage, given=(), asked=(), **values):
         """From a flat dict of settings; what is not in it has its default."""
         if stage not in STAGES:
             raise SettingsError(f"stage: expected one of {', '.join(STAGES)}, found {stage!r}")
         groups = {group: {} for group in GROUPS}
         for key, value in values.items():
             groups[GROUP_OF[key]][key] = value
-        return cls(stage, **{group: kind(**groups[group]) for group, kind in GROUPS.items()}, given=frozenset(given))
+        made = {group: kind(**groups[group]) for group, kind in GROUPS.items()}
+        return cls(stage, **made, given=frozenset(given), asked=frozenset(asked))
 
     def flat(self):
         """dict of every key to its value."""
@@ -271,7 +273,7 @@ class Settings:
 
     def replace(self, **values):
         """The same with some settings changed."""
-        return Settings.of(self.stage, self.given, **{**self.flat(), **values})
+        return Settings.of(self.stage, self.given, self.asked, **{**self.flat(), **values})
 
     def adopt(self, architecture, source):
         """The same with the architecture of a pre-trained model.
@@ -489,7 +491,9 @@ def recipe_for(count, pretrained=None):
     return pretrained is not None and preset_of(pretrained) or ("strong" if count >= MANY else "small")
 
 
-def resolve_settings(stage, recipe="small", config_file=None, overrides=(), check=True, usual=None, **explicit):
+def resolve_settings(
+    stage, recipe="small", config_file=None, overrides=(), check=True, usual=None, decided=None, **explicit
+):
     """Defaults, then the preset, the recipe, its changes for the objective, the file, overrides and explicit options.
 
     Args:
@@ -499,6 +503,7 @@ def resolve_settings(stage, recipe="small", config_file=None, overrides=(), chec
         overrides: strings ``key=value``.
         check: False where settings are shared by stages: whether each has an effect in one is for the caller to see.
         usual: objective of a pre-training for which none is asked by name; None = the recipe's.
+        decided: dict of settings that something else decides to what that is, in words. A file may hold them.
         explicit: settings that win over everything; None = not given.
 
     Returns:
@@ -506,7 +511,7 @@ def resolve_settings(stage, recipe="small", config_file=None, overrides=(), chec
 
     Raises:
         SettingsError: naming the source, the setting, what was expected and what was found; also where a setting that
-            was given has no effect in this stage.
+            was given has no effect in this stage, or is one of ``decided``.
     """
     if recipe not in RECIPES:
         raise SettingsError(f"recipe: expected one of {', '.join(RECIPES)}, found {recipe!r}")
@@ -524,7 +529,10 @@ def resolve_settings(stage, recipe="small", config_file=None, overrides=(), chec
         values["objective"] = asked.get("objective") or usual or FIELDS["objective"].default
         values |= objective_changes(values["objective"])
     values |= asked
-    found = Settings.of(stage, given, **read_preset(values["preset"], values))
+    named = {key for key, source in given.items() if source is not config_file}
+    found = Settings.of(stage, given, named, **read_preset(values["preset"], values))
+    for key in [key for key in given if key in named and key in (decided or {})]:
+        raise SettingsError(f"{given[key]}: {key}: expected a setting with an effect here: {decided[key]}")
     for key, source in given.items():
         stages = STAGES if source is config_file else (stage,)  # one file may serve both
         if check and all(dataclasses.replace(found, stage=each).without_effect(key) for each in stages):

@@ -9,7 +9,7 @@ from ..errors import DataError
 from ..files import read_json
 from ..transforms.masking import part_mask
 from .run_folder import METRICS, trained_ids
-from .saved_model import check_completed, check_score, check_start, read_classifier
+from .saved_model import NoNames, check_completed, check_score, check_start, read_classifier
 
 SHOWN_SEEN = 3
 FEW = 5  # sequences, of fewer of which a class is hardly learnt: it is told
@@ -63,10 +63,7 @@ def training_splits(store, train_split, val_split, settings, allow_overlap=False
             check_apart(store, train_split, train, val_split, validation)
     for split, indices in ((train_split, train), (val_split or train_split, validation)):
         check_labelled(store, f"split {split}", indices)
-    classes = np.unique(store.labels[train])
-    if len(classes) < 2:
-        found = f"{store.classes[classes[0]]!r} alone"
-        raise DataError(store.path, f"split {train_split}", "sequences of two classes or more", found)
+    _check_classes(store, train_split, train)
     return train, validation
 
 
@@ -122,18 +119,35 @@ def measured_split(model_path, store, split, allow_overlap=False):
     return indices
 
 
-def protocol_splits(store, train_split, test_split, allow_overlap=False):
+def protocol_splits(store, train_split, test_split, allow_overlap=False, retrieval=False):
     """Indices of the splits that a protocol learns from and measures on.
 
+    Args:
+        retrieval: sequences of the test split are looked for among each other, and no class is learned: the splits may
+            share some.
+
     Raises:
-        DataError: a sequence without a label, or in both splits unless ``allow_overlap``.
+        DataError: a sequence without a label, or in both splits unless ``allow_overlap``; classes too few to learn
+            from, or to find.
     """
     train, test = store.select(train_split), store.select(test_split)
     for split, indices in ((train_split, train), (test_split, test)):
         check_labelled(store, f"split {split}", indices)
+    if retrieval:
+        if np.bincount(store.labels[test]).max() < 2:
+            raise DataError(store.path, f"split {test_split}", "a class with two sequences to find", "one of each")
+        return train, test
     if not allow_overlap:
         check_apart(store, train_split, train, test_split, test)
+    _check_classes(store, train_split, train)
     return train, test
+
+
+def untrained_classes(store, train, test):
+    """dict of the classes of ``test`` without a sequence in ``train``, which no answer can be, to how many it has."""
+    count = np.bincount(store.labels[test], minlength=len(store.classes))
+    count[store.labels[train]] = 0
+    return {store.classes[label]: int(count[label]) for label in np.flatnonzero(count)}
 
 
 def stratified_fraction(labels, fraction, seed):
@@ -192,11 +206,12 @@ def class_labels(store, names, indices):
     """For every sequence of a store the number of its class among ``names``; -1 without a label.
 
     A class is the one of exactly its name. Capitals and spaces around a name are passed over only where that leaves one
-    class of the store and one of the model. A model without names of its own has the numbers from 0 for names: where
-    those of a store are words, and as many, it takes them as they come.
+    class of the store and one of the model. A model without names of its own takes those of a store, where these are
+    words and as many, as they come; one whose classes are called by numbers does not.
 
     Args:
-        store: SkeletonStore. names: of the classes of a model. indices: the samples that are asked about.
+        store: SkeletonStore. names: of the classes of a model, NoNames of one without. indices: the samples that are
+            asked about.
 
     Returns:
         (N,) int64.
@@ -205,7 +220,7 @@ def class_labels(store, names, indices):
         DataError: one of ``indices`` is of a class whose name is not there, or may be of several; others are -1 then.
     """
     numbers = _matched(names, store.classes)
-    if _unnamed(names) and len(names) == len(store.classes) and all(map(_is_word, store.classes)):
+    if isinstance(names, NoNames) and len(names) == len(store.classes) and all(map(_is_word, store.classes)):
         numbers = range(len(names))
     labels = np.array([*numbers, -1], np.int64)[store.labels]
     missing = next((index for index in indices if labels[index] < 0 <= store.labels[index]), None)
@@ -227,11 +242,6 @@ def _matched(names, classes):
 
 def _plain(name):
     return name.strip().casefold()
-
-
-def _unnamed(names):
-    """Whether names of a model are the numbers that it has in place of them."""
-    return list(names) == [str(number) for number in range(len(names))]
 
 
 def _is_word(name):
@@ -258,6 +268,14 @@ def check_apart(store, train_split, train, split, indices):
     """DataError where some sequences of a split are in the one that is trained on too."""
     found = {store.ids[index] for index in train}
     _refuse_overlap(store, split, indices, found, f"are not in the training split {train_split}", "are")
+
+
+def _check_classes(store, split, indices):
+    """DataError where the sequences of a split that is learned from are all of one class."""
+    classes = np.unique(store.labels[indices])
+    if len(classes) < 2:
+        found = f"{store.classes[classes[0]]!r} alone"
+        raise DataError(store.path, f"split {split}", "sequences of two classes or more", found)
 
 
 def check_labelled(store, split, indices):

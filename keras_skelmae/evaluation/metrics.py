@@ -49,7 +49,7 @@ def linear_probe(train, train_labels, test, seed=0):
     """A logistic regression on standardised, frozen features.
 
     Its C is the one of INVERSE_PENALTIES with the best accuracy over five folds of the training sequences, or as many
-    as the largest class has members; the middle one where no class has two.
+    as the largest class has members; the middle one where no two classes have two.
 
     Returns:
         ((N, K) probabilities, K = 1 + the largest label; the C that was chosen).
@@ -60,7 +60,8 @@ def linear_probe(train, train_labels, test, seed=0):
     from sklearn.preprocessing import StandardScaler
 
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, random_state=seed))
-    key, folds = "logisticregression__C", min(5, int(np.bincount(train_labels).max()))
+    key, counts = "logisticregression__C", np.sort(np.bincount(train_labels, minlength=2))
+    folds = min(5, int(counts[-1])) if counts[-2] > 1 else 1  # else one class would be all that some folds leave
     chosen = INVERSE_PENALTIES[len(INVERSE_PENALTIES) // 2]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")  # has fewer members than there are folds
@@ -97,8 +98,11 @@ def nearest_neighbours(train, train_labels, test, k=1):
     return votes / votes.sum(axis=1, keepdims=True)
 
 
-def retrieval_precision(features, labels):
-    """Mean average precision of retrieving the sequences of the same class from the others, by cosine."""
+def average_precisions(features, labels):
+    """(N,) of each sequence the average precision of finding those of its class among the others, by cosine.
+
+    NaN where there is none of its class. Features are standardised by themselves.
+    """
     (unit,) = _unit_vectors(features, features)
     similarity = unit @ unit.T
     np.fill_diagonal(similarity, -np.inf)
@@ -106,5 +110,4 @@ def retrieval_precision(features, labels):
     hit = labels[order] == labels[:, None]  # (N, N - 1)
     precision = np.cumsum(hit, axis=1) / np.arange(1, hit.shape[1] + 1)
     relevant = hit.sum(axis=1)
-    average = (precision * hit).sum(axis=1)[relevant > 0] / relevant[relevant > 0]
-    return float(average.mean()) if len(average) else float("nan")
+    return np.where(relevant > 0, (precision * hit).sum(axis=1) / np.maximum(relevant, 1), np.nan)

@@ -1,7 +1,7 @@
 """Labels for a stream of frames: a window that slides over tracked people, its probabilities smoothed."""
 
 import json
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,8 @@ from keras_skelmae.evaluation.predict import load_classifier, predict_clip
 from keras_skelmae.evaluation.windows import SMOOTHING, answer_rule, checked, default_window, is_due, most_seen, smooth
 from skelmae_datasets import DataError
 from skelmae_datasets.store.writer import check_rate
+
+FRAME = "a JSON object of track id to joints [[x, y], ...]"  # a line of the standard input
 
 
 @dataclass(frozen=True)
@@ -126,41 +128,59 @@ class StreamingPredictor:
         return WindowLabel(self.count - 1, label, float(self.smoothed[best]), self.smoothed, now, tracks)
 
 
-def stream_recording(predictor, keypoints):
-    """All labels of one recording (M, T, V, C), frame by frame; persons are tracks, zeros are absence."""
-    return _labels(
-        predictor,
-        (
-            {person: joints for person, joints in enumerate(frame) if joints.any()}
-            for frame in np.swapaxes(np.asarray(keypoints), 0, 1)
-        ),
-        "frame {}".format,
+def stream_recording(predictor, keypoints, image_size=(0, 0)):
+    """All labels of one recording (M, T, V, C), frame by frame; persons are tracks, zeros are absence.
+
+    Args:
+        image_size: (height, width) of the recording in pixels; 0: not known.
+    """
+    preprocessor, keypoints = predictor.model.preprocessor, np.array(keypoints)
+    keypoints[..., : preprocessor.num_coordinates] *= preprocessor.image_scale(image_size)
+    frames = (
+        {person: joints for person, joints in enumerate(frame) if joints.any()}
+        for frame in np.swapaxes(keypoints, 0, 1)
     )
+    return _labels(predictor, frames, "frame {}".format)
 
 
 def stream_lines(predictor, lines, source="-"):
     """All labels of frames that come as JSON, one a line: an object of track id to joints [[x, y], ...].
 
     Raises:
-        DataError, ValueError: naming the source and the line.
+        DataError, ValueError: naming the source and the line; there is none.
     """
-    frames = (_frame(line, source, number) for number, line in enumerate(lines, 1))
-    return _labels(predictor, frames, lambda number: f"{source}: line {number + 1}")
+    return _labels(predictor, _frames(lines, source), lambda number: f"{source}: line {number + 1}")
+
+
+def _frames(lines, source):
+    number = 0
+    for number, line in enumerate(lines, 1):
+        yield _frame(line, source, number)
+    if not number:
+        raise DataError(source, "line 1", FRAME, "the end of the input")
+
+
+def _once(pairs):
+    """A JSON object as a dict; ValueError where a key is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        (twice, times), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"{twice!r} {times} times")
+    return found
 
 
 def _frame(line, source, number):
-    expected = "a JSON object of track id to joints [[x, y], ...]"
     try:
-        people = json.loads(line)
+        people = json.loads(line, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise DataError(source, f"line {number}", expected, error) from error
+        raise DataError(source, f"line {number}", FRAME, error) from error
     if not isinstance(people, dict):
-        raise DataError(source, f"line {number}", expected, type(people).__name__)
+        raise DataError(source, f"line {number}", FRAME, type(people).__name__)
     try:
         with np.errstate(over="ignore"):  # what is too large counts as not seen
             return {track: np.array(joints, np.float32) for track, joints in people.items()}
     except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(source, f"line {number}", expected, str(error).splitlines()[0]) from error
+        raise DataError(source, f"line {number}", FRAME, str(error).splitlines()[0]) from error
 
 
 def _labels(predictor, frames, place):

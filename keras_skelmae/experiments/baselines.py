@@ -5,7 +5,8 @@ import time
 import numpy as np
 
 from keras_skelmae.evaluation.metrics import scores
-from skelmae_datasets.runs.splits import protocol_splits
+from keras_skelmae.experiments.protocols import doubts
+from skelmae_datasets.runs.splits import protocol_splits, untrained_classes
 from skelmae_datasets.transforms.sampling import grid_places, interpolate_frames
 
 FRAMES = 32
@@ -130,11 +131,12 @@ def run_baselines(store, train, test, progress=None):
         store: SkeletonStore. train, test: samples of it. progress: called with (done, total) test clips.
 
     Returns:
-        dict of the keys of BASELINES to dict(top1, mean_class in 0..1, seconds).
+        (dict of the keys of BASELINES to dict(top1, mean_class in 0..1, seconds), test clips in which nobody was seen).
     """
     labels, results = store.labels[train], {}
     clips = pose_clips(store, np.concatenate([train, test]))
     clips = clips[: len(train)], clips[len(train) :]
+    nobody = ~clips[1].any(axis=(1, 2, 3, 4))
     for name in BASELINES:
         started = time.perf_counter()
         if name == "ridge":
@@ -143,19 +145,21 @@ def run_baselines(store, train, test, progress=None):
             said = nearest_by_warping(clips[0], labels, clips[1], progress)
         full = np.full((len(test), len(store.classes)), -1e9)  # no class that was not trained on
         full[:, : said.shape[1]] = said
+        full[nobody] = np.nan  # no answer, as of a network
         found = scores(full, store.labels[test], store.classes)
         results[name] = {key: found[key] for key in ("top1", "mean_class")}
         results[name]["seconds"] = round(time.perf_counter() - started, 2)
-    return results
+    return results, int(nobody.sum())
 
 
 def compare_baselines(store, train_split, test_split, progress=None, allow_overlap=False):
     """:func:`run_baselines` on two splits, as baseline.json holds it.
 
     Raises:
-        DataError: sequences without a label; the splits share sequences, unless ``allow_overlap``.
+        DataError: sequences without a label; the splits share sequences, unless ``allow_overlap``; a single class.
     """
     train, test = protocol_splits(store, train_split, test_split, allow_overlap)
+    results, nobody = run_baselines(store, train, test, progress)
     return {
         "data": str(store.path),
         "fingerprint": store.fingerprint,
@@ -163,7 +167,9 @@ def compare_baselines(store, train_split, test_split, progress=None, allow_overl
         "test_split": test_split,
         "num_train": len(train),
         "num_test": len(test),
-        "results": run_baselines(store, train, test, progress),
+        "nobody_seen": nobody,
+        "untrained": untrained_classes(store, train, test),
+        "results": results,
     }
 
 
@@ -176,4 +182,5 @@ def baseline_table(found, network=None):
     if network:
         accuracies = " | ".join(f"{100 * network[key]:.1f}" for key in ("top1", "mean_class"))
         lines.append(f"| the network | {accuracies} | |")
-    return "\n".join(lines)
+    notes = doubts(found)
+    return "\n".join([*lines, *[""] * bool(notes), *notes])

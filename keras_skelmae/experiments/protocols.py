@@ -10,23 +10,24 @@ import numpy as np
 
 from keras_skelmae.evaluation.evaluate import measure
 from keras_skelmae.evaluation.features import embed
-from keras_skelmae.evaluation.metrics import linear_probe, nearest_neighbours, retrieval_precision, scores
+from keras_skelmae.evaluation.metrics import average_precisions, linear_probe, nearest_neighbours, scores
 from keras_skelmae.models import load_model
 from keras_skelmae.training.finetune import finetune
 from keras_skelmae.training.runs import ids_digest
-from keras_skelmae.training.starting_point import pretrained_file, pretrained_part, starting_point
+from keras_skelmae.training.starting_point import architecture_of, pretrained_file, pretrained_part, starting_point
 from keras_skelmae.training.statistics import estimate_statistics
 from skelmae_datasets import DataError
 from skelmae_datasets.files import file_digest, read_json, write_json
-from skelmae_datasets.runs.run_folder import TRAIN_IDS, of_seed, write_ids
-from skelmae_datasets.runs.splits import few_shots, protocol_splits, stratified_fraction
+from skelmae_datasets.runs.run_folder import PRETRAIN_IDS, TRAIN_IDS, of_seed, trained_ids, write_ids
+from skelmae_datasets.runs.splits import few_shots, protocol_splits, stratified_fraction, untrained_classes
 
 PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
 FROZEN = (
     "Frozen features: mean and standard deviation over the frames of each body part's joints, standardised by the "
-    "training clips, whose batch statistics the network has. They compare with each other, not with published figures, "
-    "which are of the network's last vector and of larger data."
+    "{} clips; the network has the batch statistics of the training clips. They compare with each other, not with "
+    "published figures, which are of the network's last vector and of larger data."
 )
+FIGURES = ("top1", "mean_class", "nobody_seen")  # of one measurement
 
 
 def random_model(store, settings, like=None):
@@ -79,18 +80,25 @@ def run_protocol(
         allow_overlap: measure although sequences of the test split are trained on.
 
     Returns:
-        dict with protocol, and rows: dict(fraction, mean, std, values, mean_class and its
-        _std and _values, seeds) in per cent.
+        dict with protocol, num_test, nobody_seen (test sequences in which nobody was: wrong), untrained (see
+        ``untrained_classes``), seen_in_pretraining (test sequences, at most), and rows: dict(fraction or shots,
+        num_train, mean, std, values, mean_class and its _std and _values, seeds) in per cent; of "retrieval" these are
+        mean average precisions, over all sequences and over classes. One seed has no std: None.
 
     Raises:
-        DataError: a result in ``output`` has other settings or data; the splits share sequences.
+        DataError: a result in ``output`` has other settings or data; the splits share sequences, or have too few
+            classes. SettingsError: a setting that was asked for differs from what was pre-trained.
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
-    train, test = protocol_splits(store, train_split, test_split, allow_overlap or protocol == "retrieval")
+    train, test = protocol_splits(store, train_split, test_split, allow_overlap, protocol == "retrieval")
     rows, done = [], 0
     draws = [("fraction", f"{fraction:g}", fraction, stratified_fraction) for fraction in fractions]
     draws += [("shots", f"{count}shot", count, few_shots) for count in shots]
+    for *_, amount, draw in draws:
+        count = len(draw(store.labels[train], amount, 0))
+        if protocol == "knn" and neighbours > count:  # before anything is measured
+            raise ValueError(f"neighbours: expected 1 to {count}, the training sequences, found {neighbours}")
     for key, name, amount, draw in draws:
         results = []
         for seed in seeds:
@@ -102,15 +110,26 @@ def run_protocol(
             done += 1
             if progress:
                 progress(done, len(draws) * len(seeds))
-        rows.append({key: amount, **_spread(results), "seeds": list(seeds)})
+        rows.append({key: amount, "num_train": len(subset), **_spread(results), "seeds": list(seeds)})
+    starts = () if pretrained is None else {of_seed(pretrained, seed) for seed in seeds}
     return {
         "protocol": protocol,
         "pretrained": None if pretrained is None else str(pretrained),
         "train_split": train_split,
         "test_split": test_split,
         "data": str(store.path),
+        "num_test": len(test),
+        "nobody_seen": results[-1]["nobody_seen"],
+        "untrained": {} if protocol == "retrieval" else untrained_classes(store, train, test),
+        "seen_in_pretraining": max([_count_seen(start, store, test) for start in starts], default=0),
         "rows": rows,
     }
+
+
+def _count_seen(start, store, test):
+    """How many of the test samples a pre-training, or what came before it, saw."""
+    seen = {sample for name in (TRAIN_IDS, PRETRAIN_IDS) for sample in trained_ids(start, name)}
+    return sum(store.ids[index] in seen for index in test)
 
 
 @dataclass
@@ -146,18 +165,21 @@ def _result(case, test_split, verbose, resume):
     if not file.exists():
         write_ids(case.folder, [case.store.ids[i] for i in case.train])
         write_json(file, {**_measure(case, test_split, verbose, resume), "made_from": made_from})
-    result = read_json(file)
-    for key, value in result.get("made_from", {}).items():
-        if value != made_from[key]:
-            found = "a result of something else; choose another --output"
-            raise DataError(file, key, "what is asked for now", found)
+    result, other = read_json(file), "a result of something else; choose another --output"
+    for key in FIGURES:
+        if not isinstance(result.get(key), int | float):
+            raise DataError(file, key, "a number, as this version writes it", f"none; remove {case.folder}")
+    before = result.get("made_from")
+    for key, value in made_from.items():
+        if not isinstance(before, dict) or before.get(key) != value:
+            raise DataError(file, key, "what is asked for now", other)
     return result
 
 
 def _spread(results):
     """Mean, standard deviation (of a sample: n - 1) and values of both accuracies over seeds, in per cent."""
-    values = {key: [100 * result[key] for result in results] for key in ("top1", "mean_class")}
-    spread = {key: float(np.std(found, ddof=1)) if len(found) > 1 else 0.0 for key, found in values.items()}
+    values = {key: [100 * result[key] for result in results] for key in FIGURES[:2]}
+    spread = {key: float(np.std(found, ddof=1)) if len(found) > 1 else None for key, found in values.items()}
     return {
         "mean": float(np.mean(values["top1"])),
         "std": spread["top1"],
@@ -186,32 +208,60 @@ def _measure(case, test_split, verbose, resume):
         model = random_model(store, settings, case.like)
     else:
         model = pretrained_part(case.source, store, settings)
+        settings.adopt(architecture_of(model), case.source)  # refuses what differs
     # kept statistics are of masked clips or of another data set, or of none at all
     estimate_statistics(model, store, train, settings.data.seed)
+    other = embed(model, store, test)
+    nobody = ~other.any(axis=1)  # features of an empty clip
+    told = {"nobody_seen": int(nobody.sum())}
     if case.protocol == "retrieval":
-        precision = retrieval_precision(embed(model, store, test), labels[test])
-        return {"top1": precision, "mean_class": precision}
-    one, other = embed(model, store, train), embed(model, store, test)
+        found = average_precisions(other, labels[test])
+        found[nobody & np.isfinite(found)] = 0
+        each = [found[(labels[test] == label) & np.isfinite(found)] for label in np.unique(labels[test])]
+        of_classes = [values.mean() for values in each if len(values)]
+        return {"top1": float(np.nanmean(found)), "mean_class": float(np.mean(of_classes)), **told}
+    one = embed(model, store, train)
     if case.protocol == "linear":
         probabilities, chosen = linear_probe(one, labels[train], other, settings.data.seed)
     else:
         probabilities, chosen = nearest_neighbours(one, labels[train], other, case.neighbours), None
     full = np.zeros((len(test), len(store.classes)), np.float32)
     full[:, : probabilities.shape[1]] = probabilities
-    return {**scores(full, labels[test], store.classes), "C": chosen}
+    full[nobody] = np.nan  # no answer, as in a fine-tuning
+    return {**scores(full, labels[test], store.classes), "C": chosen, **told}
 
 
 def markdown_table(results):
-    """One Markdown table of several results of :func:`run_protocol`."""
-    lines = ["| protocol | start | labels | top-1 % | mean class % | seeds |", "|---|---|---|---|---|---|"]
+    """One Markdown table of several results of :func:`run_protocol`, all of one protocol."""
+    retrieval = results[0]["protocol"] == "retrieval"
+    figure = "mean average precision %" if retrieval else "top-1 %"
+    lines = [
+        f"| protocol | start | labels | clips | {figure} | mean class % | seeds |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for result in results:
         for row in result["rows"]:
             start = "random" if result["pretrained"] is None else "pre-trained"
             amount = f"{row['shots']} a class" if "shots" in row else f"{100 * row['fraction']:g} %"
+            spread = "" if row["std"] is None else f" +- {row['std']:.1f}"
             lines.append(
-                f"| {result['protocol']} | {start} | {amount} | {row['mean']:.1f} +- "
-                f"{row['std']:.1f} | {row['mean_class']:.1f} | {len(row['seeds'])} |"
+                f"| {result['protocol']} | {start} | {amount} | {row['num_train']} | {row['mean']:.1f}{spread} | "
+                f"{row['mean_class']:.1f} | {len(row['seeds'])} |"
             )
-    if any(result["protocol"] not in ("finetune", "semi") for result in results):
-        lines += ["", FROZEN]
-    return "\n".join(lines)
+    if results[0]["protocol"] not in ("finetune", "semi"):
+        lines += ["", FROZEN.format("test" if retrieval else "training")]
+    notes = dict.fromkeys(note for result in results for note in doubts(result))
+    return "\n".join([*lines, *[""] * bool(notes), *notes])
+
+
+def doubts(result):
+    """Lines on what the figures of a protocol, a study or the baselines (dict) may not be taken for; [] mostly."""
+    told, count = [], result.get("num_test")
+    if result.get("nobody_seen"):
+        told.append(f"In {result['nobody_seen']} of {count} test clips nobody was seen: they count as wrong.")
+    if result.get("untrained"):
+        names = ", ".join(f"{name} ({number})" for name, number in result["untrained"].items())
+        told.append(f"Classes without a training clip, whose test clips count as wrong: {names}.")
+    if result.get("seen_in_pretraining"):
+        told.append(f"{result['seen_in_pretraining']} of {count} test clips were seen by the pre-training.")
+    return told

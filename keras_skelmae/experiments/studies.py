@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from keras_skelmae.experiments.protocols import run_protocol
+from keras_skelmae.experiments.protocols import doubts, run_protocol
 from keras_skelmae.training.pretrain import pretrain
 from skelmae_datasets import DataError
 from skelmae_datasets.files import write_json, write_text
@@ -32,6 +32,8 @@ ENCODER_KEYS = (
     "joint_positions",
 )
 METRICS = {"top1": "top-1 %", "mean_class": "mean class %"}
+FOLLOWING = ("temporal_strides", "scope")  # of a cell: what was asked for decides them
+TOLD = ("num_test", "nobody_seen", "untrained")  # the same in every cell
 
 
 @dataclass(frozen=True)
@@ -154,8 +156,8 @@ def run_study(
         progress: called with (done, total) trainings.
 
     Returns:
-        dict with study, data, splits, seeds and cells: dict(row, column, pretrain, finetune, folder, top1,
-        mean_class), the last two dict(mean, std, values) in per cent.
+        dict with study, data, splits, seeds, what ``run_protocol`` tells of the test split and cells: dict(row, column,
+        pretrain, finetune, folder, top1, mean_class), the last two dict(mean, std, values) in per cent.
 
     Raises:
         ValueError: naming what does not fit, before anything is trained.
@@ -166,7 +168,7 @@ def run_study(
     _check(study, store, train_split, test_split, before, after, fraction, source)
     plans = [_plan(cell, store, train_split, test_split, output, before, after, source, source_split) for cell in cells]
     starts = {plan.start: plan for plan in plans if plan.start}
-    done, total, rows = 0, len(seeds) * (len(cells) + len(starts)), []
+    done, total, rows, told, seen = 0, len(seeds) * (len(cells) + len(starts)), [], {}, 0
 
     def advance(count):
         if progress:
@@ -193,6 +195,8 @@ def run_study(
         done += len(seeds)
         keras.utils.clear_session()
         rows.append(_row(plan, found["rows"][0]))
+        told = {key: found[key] for key in TOLD}
+        told["seen_in_pretraining"] = seen = max(seen, found["seen_in_pretraining"])
     result = {
         "study": study,
         "data": str(store.path),
@@ -201,6 +205,7 @@ def run_study(
         "source": str(source.path) if source else None,
         "fraction": fraction,
         "seeds": list(seeds),
+        **told,
         "cells": rows,
     }
     write_json(output / f"{study}.json", result)
@@ -224,13 +229,23 @@ def _row(plan, found):
 
 
 def _check_effects(cells, before, after):
-    """SettingsError for a setting that was asked for by name and has an effect in no cell."""
-    variants = [(before.given, before.replace(**cell.pretrain)) for cell in cells if cell.pretrain is not None]
-    variants += [(after.given, after.replace(**cell.finetune)) for cell in cells]
+    """SettingsError for a setting that was asked for by name and has an effect in no cell.
+
+    One that every cell has a value of its own for may stand in a file of settings.
+    """
+    variants = [(before, cell.pretrain) for cell in cells if cell.pretrain is not None]
+    variants += [(after, cell.finetune) for cell in cells]
     for key in sorted(before.given | after.given):
-        reasons = [settings.without_effect(key) for given, settings in variants if key in given]
+        reasons = [_without_effect(settings, own, key) for settings, own in variants if key in settings.given]
         if all(reasons):
             raise SettingsError(f"{key}: expected a setting with an effect in the study: {reasons[0]}")
+
+
+def _without_effect(settings, own, key):
+    """Why a setting that was asked for has no effect in a cell, which changes ``own``; "" where it has one."""
+    if key in settings.asked and key in own and key not in FOLLOWING:
+        return "it is what its cells differ in"
+    return settings.replace(**own).without_effect(key)
 
 
 def _check(study, store, train_split, test_split, before, after, fraction, source):
@@ -309,7 +324,8 @@ def study_table(result):
         for row in rows:
             figures = [_figure(places[row, column][metric], best) for column in columns]
             lines.append([*[row] * len(label), text, *figures])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    notes = doubts(result)
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), *[""] * bool(notes), *notes])
 
 
 def _figure(figures, best):

@@ -19,6 +19,8 @@ def as_preprocessor(data, values=None):
     """A SkeletonPreprocessor from itself, a store, or a layout (with the defaults of all else)."""
     if isinstance(data, SkeletonPreprocessor):
         return data
+    if data is None:
+        raise ValueError("data: expected a SkeletonStore or a SkeletonPreprocessor, found None")
     if hasattr(data, "channels"):
         return SkeletonPreprocessor.for_data(data, **arguments(SkeletonPreprocessor.for_data, values or {}))
     return SkeletonPreprocessor(data)

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 
 from keras_skelmae.layers import PresencePooling
-from keras_skelmae.models.preset import Preset, arguments
+from keras_skelmae.models.preset import Preset, arguments, own_arguments
 from keras_skelmae.models.strl_backbone import STRLBackbone
 from skelmae_datasets.runs.published import model_card
+from skelmae_datasets.runs.saved_model import NoNames
 from skelmae_datasets.runs.settings import read_preset
 
 
@@ -80,6 +81,8 @@ class STRLClassifier(Preset, keras.Model):
         """A classifier with these settings (dict) for a store, whose classes it takes unless they are named."""
         own = arguments(cls, values)
         backbone = own.pop("backbone", None) or STRLBackbone.from_settings(values, data)
+        if "num_classes" not in own and not hasattr(data, "classes"):
+            raise ValueError(f"num_classes: expected it, or a store as data, found {type(data).__name__} as data")
         if "num_classes" not in own:
             own |= {"num_classes": len(data.classes), "class_names": list(data.classes)}
         return cls(backbone, **own)
@@ -87,6 +90,8 @@ class STRLClassifier(Preset, keras.Model):
     @classmethod
     def from_published(cls, name, data, load_weights=True, **settings):
         """A classifier of a store on a published backbone, with the preset that its card names."""
+        for key in sorted(set(settings) - set(own_arguments(cls)) | set(settings) & {"backbone"}):
+            raise ValueError(f"{name}: expected settings of the classifier alone, found {key}")
         values = read_preset(model_card(name)["recipe"], settings)
         return cls.from_settings({**values, "backbone": STRLBackbone.from_published(name, data, load_weights)}, data)
 
@@ -97,8 +102,8 @@ class STRLClassifier(Preset, keras.Model):
 
     @property
     def names(self):
-        """The classes' names; numbers where it has none."""
-        return self.class_names or [str(number) for number in range(self.num_classes)]
+        """The classes' names; NoNames where it has none."""
+        return self.class_names or NoNames(self.num_classes)
 
 
 def describe_clips(store, indices):

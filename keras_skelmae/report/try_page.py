@@ -2,30 +2,39 @@
 
 import json
 import re
+import socket
+import sys
 import tempfile
 import threading
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import numpy as np
 
-from keras_skelmae.evaluation import StreamingPredictor, load_classifier, predict_store
+from keras_skelmae.evaluation import StreamingPredictor, load_classifier
+from keras_skelmae.evaluation.known import load_known
+from keras_skelmae.evaluation.predict_files import answers_of
 from keras_skelmae.evaluation.streaming import stream_recording
+from keras_skelmae.evaluation.windows import is_long
 from keras_skelmae.report.markup import escape
+from skelmae_datasets import DataError
 from skelmae_datasets.pictures.drawing import part_colours, pose_of
 from skelmae_datasets.runs.model_inputs import open_inputs
 
 ADDRESS = "127.0.0.1"
 MOST_BYTES = 50 << 20  # of an upload
+MOST_REST = 20 * MOST_BYTES  # of one that is refused, read for the answer to arrive
 MOST_FILES, MOST_LISTED = 20_000, 4 << 20  # files of one, bytes that name them
+MOST_NAME = 120  # bytes of a file's name
 MOST_SAMPLES, MOST_FRAMES = 20, 3000  # of a file that are answered, of a sample that are shown
 SIDE = 1000  # of the square that points are placed in
 CHUNK, SECONDS = 1 << 16, 30
+ENDED = "the upload ended early"
 FRAMES_PER_SECOND = 30.0  # where a recording does not say
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"
 
@@ -47,16 +56,16 @@ def placed(points, present):
     ]
 
 
-def answer(model, path):
-    """What a classifier says of a file of any readable kind, JSON-able.
+def answer(model, path, known=None):
+    """What a classifier says of a file of any readable kind, JSON-able; known: None, or KnownClasses.
 
     Raises: DataError where it is unsound or does not fit the model; OSError where it cannot be read.
     """
     with ExitStack() as stack:
         ((_, store),) = open_inputs(stack, model.preprocessor, [path])
         chosen = np.arange(min(len(store), MOST_SAMPLES))
-        rows = predict_store(model, store, chosen)
-        samples = [_sample(model, store, index, row) for index, row in zip(chosen, rows, strict=True)]
+        rows = answers_of(model, store, chosen, path, known)
+        samples = [_sample(model, store, index, row, known) for index, row in zip(chosen, rows, strict=True)]
         edges, colours = store.layout.edges, part_colours(store.layout)
         return {
             "samples": samples,
@@ -69,25 +78,28 @@ def answer(model, path):
         }
 
 
-def _sample(model, store, index, row):
+def _sample(model, store, index, row, known):
     keypoints = store.read(index)
-    pose = pose_of(keypoints[:, :MOST_FRAMES], store.channels, store.layout)
-    windows = stream_recording(StreamingPredictor(model, fps=store.fps), keypoints[..., : len(store.channels)])
-    known = not np.isnan(row).any()
+    frames, shown = keypoints.shape[1], keypoints[:, :MOST_FRAMES]
+    pose = pose_of(shown, store.channels, store.layout)
+    predictor = StreamingPredictor(model, fps=store.fps, known=known)
+    windows = stream_recording(predictor, shown[..., : len(store.channels)], store.image_size[index])
+    seen = row["label"] is not None or "nearest" in row
     return {
         "id": store.ids[index],
-        "label": model.names[int(row.argmax())] if known else None,
-        "probabilities": row.round(4).tolist() if known else None,
-        "frames": keypoints.shape[1],
+        "label": row["label"],
+        "nearest": row.get("nearest"),
+        "probabilities": [round(share, 4) for share in row["probabilities"].values()] if seen else None,
+        "frames": frames,
+        "long": is_long(model, frames, store.fps),
         "points": placed(pose.points, pose.present),
         "windows": [
             {
                 "frame": window.frame,
                 "label": window.label,
-                "probabilities": None if window.label is None else window.probabilities.round(4).tolist(),
+                "probabilities": None if window.probabilities is None else window.probabilities.round(4).tolist(),
             }
             for window in windows
-            if window.frame < MOST_FRAMES
         ],
     }
 
@@ -112,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self._refused():
             return
-        if urlsplit(self.path).path != "/":
+        if self.path.partition("?")[0] != "/":
             self._tell(HTTPStatus.NOT_FOUND, "no such page")
             return
         self._send(HTTPStatus.OK, page(self.server.title).encode(), "text/html; charset=utf-8")
@@ -120,20 +132,28 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         if self._refused():
             return
-        parts = urlsplit(self.path)
-        length = self.headers.get("Content-Length", "")
-        if parts.path != "/predict":
+        place, _, query = self.path.partition("?")
+        length = number_of(self.headers.get("Content-Length", ""))
+        if place != "/predict":
             self._tell(HTTPStatus.NOT_FOUND, "no such page")
-        elif not length.isdecimal():
-            self._tell(HTTPStatus.LENGTH_REQUIRED, "expected the header Content-Length")
-        elif int(length) > MOST_BYTES:
+        elif length < 0:
+            self._tell(HTTPStatus.LENGTH_REQUIRED, "expected the header Content-Length, a number of bytes")
+        elif length > MOST_BYTES:
             self._tell(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"expected at most {MOST_BYTES >> 20} MB, found {length} bytes"
             )
         else:
-            query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-            with self.server.lock:  # one upload, one answer at a time
-                self._answer(safe_name(query.get("name", "")), int(length), query.get("listed"))
+            query = {key: values[0] for key, values in parse_qs(query).items()}
+            try:
+                with self.server.lock:  # one upload, one answer at a time; its sender may take his time to read it
+                    found, told = self._answer(safe_name(query.get("name", "")), length, query.get("listed"))
+            except Exception:
+                self._tell(HTTPStatus.INTERNAL_SERVER_ERROR, "a fault of the program; its terminal tells more")
+                raise
+            if told:
+                self._tell(HTTPStatus.BAD_REQUEST, told)
+            else:
+                self._send(HTTPStatus.OK, json.dumps(found, allow_nan=False).encode(), "application/json")
 
     def _refused(self):
         """Whether the request came by another name, or from another page, than those of this server."""
@@ -145,6 +165,7 @@ class Handler(BaseHTTPRequestHandler):
         return True
 
     def _answer(self, name, length, listed):
+        """(what is said of an upload, "") or (None, why nothing is)."""
         with tempfile.TemporaryDirectory(prefix="skelmae-") as folder:
             path = Path(folder) / name
             try:
@@ -152,12 +173,10 @@ class Handler(BaseHTTPRequestHandler):
                     self._receive(path, length)
                 else:
                     self._receive_folder(path, length, listed)
-                found = answer(self.server.model, path)
+                return answer(self.server.model, path, self.server.known), ""
             except (OSError, ValueError, MemoryError) as error:
                 told = " ".join(str(error).split()) or type(error).__name__
-                self._tell(HTTPStatus.BAD_REQUEST, told.replace(f"{folder}/", ""))
-                return
-        self._send(HTTPStatus.OK, json.dumps(found, allow_nan=False).encode(), "application/json")
+                return None, told.replace(f"{folder}/", "")
 
     def _receive(self, path, length):
         """Write so many bytes of the body to a file."""
@@ -165,23 +184,35 @@ class Handler(BaseHTTPRequestHandler):
             while length > 0:
                 part = self.rfile.read(min(CHUNK, length))
                 if not part:
-                    raise ValueError("the upload ended early")
+                    raise ValueError(ENDED)
                 file.write(part)
                 length -= len(part)
 
     def _receive_folder(self, path, length, listed):
         """Write the files of a body that begins with their names and sizes into a new folder."""
-        size = int(listed) if listed.isdecimal() else -1
+        size = number_of(listed)
         if not 0 < size <= min(length, MOST_LISTED):
             raise ValueError(f"listed: expected a number of bytes up to {MOST_LISTED}, found {listed[:20]}")
-        files = listed_files(self.rfile.read(size), length - size)
+        text = self.rfile.read(size)
+        if len(text) < size:
+            raise ValueError(ENDED)
+        files = listed_files(text, length - size)
         path.mkdir()
         for name, size in files:
             self._receive(path / name, size)
 
     def _tell(self, status, text):
-        self.close_connection = True
+        """Send an error, and read what the sender still sends: closed upon it, he might not get the answer."""
+        self.close_connection, left = True, MOST_REST
         self._send(status, json.dumps({"error": text}).encode(), "application/json")
+        with suppress(OSError):  # he has gone
+            self.connection.shutdown(socket.SHUT_WR)
+        while left > 0 and (part := self.rfile.read1(CHUNK)):
+            left -= len(part)
+
+    def send_error(self, code, message=None, explain=None):
+        """What http.server refuses, told as all else is."""
+        self._tell(code, message or HTTPStatus(code).phrase)
 
     def _send(self, status, content, kind):
         self.send_response(status)
@@ -195,16 +226,23 @@ class Handler(BaseHTTPRequestHandler):
         }.items():
             self.send_header(key, value)
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
     def log_message(self, *_):
         """Nothing: what is printed is ours."""
 
 
+def number_of(text):
+    """The whole number that a text of ASCII digits is; -1 for any other."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
+
+
 def safe_name(name):
-    """The last part of a file's name, of letters, digits, dots and the like."""
+    """The last part of a file's name, of letters, digits, dots and the like; of a long one the end."""
     last = name.replace("\\", "/").rpartition("/")[2]
-    return re.sub(r"[^\w.-]", "_", last).lstrip(".")[-120:] or "recording"
+    kept = re.sub(r"[^\w.-]", "_", last).encode()[-MOST_NAME:].decode(errors="ignore")
+    return kept.lstrip(".") or "recording"
 
 
 def listed_files(text, length):
@@ -234,7 +272,16 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, model_path, port=0):
         self.model, self.title, self.lock = load_classifier(model_path), str(model_path), threading.Lock()
-        super().__init__((ADDRESS, port), Handler)
+        self.known = load_known(model_path, self.model)
+        try:
+            super().__init__((ADDRESS, port), Handler)
+        except OSError as error:
+            raise DataError(f"{ADDRESS}:{port}", "port", "one that is free (0 finds one)", error.strerror) from error
+
+    def handle_error(self, request, client_address):
+        """Nothing of a client that has gone; of a fault of ours the traceback."""
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
     @property
     def url(self):

@@ -98,14 +98,12 @@ def starting_point(data, settings, pretrained=None, kind=STRLBackbone):
     part = pretrained_part(pretrained, data, settings)
     if isinstance(part, STRLBackbone) and kind is SkeletonEncoder:
         raise DataError(pretrained, "model", f"an encoder alone, {WHOLE}", type(part).__name__)
+    architecture = architecture_of(part)
     if isinstance(part, STRLBackbone):
         preset = {"preset": preset_of(pretrained) or settings.model.preset}
-        architecture = {**part.encoder_config, **part.get_config(), **_clips(part.preprocessor), **preset}
-        settings = settings.adopt(architecture, pretrained)
-        return Start(part, pretrained, settings)
+        return Start(part, pretrained, settings.adopt(architecture | preset, pretrained))
     free = ("num_frames", "num_people")
-    clips = {key: value for key, value in _clips(part.preprocessor).items() if key not in free}
-    settings = settings.adopt({**part.get_config(), **clips}, pretrained)
+    settings = settings.adopt({key: value for key, value in architecture.items() if key not in free}, pretrained)
     sizes = {key: as_preprocessor(data, settings.flat()).get_config()[key] for key in free}
     preprocessor = SkeletonPreprocessor(**{**part.preprocessor.get_config(), **sizes})
     encoder = SkeletonEncoder.from_config({**part.get_config(), "preprocessor": preprocessor})
@@ -114,8 +112,9 @@ def starting_point(data, settings, pretrained=None, kind=STRLBackbone):
     return Start(whole or encoder, pretrained, settings)
 
 
-def _clips(preprocessor):
-    """A preprocessor's settings by the names of Settings."""
-    config = preprocessor.get_config()
-    kept = {key: config[key] for key in ("num_frames", "num_people", "normalize", "sampling")}
-    return {**kept, "use_score": "score" in preprocessor.channels}
+def architecture_of(part):
+    """What an encoder or a backbone, and its preprocessor, have of the settings: dict, by the names of Settings."""
+    config = part.preprocessor.get_config()
+    clips = {key: config[key] for key in ("num_frames", "num_people", "normalize", "sampling")}
+    clips["use_score"] = "score" in part.preprocessor.channels
+    return {**getattr(part, "encoder_config", {}), **part.get_config(), **clips}

@@ -295,7 +295,7 @@ def test_export_reports_the_difference(calls, files):
 
 
 def test_protocol_compares_with_a_random_network_of_the_same_architecture(calls, files):
-    line = "protocol knn d.h5 --train-split a --test-split b --output out --seeds 1,2 --fraction 0.1,1"
+    line = "protocol finetune d.h5 --train-split a --test-split b --output out --seeds 1,2 --fraction 0.1,1"
     for name in ("pre-1", "pre-2"):
         Path(name).mkdir()
         (Path(name) / "model.keras").touch()

@@ -44,6 +44,21 @@ def run(*arguments):
         ["study", "transfer", "{present}", "--train-split", "a", "--test-split", "b", "--output", "out"],
         ["predict", "model.keras"],
         ["export", "model.keras", "--format", "pdf"],
+        ["finetune", "{present}", "--train-split", "a", "--output", "run", "--force"],  # options without effect
+        ["finetune", "{present}", "--train-split", "a", "--output", "run", "--allow-overlap"],
+        [
+            "study",
+            "init",
+            "{present}",
+            "--train-split",
+            "a",
+            "--test-split",
+            "b",
+            "--output",
+            "o",
+            "--source-split",
+            "a",
+        ],
     ],
     ids=" ".join,
 )

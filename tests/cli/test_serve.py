@@ -18,7 +18,7 @@ from keras_skelmae.models import SkeletonEncoder, SkeletonPreprocessor, STRLBack
 from keras_skelmae.report import try_page
 from keras_skelmae.report.try_page import listed_files, placed, safe_name
 from skelmae_cli.main import cli
-from skelmae_datasets import SkeletonStore, convert_ntu
+from skelmae_datasets import DataError, SkeletonStore, convert_ntu
 from skelmae_datasets.synthetic import write_dataset
 
 TINY = "--epochs 1 --set num_frames=8 --set units=4 --set encoder_layers=1 --set num_layers=1 --set warmup_epochs=0"
@@ -107,7 +107,7 @@ def frames_of():
     return found
 
 
-def test_the_files_of_a_folder_are_one_recording(tmp_path):
+def test_the_files_of_a_folder_are_one_recording(tmp_path, monkeypatch):
     """By the readers of predict: of a model of 17 joints YOLO's text, a file a frame."""
     frames = frames_of()
     (tmp_path / "clip").mkdir()
@@ -122,6 +122,10 @@ def test_the_files_of_a_folder_are_one_recording(tmp_path):
             path, body = together(frames, name="clip")
             status, _, content = ask(server.server_port, "POST", path, body)
             alone = ask(server.server_port, "POST", "/predict?name=clip_0.txt", frames["clip_0.txt"])
+            with pytest.raises(DataError, match=r"127.0.0.1:\d+: port: expected one that is free"):
+                try_page.Server(tmp_path / "model.keras", server.server_port)
+            monkeypatch.setattr(try_page, "answer", lambda *_: {}["a fault of ours"])
+            fault = ask(server.server_port, "POST", "/predict?name=clip_0.txt", frames["clip_0.txt"])
         finally:
             server.shutdown()
     found = json.loads(content)
@@ -131,6 +135,7 @@ def test_the_files_of_a_folder_are_one_recording(tmp_path):
     told = dict(zip(found["classes"], sample["probabilities"], strict=True))
     assert told == pytest.approx(expected["probabilities"], abs=1e-3)
     assert json.loads(alone[2])["samples"][0]["frames"] == 1
+    assert fault[0] == 500 and "its terminal tells more" in json.loads(fault[2])["error"]
 
 
 @pytest.mark.parametrize(
@@ -179,6 +184,8 @@ def test_a_store_gives_its_first_sequences(port, folder):
         (("POST", "/predict?name=a.mov", b"x"), 400, "a.mov: suffix: expected"),
         (("POST", "/predict?name=../../a.pkl", b"cos\nsystem\n(S'touch x'\ntR."), 400, "a.pkl"),
         (("POST", "/predict", b""), 400, "recording"),
+        (("PUT", "/predict?name=a.json", b"{}"), 501, "Unsupported method ('PUT')"),
+        (("GET", "/" + "a" * 70_000), 414, "URI"),
     ],
 )
 def test_what_is_refused_is_one_line(port, request_, status, word):
@@ -187,10 +194,19 @@ def test_what_is_refused_is_one_line(port, request_, status, word):
     assert (found, "\n" in told) == (status, False) and word in told and "/tmp" not in told
 
 
+def test_an_address_that_is_none_is_no_page(port):
+    status, _, content = ask(port, "GET", "http://[", Host=f"127.0.0.1:{port}")
+    assert status == 404 and b"no such page" in content
+
+
 def test_uploads_are_bounded_before_they_are_read(port):
     length = str(try_page.MOST_BYTES + 1)
     status, _, content = ask(port, "POST", "/predict?name=a.h5", None, Content_Length=length)
     assert status == 413 and b"at most 50 MB" in content
+    status, _, content = ask(port, "POST", "/predict?name=a.h5", bytes(try_page.MOST_BYTES + 1))  # all of it is sent
+    assert status == 413 and b"at most 50 MB" in content
+    status, _, content = ask(port, "POST", "/predict?name=a.h5", None, Content_Length="9" * 5000)
+    assert status == 411 and b"a number of bytes" in content
 
 
 @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
@@ -211,3 +227,18 @@ def test_names_of_files_lead_nowhere():
     assert [safe_name(name) for name in ("../../etc/passwd", "a b.json", "..", "", "C:\\x\\y.npy", ".hidden")] == [
         *("passwd", "a_b.json", "recording", "recording", "y.npy", "hidden")
     ]
+    long = safe_name("\N{MATHEMATICAL DOUBLE-STRUCK CAPITAL A}" * 300 + ".json")  # files have names of 255 bytes
+    assert long.endswith(".json") and 100 < len(long.encode()) <= try_page.MOST_NAME
+    assert not safe_name("a" * 50 + "." * 119 + "a").startswith(".")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(ConnectionResetError(), ""), (BrokenPipeError(), ""), (KeyError("x"), "KeyError")]
+)
+def test_a_client_that_has_gone_is_no_fault(error, told, capsys):
+    try:
+        raise error
+    except Exception:
+        try_page.Server.handle_error(try_page.Server.__new__(try_page.Server), None, ("127.0.0.1", 1))
+    errors = capsys.readouterr().err
+    assert told in errors if told else not errors

@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from skelmae_cli.main import cli
+from skelmae_cli.options import settings_of
 from skelmae_datasets.runs.settings import FIELDS, GROUPS, RECIPES, STAGES, resolve_settings
 
 
@@ -78,3 +80,25 @@ def test_it_needs_no_keras():
     code += "assert not {'keras', 'keras_skelmae', 'tensorflow', 'jax', 'torch'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "options", "told"),
+    [
+        (["epochs=3"], {"epochs": 4}, "--set epochs: expected one value, found 3, and 4 of its own option"),
+        (["dtype_policy=float32"], {"dtype_policy": "mixed_float16"}, "found float32, and mixed_float16 of"),
+    ],
+)
+def test_one_setting_has_one_value(overrides, options, told):
+    chosen = {"overrides": overrides, "config_file": None, **options}
+    with pytest.raises(click.UsageError, match=told):
+        settings_of("finetune", "small", chosen)
+
+
+def test_the_value_of_one_stage_comes_before_that_of_both():
+    chosen = {"overrides": ["units=8", "streams=joint"], "config_file": None, "epochs": 4, "batch_size": None}
+    found = settings_of("pretrain", "small", chosen, ("epochs=7", "units=9"), check=False)
+    assert (found.optimizer.epochs, found.model.units, found.model.streams) == (7, 9, ("joint",))
+    assert settings_of("finetune", "small", chosen, check=False).optimizer.epochs == 4
+    again = settings_of("finetune", "small", {**chosen, "overrides": ["epochs=9", "units=8", "epochs = 4", "units=9"]})
+    assert (again.optimizer.epochs, again.model.units) == (4, 9)

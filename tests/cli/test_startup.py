@@ -36,6 +36,7 @@ REFUSED = {  # command line -> what the error names
     f"pretrain {TRAIN} new --set mask_parts=tail": "parts: expected some of head",
     f"pretrain {TRAIN} new --set use_score=true": "use_score: expected a score channel",
     f"finetune {TRAIN} new --set units=many": "units: expected int",
+    f"finetune {TRAIN} new --val-split xsub_val --set validation_fraction=0.3": "--val-split is what is set aside",
     f"finetune {TRAIN} done": "found a finished run",
     f"finetune {TRAIN} stopped": "--resume goes on with it",
     f"finetune {TRAIN} new --val-split subject=1": "--allow-overlap goes on",
@@ -68,6 +69,8 @@ REFUSED = {  # command line -> what the error names
     "predict pre raw": "model: expected a classifier",
     "fuse done done --output raw": "already there",
     "fuse done other --output new": "layout: expected 'ntu25' as done has, found 'coco17'",
+    "fuse done ./done/model.keras --output new": "model.keras: expected each model once (--weights makes one count",
+    "report fused": "fused: metrics.json: expected a finished run, found a fused model, of no training of its own",
     "fuse done pre --output new": "model: expected a classifier of one stream",
     "export raw": "nothing there",
     "export pre": "model: expected a classifier",
@@ -85,6 +88,12 @@ REFUSED = {  # command line -> what the error names
     "reconstruct pre toy.h5 --fit-split all --sample none": "sample: expected an id such as",
     f"{KNN} all": "--allow-overlap",
     f"{KNN} xsub_train --pretrained other": OTHER,
+    f"{KNN} xsub_train --set seed=3": "seed: expected a setting with an effect here: --seeds has them",
+    f"{KNN} xsub_train --epochs 3": "--epochs: epochs: expected a setting with an effect here: knn takes the features",
+    f"{KNN} subject=1 --set head_units=3": "head_units: expected a setting with an effect here",
+    "protocol semi toy.h5 --train-split xsub_train --test-split xsub_val --output new --set validation_fraction=0.2": (
+        "validation_fraction: expected a setting with an effect here: --test-split is what is reported on"
+    ),
     f"{KNN} xsub_train --fraction 2": "fraction: expected 0 < fraction <= 1",
     "protocol semi toy.h5 --train-split xsub_train --test-split xsub_val --output new --shots 0": "shots: expected",
     "protocol cross-validate toy.h5 --output new --folds 9": "folds: expected 2 to 3",
@@ -95,7 +104,10 @@ REFUSED = {  # command line -> what the error names
     "protocol robustness done toy.h5 --test-split xsub_val --kinds rain --output new": "kinds: expected some of joints",
     "protocol robustness done other toy.h5 --test-split xsub_val --output new": OTHER,
     "protocol robustness done toy.h5 --test-split xsub_train --output new": "1 of",
+    "protocol baseline toy.h5 --train-split ids=one.txt --test-split xsub_val": "two classes or more, found",
+    "protocol retrieval toy.h5 --train-split all --test-split ids=one.txt --output new": "expected a class with two",
     "study depth toy.h5 --train-split xsub_train --test-split no --output new": "split: expected",
+    "study init toy.h5 --train-split xsub_train --test-split xsub_val --output new --set seed=3": "--seeds has them",
     "study depth toy.h5 --train-split xsub_train --test-split all --output new": "are not in the training split",
 }
 ANSWERED = ("info toy.h5", "info raw", "info stopped", "show toy.h5 --output strip.png", "layouts coco17", "settings")
@@ -141,7 +153,10 @@ def folder(tmp_path_factory):
         archive.writestr("metadata.json", "{}")
         archive.writestr("model.weights.h5", "")
     one = next((folder / "raw").rglob("*P001*.skeleton")).stem
-    (folder / "done" / "train_ids.txt").write_text(f"{one}\n")
+    for name in ("done/train_ids.txt", "one.txt"):
+        (folder / name).write_text(f"{one}\n")
+    (folder / "fused").mkdir()
+    (folder / "fused" / "ensemble.json").write_text("{}")
     (folder / "stopped" / "checkpoints").mkdir(parents=True)
     (folder / "stopped" / "config.toml").write_text("[data]\nnum_frames = 8\n")
     (folder / "stopped" / "checkpoints" / f"checkpoint-{1:010d}-{0:016x}.npz").touch()

@@ -254,6 +254,14 @@ def test_scored_arrays_are_read_back_by_their_channels(tmp_path):
             np.testing.assert_array_equal(two.read(index), one.read(index))
 
 
+def test_sequences_in_train_and_test_are_told(tmp_path):
+    source = store_of(tmp_path / "s.h5")
+    apart = export_data(source, tmp_path / "out.npz", train_split="train", test_split="test")
+    both = export_data(source, tmp_path / "out.npz", train_split="all", test_split="test")
+    told = f"{both['splits']['test']} sequences are in train and in test: accuracy flatters there"
+    assert told in both["notes"] and not any("flatters" in note for note in apart["notes"])
+
+
 def test_what_cannot_be_written_is_one_line(tmp_path):
     source = store_of(tmp_path / "s.h5")
     (tmp_path / "full").mkdir()

@@ -35,6 +35,16 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     assert path.read_text("utf-8") == "öld" and [p.name for p in path.parent.iterdir()] == ["a.txt"]
 
 
+def test_a_folder_that_takes_no_file_names_the_one_asked_for(tmp_path, monkeypatch):
+    def refuse(dir, prefix, suffix):
+        raise PermissionError(13, "Permission denied", f"{dir}/{prefix}abcd{suffix}")
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    with pytest.raises(PermissionError) as error:
+        write_text(tmp_path / "a.txt", "text")
+    assert error.value.filename == str(tmp_path / "a.txt")
+
+
 def current_umask():
     umask = os.umask(0)
     os.umask(umask)

@@ -436,3 +436,16 @@ def test_what_an_objective_changes_has_an_effect(recipe, objective):
     changed = resolve_settings("pretrain", recipe, objective=objective)
     keys = [key for key in FIELDS if changed.flat()[key] != plain.flat()[key]]
     assert "epochs" in keys and not any(changed.without_effect(key) for key in keys)
+
+
+def test_what_something_else_decides_is_refused_but_in_a_file(tmp_path):
+    """A file of settings serves several commands."""
+    (tmp_path / "c.toml").write_text("validation_fraction = 0.3\nepochs = 3\n")
+    decided = {"validation_fraction": "--val-split is what is set aside"}
+    found = resolve_settings("finetune", config_file=tmp_path / "c.toml", overrides=("units=8",), decided=decided)
+    assert found.given == {"validation_fraction", "epochs", "units"} and found.asked == {"units"}
+    assert found.replace(units=9).asked == {"units"}
+    with pytest.raises(
+        SettingsError, match="^--set: validation_fraction: expected a setting with an effect here: --val"
+    ):
+        resolve_settings("finetune", overrides=("validation_fraction=0.3",), decided=decided)

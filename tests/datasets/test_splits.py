@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter
+from skelmae_datasets.runs.run_folder import trained_ids
+from skelmae_datasets.runs.saved_model import NoNames
 from skelmae_datasets.runs.settings import resolve_settings
 from skelmae_datasets.runs.splits import (
     check_training,
@@ -11,6 +13,7 @@ from skelmae_datasets.runs.splits import (
     pretraining_split,
     protocol_splits,
     training_splits,
+    untrained_classes,
 )
 
 NUMBERS = ["0", "1", "2"]
@@ -46,7 +49,7 @@ def make(tmp_path):
         (NUMBERS, ["1", "0"], [1, 0]),
         (["2", "1", "0"], NUMBERS, [2, 1, 0]),
         (NUMBERS, NUMBERS, [0, 1, 2]),
-        (NUMBERS, ["wave", "squat", "kick"], [0, 1, 2]),  # a model without names takes as many words as they come
+        (NoNames(3), ["wave", "squat", "kick"], [0, 1, 2]),  # a model without names takes as many words as they come
     ],
 )
 def test_each_class_is_the_one_of_its_name(make, names, classes, expected):
@@ -62,10 +65,11 @@ def test_each_class_is_the_one_of_its_name(make, names, classes, expected):
         (["Wave", "wave"], ["WAVE", "squat"], "'WAVE', told from 'Wave' by capitals or spaces alone"),
         (["Wave", "squat"], ["wave", "WAVE"], "'wave', told from 'Wave' by"),
         (["wave", "wave"], ["wave"], "'wave'"),  # two of one name
-        (NUMBERS, ["1", "2", "3"], "'3'"),  # as many, and other numbers
-        (NUMBERS, ["7", "8", "9"], "'7'"),
-        (NUMBERS, ["wave", "squat", "2"], "'wave'"),
-        (NUMBERS, ["wave", "squat"], "'wave'"),  # fewer
+        (NoNames(3), ["1", "2", "3"], "'3'"),  # as many, and other numbers
+        (NoNames(3), ["7", "8", "9"], "'7'"),
+        (NoNames(3), ["wave", "squat", "2"], "'wave'"),
+        (NoNames(3), ["wave", "squat"], "'wave'"),  # fewer
+        (NUMBERS, ["wave", "squat", "kick"], "'wave'"),  # called by numbers
         (["wave", "squat", "kick"], NUMBERS, "'0'"),
         (["1", "2", "3"], ["wave", "squat", "kick"], "'wave'"),  # names of its own
     ],
@@ -111,3 +115,28 @@ def test_ids_that_are_repeated_count_once(make, tmp_path):
         train, validation = training_splits(store, f"ids={file}", None, resolve_settings("finetune"))
         assert sorted([*train, *validation]) == list(range(len(store))) and len(validation)
         assert not set(train) & set(validation)
+
+
+def test_a_protocol_needs_classes_to_tell_apart(make):
+    with make() as store:
+        store.splits |= {"one": np.array([0, 3]), "rest": np.array([1, 4, 5]), "each": np.array([0, 1, 2])}
+        for option in ({}, {"allow_overlap": True}):
+            with pytest.raises(
+                DataError, match="split one: expected sequences of two classes or more, found 'wave'"
+            ):
+                protocol_splits(store, "one", "rest", **option)
+        assert [part.tolist() for part in protocol_splits(store, "one", "one", retrieval=True)] == [[0, 3], [0, 3]]
+        with pytest.raises(
+            DataError, match="split each: expected a class with two sequences to find, found one of each"
+        ):
+            protocol_splits(store, "one", "each", retrieval=True)
+        assert untrained_classes(store, np.array([0, 1]), np.array([2, 3, 5])) == {"kick": 2}
+        assert untrained_classes(store, np.arange(6), np.arange(6)) == {}
+
+
+def test_the_folder_one_is_in_says_nothing_of_published_weights(tmp_path, monkeypatch):
+    (tmp_path / "train_ids.txt").write_text("s0\n")
+    (tmp_path / "model.keras").touch()
+    monkeypatch.chdir(tmp_path)
+    assert trained_ids("coco17-motion") == []
+    assert trained_ids("model.keras") == trained_ids(tmp_path) == ["s0"]

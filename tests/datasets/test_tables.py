@@ -339,7 +339,7 @@ def test_a_folder_without_recordings_is_told_what_is_read(tmp_path, names):
     (tmp_path / "in").mkdir()
     for name in names:
         (tmp_path / "in" / name).write_text("x")
-    with pytest.raises(DataError, match=r"a folder with \.json, .*\.csv, .* or \.skeleton files, found"):
+    with pytest.raises(DataError, match=r"a folder with \.pkl, .*\.csv, \.json, .* or \.skeleton files, found"):
         convert(tmp_path / "in", tmp_path / "o.h5")
 
 

@@ -103,5 +103,71 @@ def test_a_json_without_timelines_is_named(content, tmp_path):
     assert str(error.value).startswith(str(tmp_path / "t.json")) and "\n" not in str(error.value)
 
 
+def damaged(*, segment=(), **changes):
+    """A .json of a timeline as it is written, something of it or of its first segment changed."""
+    first = {"start_frame": 0, "end_frame": 50, "label": "wave", "probability": 0.9} | dict(segment)
+    own = {"input": "hour.json", "sample": "hour", "person": 1, "frames": 110, "fps": 25.0}
+    return json.dumps({"kind": "timelines", "timelines": [own | {"segments": [first]} | changes]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"segment": {"end_frame": 111}}, "found a segment from 0 to 111 of 110 frames"),
+        ({"segment": {"start_frame": -9, "end_frame": -1}}, "found a segment from -9 to -1 of 110 frames"),
+        ({"segment": {"start_frame": 0.5}}, "found a segment from 0.5 to 50 of 110 frames"),
+        ({"segment": {"label": 3}}, "found a label 3"),
+        ({"segment": {"probability": "high"}}, "found '<=' not supported"),
+        ({"segment": {"probability": float("nan")}}, "found a probability of nan"),
+        ({"frames": float("inf")}, "found frames inf"),
+        ({"frames": 0}, "found frames 0"),
+        ({"person": 0}, "found person 0"),
+        ({"sample": None}, "found sample None"),
+        ({"fps": 0}, "fps: expected more than 0 and at most .*, found 0"),
+        ({"fps": float("nan")}, "fps: expected more than 0 and at most .*, found nan"),
+        ({"fps": "x"}, "fps: expected more than 0 and at most .*, found 'x'"),
+    ],
+)
+def test_a_timeline_that_cannot_be_is_told(changes, found, tmp_path):
+    (tmp_path / "t.json").write_text(damaged())
+    assert read_timelines(tmp_path / "t.json")[0].segments == [Segment(0, 50, "wave", 0.9)]
+    (tmp_path / "t.json").write_text(damaged(**changes))
+    with pytest.raises(DataError, match=f"t.json: .*{found}"):
+        read_timelines(tmp_path / "t.json")
+
+
+def test_no_timelines_and_one_twice_are_told(tmp_path):
+    path = tmp_path / "t.json"
+    for told, match in (
+        ([], "t.json: timelines: expected one or more, found none"),
+        ([*lines(), lines()[0]], "expected recordings of different names, found 'hour' of hour.json and of hour.json"),
+        ([lines()[0], lines(50.0)[1]], r"of all people of 'hour', found \(110, 25.0\) and \(110, 50.0\)"),
+    ):
+        entries = [line.to_dict() for line in told]
+        path.write_text(json.dumps({"kind": "timelines", "timelines": entries}))
+        with pytest.raises(DataError, match=match):
+            read_timelines(path)
+
+
+def test_recordings_of_one_name_are_not_written_as_one(tmp_path):
+    other = lines()
+    for line in other:
+        line.input = "tuesday/hour.json"
+    for suffix, match in (
+        ("json", "expected recordings of different names, found 'hour' of hour.json and of tuesday/hour.json"),
+        ("csv", "expected recordings of different names"),
+        ("vtt", "expected one recording in .vtt"),
+        ("eaf", "expected one recording in .eaf"),
+    ):
+        with pytest.raises(DataError, match=match):
+            write_timelines(tmp_path / f"t.{suffix}", [*lines(), *other])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_table_is_as_long_as_the_last_interval_of_anybody(tmp_path):
+    (tmp_path / "t.csv").write_text("file,start_frame,end_frame,label,person\nr,0,20,wave,1\nr,0,60,squat,2\n")
+    assert [line.frames for line in read_timelines(tmp_path / "t.csv")] == [60, 60]
+
+
 def test_times():
     assert [clock(seconds) for seconds in (0, 59.9996, 3661.25)] == ["00:00:00.000", "00:01:00.000", "01:01:01.250"]

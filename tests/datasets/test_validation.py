@@ -120,3 +120,22 @@ def test_what_cannot_be_validated_or_fixed(tmp_path):
     path.write_bytes(pickle.dumps([annotation(0)]))
     with pytest.raises(DataError, match="another file"):
         validate(path, path)
+
+
+def test_a_repair_does_not_replace_what_is_no_store(recordings, tmp_path):
+    convert_ntu(recordings, tmp_path / "s.h5")
+    (tmp_path / "mine.h5").write_text("mine")
+    with pytest.raises(DataError, match="mine.h5: output: expected a new file or a store"):
+        validate(tmp_path / "s.h5", tmp_path / "mine.h5")
+    assert (tmp_path / "mine.h5").read_text() == "mine"
+    validate(tmp_path / "s.h5", tmp_path / "copy.h5")
+    assert validate(tmp_path / "copy.h5", tmp_path / "copy2.h5") == []
+
+
+def test_a_store_is_not_sound_as_another_layout(recordings, tmp_path):
+    convert_ntu(recordings, tmp_path / "s.h5")
+    assert validate(tmp_path / "s.h5", layout="ntu25") == []
+    (problem,) = validate(tmp_path / "s.h5", layout="coco17")
+    assert problem.error and str(problem).endswith(
+        "expected ntu25, as the store has (--to reads it as another), found coco17"
+    )

@@ -195,6 +195,29 @@ def test_columns_that_are_not_read_are_told_alike(read, tmp_path, walkers, form)
         assert told == ["columns that are not read: mood, weather"] == [n for n in store.notes if "not read" in n]
 
 
+@pytest.mark.parametrize("form", ["wide", "landmarks"])
+def test_what_all_lines_of_a_clip_say_of_it_is_read(read, tmp_path, walkers, form):
+    """Class, subject and splits, as in a table of joints; what changes within a clip, or is no such thing, is told."""
+    points = np.concatenate([walkers(1, 5)[0], walkers(1, 5)[0]])
+    columns = {"clip": ["a"] * 5 + ["b"] * 5, "frame": [*range(5), *range(5)]}
+    said = {"Label": ["wave"] * 5 + ["kick"] * 5, "subject": ["anna"] * 5 + ["bo"] * 5, "split": ["train;few"] * 10}
+    said |= {"camera": [1] * 5 + [1, 2, 1, 2, 1], "setup": ["left"] * 10}
+    if form == "wide":
+        lines = table(points, columns, extra=said)
+    else:
+        lines = [",".join([*columns, "landmark", "x", "y", *said])]
+        for row, frame in enumerate(points.tolist()):
+            before, after = ([str(values[row]) for values in each.values()] for each in (columns, said))
+            lines += [",".join([*before, JOINTS[v], str(x), str(y), *after]) for v, (x, y) in enumerate(frame)]
+    for path in (write(tmp_path, lines), write(tmp_path, lines, "in/t.csv").parent):
+        _, store, report = read(path)
+        assert [store.classes[label] for label in store.labels] == ["wave", "kick"]
+        assert [store.subject_name(number) for number in store.subject] == ["anna", "bo"]
+        assert store.splits.keys() == {"train", "few"} and store.camera.tolist() == [1, -1]
+        told = sorted(note.partition(" is not read")[0] for note in report["notes"] if "not read" in note)
+        assert told == ["camera", "setup"]
+
+
 def test_a_joint_without_y_and_a_second_score_are_told(read, tmp_path, walkers):
     extra = {"tail_x": [1] * 5, "nose_likelihood": [0.9] * 5}
     lines = table(walkers(1, 5)[0], {"frame": range(5)}, score="score", extra=extra)

@@ -76,6 +76,24 @@ def test_the_ridge_is_that_of_normal_equations():
     np.testing.assert_allclose(ridge(train, labels, test), solved(x, target, best, other), rtol=1e-6, atol=1e-8)
 
 
+def test_clips_of_nobody_and_of_untrained_classes_are_wrong_and_told(tmp_path):
+    with StoreWriter(tmp_path / "o.h5", layout="coco17", classes=["a", "b", "c"], channels=("x", "y")) as writer:
+        for i in range(18):
+            x = 100 + np.random.default_rng(i).normal(0, 9, (1, 8, 17, 2))
+            writer.append(Sample(f"o{i}", (x * (i not in (12, 13))).astype("float32"), label=i % 3))
+        train = [f"o{i}" for i in range(12) if i % 3 < 2]
+        writer.set_splits({"train": train, "test": [f"o{i}" for i in range(12, 18)], "empty": ["o12", "o13"]})
+    with SkeletonStore(tmp_path / "o.h5") as store:
+        assert all(entry["top1"] == 0 for entry in compare_baselines(store, "train", "empty")["results"].values())
+        found = compare_baselines(store, "train", "test")
+    assert (found["nobody_seen"], found["untrained"]) == (2, {"c": 2})
+    told = baseline_table(found).splitlines()
+    assert told[-2:] == [
+        "In 2 of 6 test clips nobody was seen: they count as wrong.",
+        "Classes without a training clip, whose test clips count as wrong: c (2).",
+    ]
+
+
 def test_warping_finds_the_least_path():
     rng = np.random.default_rng(0)
     clip, others = rng.normal(size=(4, 2)), rng.normal(size=(3, 4, 2))
@@ -172,3 +190,29 @@ def test_the_report_says_whether_the_network_earns_its_training():
         assert told in page, told
     run.evaluation["split"] = "other"
     assert "points over" not in trust.section(run)
+
+
+def test_robustness_has_a_folder_of_its_own(store, tmp_path):
+    """A run keeps what was measured of it alone under the same name."""
+    (tmp_path / "model.keras").touch()
+    words = [
+        "protocol",
+        "robustness",
+        tmp_path,
+        store.path,
+        "--test-split",
+        "test",
+        "--output",
+        tmp_path,
+        "--no-report",
+    ]
+    done = CliRunner().invoke(cli, list(map(str, words)))
+    assert done.exit_code == 2 and "--output: expected a folder that is none of a run" in done.output
+    assert [file.name for file in tmp_path.iterdir()] == ["model.keras"]
+
+
+def test_baselines_are_told_in_the_report_of_a_classifier(store, tmp_path):
+    (tmp_path / "metrics.json").write_text('{"stage": "pretrain"}')
+    words = ["protocol", "baseline", store.path, "--train-split", "train", "--test-split", "test", "--run", tmp_path]
+    done = CliRunner().invoke(cli, list(map(str, words)))
+    assert done.exit_code == 1 and "expected a fine-tuning, found a pre-training" in done.output

@@ -6,13 +6,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from keras_skelmae.evaluation.known import KnownClasses
 from keras_skelmae.experiments import cross_validate, cross_validation_table
 from keras_skelmae.experiments.cross_validation import make_folds
+from skelmae_cli.main import cli
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter
 from skelmae_datasets.files import write_json
-from skelmae_datasets.runs.folds import clip_groups
+from skelmae_datasets.runs.folds import clip_groups, thin_classes
 from skelmae_datasets.runs.settings import resolve_settings
 
 MODULE = importlib.import_module("keras_skelmae.experiments.cross_validation")
@@ -132,6 +134,27 @@ def test_the_folds_and_the_final_model(kind, stores, trainings, tmp_path):
     assert evaluation["confusion"] == found["pooled"]["confusion"]
     table = cross_validation_table(found)
     assert table.count("\n| ") == 4 and f"{found['top1']['mean']:.1f} +- " in table
+
+
+def test_classes_of_one_subject_or_few_clips_are_told(trainings, tmp_path):
+    header = {"layout": "coco17", "classes": list("abc"), "channels": ("x", "y")}
+    with StoreWriter(tmp_path / "s.h5", **header) as writer:
+        for number in range(24):
+            label = 2 if number in (1, 2, 3) else number % 2
+            writer.append(Sample(f"s{number}", np.ones((1, 5, 17, 2), "float32"), label=label, subject=number // 6))
+    with SkeletonStore(tmp_path / "s.h5") as store:
+        assert thin_classes(store, np.arange(24), store.subject) == (["c"], {"c": 3})
+        assert thin_classes(store, np.arange(24), np.arange(24)) == ([], {"c": 3})
+    line = f"protocol cross-validate {tmp_path / 's.h5'} --output {tmp_path / 'out'}"
+    done = CliRunner().invoke(cli, line.split())
+    assert done.exit_code == 0, (done.output, done.exception)
+    told = [
+        "all clips of one subject, so that no network tested on them was trained on them: c",
+        "fewer than five clips: c (3)",
+    ]
+    assert done.stdout.splitlines()[-2:] == told
+    done = CliRunner().invoke(cli, [*line.split(), "--json"])
+    assert json.loads(done.stdout)["folds"] and done.stderr.splitlines() == told
 
 
 def test_finished_folds_are_not_repeated_and_other_settings_are_refused(stores, trainings, tmp_path):

@@ -10,6 +10,7 @@ from keras_skelmae.evaluation import embed, load_known, predict_files
 from keras_skelmae.evaluation.known import KnownClasses, choose_threshold, fit_known, strangeness
 from keras_skelmae.evaluation.predict import load_classifier, predict_store, result_of
 from keras_skelmae.models import Ensemble
+from keras_skelmae.report import try_page
 from skelmae_cli.main import cli
 from skelmae_datasets import DataError
 
@@ -127,6 +128,25 @@ def test_nothing_known_is_told(tiny, tiny_stores, tmp_path):
     assert sum("nothing known (nearest: " in line for line in lines) == (strange > known.threshold).sum() > 0
     told = json.loads(CliRunner().invoke(cli, ["predict", str(tmp_path), str(store.path), "--json"]).stdout)
     assert [entry["known"] for entry in told] == list(strange <= known.threshold)
+
+
+@pytest.mark.parametrize("threshold", [-np.inf, np.inf])
+def test_a_stream_and_the_page_tell_it_too(threshold, tiny, tiny_stores, tmp_path):
+    store, model = tiny_stores["2d"], tiny.classifier(**SMALL)
+    model.save_to_preset(tmp_path)
+    known = fit_known(model, store, np.arange(6), store.labels)
+    known.threshold = threshold
+    known.save(tmp_path)
+    line = ["predict", str(tmp_path), str(store.path), "--stream", "--min-probability", "0", "--json"]
+    listed = json.loads(CliRunner().invoke(cli, line).stdout)
+    assert listed and all(window["probability"] > 0 for window in listed)
+    with try_page.Server(tmp_path) as server:
+        samples = try_page.answer(server.model, store.path, server.known)["samples"]
+    assert all(window["probabilities"] for sample in samples for window in sample["windows"])
+    told = [sample["label"] for sample in samples] + [window["label"] for window in listed]
+    told += [window["label"] for sample in samples for window in sample["windows"]]
+    assert {label is None for label in told} == {threshold < 0}
+    assert {sample["nearest"] is None for sample in samples} == {threshold > 0}
 
 
 def test_nobody_is_neither_known_nor_strange():

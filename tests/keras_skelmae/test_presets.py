@@ -105,6 +105,19 @@ def test_unknown_settings_are_refused(kind, setting, tiny_stores):
         kind.from_preset("small", data=tiny_stores["2d"], **{setting: 1})
 
 
+@pytest.mark.parametrize("setting", ["colour", "units", "num_frames", "backbone"])
+def test_settings_that_published_weights_decide_are_refused(setting, tiny_stores):
+    with pytest.raises(ValueError, match=f"coco17-motion: expected settings of the classifier alone, found {setting}"):
+        STRLClassifier.from_preset("coco17-motion", data=tiny_stores["2d"], **{setting: 1})
+
+
+def test_a_name_without_data_is_told(tiny):
+    with pytest.raises(ValueError, match="data: expected a SkeletonStore or a SkeletonPreprocessor, found None"):
+        SkeletonEncoder.from_preset("small")
+    with pytest.raises(ValueError, match="num_classes: expected it, or a store as data, found SkeletonPreprocessor"):
+        STRLClassifier.from_preset("small", data=tiny.preprocessor(), units=8)
+
+
 def test_the_scope_of_two_views_is_a_setting_of_their_model(tiny_stores):
     data, small = tiny_stores["2d"], {"num_frames": 16, "units": 8, "projection_units": 4}
     whole = ContrastiveModel.from_preset("small", data=data, **small)

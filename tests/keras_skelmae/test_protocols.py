@@ -4,13 +4,16 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from keras_skelmae.evaluation import embed
 from keras_skelmae.evaluation.features import pool_features
-from keras_skelmae.evaluation.metrics import INVERSE_PENALTIES, linear_probe, nearest_neighbours, retrieval_precision
+from keras_skelmae.evaluation.metrics import INVERSE_PENALTIES, average_precisions, linear_probe, nearest_neighbours
 from keras_skelmae.experiments import markdown_table, run_protocol
 from keras_skelmae.experiments.protocols import random_model
 from keras_skelmae.models import Ensemble, SkeletonEncoder, STRLBackbone, load_model
+from keras_skelmae.training.statistics import estimate_statistics
+from skelmae_cli.main import cli
 from skelmae_datasets import DataError, Sample, SkeletonStore, StoreWriter
 from skelmae_datasets.runs.settings import resolve_settings
 from skelmae_datasets.runs.splits import few_shots, stratified_fraction
@@ -70,7 +73,7 @@ def test_probes_separate_clusters():
     for probabilities in (linear, nearest_neighbours(train, labels, test, 3)):
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
         assert (probabilities.argmax(axis=1) == truth).all()
-    assert retrieval_precision(test, truth) > 0.9
+    assert average_precisions(test, truth).mean() > 0.9
 
 
 def test_penalties_are_chosen_for_each_training_set():
@@ -83,8 +86,9 @@ def test_penalties_are_chosen_for_each_training_set():
     truth = (x[:, 0] + 0.02 * x[:, 1] > 0).astype(int)
     _, many = linear_probe(x, truth, x)
     assert many > few
-    _, alone = linear_probe(noise[[0, 6, 12]], labels[[0, 6, 12]], noise)
-    assert alone == INVERSE_PENALTIES[2]
+    for few in ([0, 6, 12], [0, 1, 6]):  # no two classes of two: some folds would leave a class alone
+        _, alone = linear_probe(noise[few], labels[few], noise)
+        assert alone == INVERSE_PENALTIES[2]
 
 
 @pytest.mark.parametrize("k", [2, 4, 7])
@@ -105,8 +109,7 @@ def test_retrieval_by_hand():
     # on a line at 0, 1 and 5 with labels a, b, a; centred, the cosine is the sign: -, -, +
     features = np.array([[0.0], [1.0], [5.0]])
     # a at 0: b first (cosine 1), a second: precision 1/2; a at 5: both at -1, b and a in their order
-    precision = retrieval_precision(features, np.array([0, 1, 0]))
-    assert precision == pytest.approx((1 / 2 + 1) / 2)
+    np.testing.assert_allclose(average_precisions(features, np.array([0, 1, 0])), [1 / 2, np.nan, 1])
 
 
 @pytest.mark.parametrize(("fraction", "count"), [(0.1, 1 + 2), (0.5, 5 + 10), (1.0, 30), (0.001, 2)])
@@ -116,6 +119,13 @@ def test_fractions_are_stratified_and_seeded(fraction, count):
     assert len(chosen) == count and set(labels[chosen]) == {0, 1}
     np.testing.assert_array_equal(chosen, stratified_fraction(labels, fraction, 3))
     assert (np.diff(chosen) > 0).all()
+
+
+def test_draws_are_nested_and_do_not_depend_on_what_else_is_asked():
+    labels = np.repeat([0, 1, 2], [10, 3, 7])
+    for draw, amounts in ((stratified_fraction, (0.1, 0.3, 1.0)), (few_shots, (1, 2, 5))):
+        found = [set(draw(labels, amount, 4).tolist()) for amount in amounts]
+        assert found[0] < found[1] < found[2]
 
 
 def test_shots_are_that_many_of_each_class():
@@ -241,3 +251,100 @@ def test_an_unknown_protocol_is_named(store, tmp_path):
     for fraction in (0, 1.5):
         with pytest.raises(ValueError, match=f"fraction: expected 0 < fraction <= 1, found {fraction}"):
             stratified_fraction([0, 1], fraction, 0)
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """A store in whose test split are clips of nobody and of a class that is not trained on."""
+    path, rng = tmp_path_factory.mktemp("odd") / "o.h5", np.random.default_rng(0)
+    with StoreWriter(path, layout="coco17", classes=["still", "wave", "kick"], channels=("x", "y")) as writer:
+        for i in range(18):
+            x = 100 + rng.normal(0, 9, (1, 8, 17, 2)) * (10 ** (i % 3))
+            writer.append(Sample(f"o{i}", (x * (i not in (12, 13))).astype("float32"), label=i % 3))
+        splits = {"train": [f"o{i}" for i in range(12) if i % 3 < 2], "test": [f"o{i}" for i in range(12, 18)]}
+        writer.set_splits({**splits, "nobody": ["o12", "o13"]})
+    with SkeletonStore(path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("protocol", ["linear", "knn", "finetune"])
+def test_clips_of_nobody_and_of_untrained_classes_are_wrong_and_told(protocol, odd, tmp_path):
+    found = run_protocol(protocol, odd, "train", "test", tmp_path, settings(), shots=(9,), fractions=())
+    kept = json.loads((tmp_path / f"{protocol}-9shot-0" / "result.json").read_text())
+    assert found["nobody_seen"] == kept["nobody_seen"] == 2 and found["untrained"] == {"kick": 2}
+    assert np.sum(kept["confusion"]) == 4 and kept["num_per_class"] == [2, 2, 2]
+    by_hand = 100 * np.trace(np.array(kept["confusion"])) / 6
+    assert found["rows"][0]["values"] == [pytest.approx(by_hand)] and by_hand <= 100 * 2 / 6
+    (row,) = found["rows"]
+    assert (row["num_train"], row["std"], row["mean_class_std"]) == (8, None, None)  # four of each, one seed
+    told = markdown_table([found, found])
+    assert f"| 9 a class | 8 | {by_hand:.1f} | " in told and "+-" not in told
+    assert told.count("In 2 of 6 test clips nobody was seen: they count as wrong.") == 1
+    assert told.endswith("Classes without a training clip, whose test clips count as wrong: kick (2).")
+
+
+def test_retrieval_is_told_as_what_it_is(odd, tmp_path):
+    """Mean average precision, over clips and over classes, by another road; who is not there finds nothing."""
+    found = run_protocol("retrieval", odd, "train", "test", tmp_path, settings())
+    model = random_model(odd, settings())
+    estimate_statistics(model, odd, odd.select("train"), 0)
+    test = odd.select("test")
+    each = average_precisions(embed(model, odd, test), odd.labels[test])
+    each[:2] = 0
+    assert found["rows"][0]["mean"] == pytest.approx(100 * each.mean())
+    of_classes = [each[odd.labels[test] == label].mean() for label in range(3)]
+    assert found["rows"][0]["mean_class"] == pytest.approx(100 * np.mean(of_classes))
+    told = markdown_table([found])
+    assert "| mean average precision % |" in told and "top-1" not in told and "standardised by the test clips" in told
+    assert found["untrained"] == {} and "In 2 of 6 test clips" in told
+
+
+def test_what_a_pretraining_saw_of_the_test_split_is_told(store, tiny, tmp_path):
+    tiny.encoder(encoder_layers=1).save_to_preset(tmp_path / "pre")
+    (tmp_path / "pre" / "train_ids.txt").write_text("s0\ns30\ns31\n")
+    (tmp_path / "pre" / "pretrain_ids.txt").write_text("s31\ns32\n")
+    found = run_protocol("knn", store, "train", "test", tmp_path / "out", settings(), pretrained=tmp_path / "pre")
+    assert found["seen_in_pretraining"] == 3
+    assert markdown_table([found]).endswith("3 of 12 test clips were seen by the pre-training.")
+
+
+def test_settings_that_a_pretrained_network_has_differently_are_refused(store, tiny, tmp_path):
+    tiny.encoder(encoder_layers=1).save_to_preset(tmp_path / "pre")
+    asked = resolve_settings("finetune", overrides=("num_frames=16",))
+    with pytest.raises(ValueError, match="num_frames: expected 8 as the pre-trained .*pre has, found 16"):
+        run_protocol("linear", store, "train", "test", tmp_path / "out", asked, pretrained=tmp_path / "pre")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda kept: {}, "top1: expected a number, as this version writes it, found none; remove"),
+        (lambda kept: kept | {"top1": None}, "top1: expected a number"),
+        (lambda kept: {key: kept[key] for key in kept if key != "nobody_seen"}, "nobody_seen: expected a number"),
+        (lambda kept: {key: kept[key] for key in kept if key != "made_from"}, "config: expected what is asked for now"),
+        (lambda kept: kept | {"made_from": {}}, "config: expected what is asked for now"),
+    ],
+)
+def test_a_result_that_does_not_tell_what_it_is_of_is_not_taken(change, told, store, tmp_path):
+    run_protocol("knn", store, "train", "test", tmp_path, settings())
+    file = tmp_path / "knn-1-0" / "result.json"
+    file.write_text(json.dumps(change(json.loads(file.read_text()))))
+    with pytest.raises(DataError, match=f"knn-1-0/result.json: {told}"):
+        run_protocol("knn", store, "train", "test", tmp_path, settings())
+
+
+def test_neighbours_are_counted_before_anything_is_measured(store, tmp_path):
+    with pytest.raises(ValueError, match="neighbours: expected 1 to 2, the training sequences, found 3"):
+        run_protocol("knn", store, "train", "test", tmp_path, settings(), shots=(5, 1), fractions=(), neighbours=3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_embedding_has_its_classes_and_tells_of_nobody(odd, tiny, tmp_path):
+    tiny.encoder(encoder_layers=1).save_to_preset(tmp_path / "pre")
+    words = ["embed", tmp_path / "pre", odd.path, "--split", "test", "--output", tmp_path / "e.npz"]
+    done = CliRunner().invoke(cli, list(map(str, words)))
+    assert "in 2 of these sequences nobody was seen: their features are zeros" in done.output
+    with np.load(tmp_path / "e.npz") as found:
+        assert found["ids"].tolist() == [f"o{i}" for i in range(12, 18)]
+        assert found["classes"][found["labels"]].tolist() == 2 * ["still", "wave", "kick"]
+        assert found["features"].any(axis=1).tolist() == [False] * 2 + [True] * 4

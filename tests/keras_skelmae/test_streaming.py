@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from keras_skelmae.evaluation import StreamingPredictor, predict_files
+from keras_skelmae.evaluation import StreamingPredictor, load_classifier, predict_files
+from keras_skelmae.evaluation.predict import predict_clip
 from keras_skelmae.evaluation.streaming import stream_lines, stream_recording
+from keras_skelmae.report import try_page
 from keras_skelmae.report.try_page import answer
 from skelmae_cli.main import cli
 from skelmae_datasets import DataError, Sample, StoreWriter, convert, get_layout
@@ -148,6 +150,12 @@ def test_frames_come_from_the_standard_input(model, tmp_path):
     assert done.exit_code == 1 and not done.stdout
     doubts, error = done.stderr.splitlines()
     assert "not calibrated" in doubts and "-: line 2: expected a JSON object" in error
+    done = CliRunner().invoke(cli, [*command, "--json"], input="\n".join([*lines[:10], "{"]))
+    assert done.exit_code == 1 and [entry["frame"] for entry in json.loads(done.stdout)] == [7]  # not lost
+    done = CliRunner().invoke(cli, command, input=lines[0].encode() + b"\n\xff\xfe\n")
+    assert done.exit_code == 1 and "-: line 2: expected a JSON object" in done.stderr
+    done = CliRunner().invoke(cli, command, input="")
+    assert done.exit_code == 1 and done.stderr.splitlines()[-1].endswith("found the end of the input")
 
 
 @pytest.mark.parametrize(
@@ -159,8 +167,9 @@ def test_frames_come_from_the_standard_input(model, tmp_path):
         ("[" * 200_000, "found maximum recursion"),
         ('{"a": [[1' + "0" * 400 + "]]}", "found .*too large"),
         ('{"a": [[1' + "0" * 9000 + "]]}", "found Exceeds the limit"),
+        ('{"a": [[1, 2]], "b": [[1, 2]], "a": [[3, 4]]}', "found 'a' 2 times"),
     ],
-    ids=["half", "list", "ragged", "deep", "huge", "digits"],
+    ids=["half", "list", "ragged", "deep", "huge", "digits", "twice"],
 )
 def test_a_line_that_is_no_frame_is_named(line, found, model):
     lines = [json.dumps({"a": np.ones((17, 2)).tolist()}), line]
@@ -185,6 +194,39 @@ def test_what_frames_of_the_standard_input_do_not_follow_is_refused(option, mode
     done = CliRunner().invoke(cli, given, input="{}")
     assert done.exit_code == 2 and not done.stdout
     assert f"{option[0]} has no effect with frames from the standard input (-)" in done.stderr
+
+
+def test_a_recording_of_another_image_size_is_scaled_as_predict_does(tiny, tmp_path):
+    sizes = {"num_frames": 6, "encoder_layers": 1, "num_layers": 1, "normalize": "image"}
+    tiny.classifier(num_classes=3, class_names=NAMES, **sizes).save(tmp_path / "model.keras")
+    header = {"layout": get_layout("coco17"), "classes": NAMES, "channels": ("x", "y"), "units": "pixels"}
+    with StoreWriter(tmp_path / "s.h5", **header) as writer:
+        writer.append(Sample("small", recording(frames=8), 0, image_size=(270, 480)))
+    (told,) = predict_files(tmp_path / "model.keras", [tmp_path / "s.h5"])
+    line = f"predict {tmp_path / 'model.keras'} {tmp_path / 's.h5'} --stream --window 8 --min-probability 0 --json"
+    (window,) = json.loads(CliRunner().invoke(cli, line.split()).stdout)
+    assert window["label"] == told["label"]
+    assert window["probability"] == pytest.approx(told["probability"], abs=1e-5)
+    loaded = load_classifier(tmp_path / "model.keras")
+    (sample,) = answer(loaded, tmp_path / "s.h5")["samples"]
+    assert sample["windows"][-1]["probabilities"] == pytest.approx(list(told["probabilities"].values()), abs=1e-3)
+    plain = predict_clip(loaded, recording(frames=8))
+    assert np.abs(plain - list(told["probabilities"].values())).max() > 1e-3  # the size matters
+
+
+def test_the_page_predicts_no_more_frames_than_it_shows(model, tmp_path, monkeypatch):
+    taken = []
+
+    class Counted(StreamingPredictor):
+        def update(self, people):
+            taken.append(people)
+            return super().update(people)
+
+    monkeypatch.setattr(try_page, "StreamingPredictor", Counted)
+    monkeypatch.setattr(try_page, "MOST_FRAMES", 9)
+    (sample,) = answer(model, store_of(tmp_path / "clip.h5", recording()))["samples"]
+    assert len(taken) == len(sample["points"][0]) == 9 and sample["frames"] == 20
+    assert sample["windows"][-1]["frame"] == 8
 
 
 def test_results_cannot_be_changed(model):

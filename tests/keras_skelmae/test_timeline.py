@@ -327,6 +327,7 @@ def test_a_stream_has_the_windows_of_the_timeline(model, folder, of_rate):
     firsts = [next(each["frame"] for each in found if each["input"].endswith(f"{rate}.h5")) for rate in (20, None)]
     assert firsts == [19, 9]
     assert answer(model, of_rate(20))["samples"][0]["windows"][0]["frame"] == 19  # of the page of serve
+    assert [sample["long"] for sample in answer(model, folder / "s.h5")["samples"]] == [True, False]
     frame = json.dumps({"a": np.ones((17, 2)).tolist()})
     assert streamed(folder, "-", "--fps", 20, input="\n".join([frame] * 21))[1] == [19, 20]
 

@@ -37,7 +37,9 @@ function choose(index) {
   frame = 0;
   $("time").max = Math.max(0, sample.points[0].length - 1);
   const best = sample.probabilities ? Math.max(...sample.probabilities) : 0;
-  $("label").textContent = sample.label === null ? "nobody was seen" : `${sample.label}, ${percent(best)}`;
+  const long = sample.long ? ", of all of it, which is longer than the clips trained on" : "";
+  const unknown = sample.nearest ? `nothing known (nearest: ${sample.nearest})` : "nobody was seen";
+  $("label").textContent = sample.label === null ? unknown : `${sample.label}, ${percent(best)}${long}`;
   draw();
 }
 
