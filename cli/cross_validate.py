@@ -38,7 +38,8 @@ def command(data, output, folds, leave_one_out, final, pretrained, report, as_js
 
     with SkeletonStore(data) as store, progress("cross-validate") as callback:
         recipe = options.recipe_of(chosen, len(store), pretrained)
-        settings = options.settings_of("finetune", recipe, chosen)
+        decided = {"validation_fraction": "the folds are what is reported on"}
+        settings = options.settings_of("finetune", recipe, chosen, decided=decided)
         indices, groups, kind, count = fold_groups(store, folds, leave_one_out)
         if pretrained is not None:
             check_start(pretrained, store)

@@ -9,11 +9,11 @@ import numpy as np
 from keras_skelmae.evaluation import embed, load_classifier, measure, scores
 from keras_skelmae.evaluation.calibration import calibration, compare_calibration, temper
 from keras_skelmae.evaluation.known import fit_known
+from keras_skelmae.experiments.kept import read_result
 from keras_skelmae.training.calibrating import HeldOut
 from keras_skelmae.training.finetune import finetune
 from keras_skelmae.training.runs import ids_digest
 from keras_skelmae.training.starting_point import pretrained_file
-from skelmae_datasets import DataError
 from skelmae_datasets.files import file_digest, read_json, write_json
 from skelmae_datasets.runs.folds import check_folds, fold_groups
 from skelmae_datasets.runs.run_folder import EVALUATION, METRICS, write_ids
@@ -119,10 +119,7 @@ def _fold(store, train, test, folder, settings, pretrained, verbose):
             "distances": known.distances(embed(model, store, test)).round(4).tolist(),
         }
         write_json(file, {key: found.result[key] for key in ACCURACIES} | answers | {"made_from": made_from}, None)
-    result = read_json(file)
-    for key, value in made_from.items():
-        if result.get("made_from", {}).get(key) != value:
-            raise DataError(file, key, "what is asked for now", "a fold of something else; choose another --output")
+    result = read_result(file, made_from, ACCURACIES, {"probabilities": len(test), "distances": len(test)})
     probabilities = np.array(result["probabilities"])
     return result | {"probabilities": np.where(probabilities < 0, np.nan, probabilities)}
 

@@ -11,13 +11,13 @@ import numpy as np
 from keras_skelmae.evaluation.evaluate import measure
 from keras_skelmae.evaluation.features import embed
 from keras_skelmae.evaluation.metrics import average_precisions, linear_probe, nearest_neighbours, scores
+from keras_skelmae.experiments.kept import read_result
 from keras_skelmae.models import load_model
 from keras_skelmae.training.finetune import finetune
 from keras_skelmae.training.runs import ids_digest
 from keras_skelmae.training.starting_point import architecture_of, pretrained_file, pretrained_part, starting_point
 from keras_skelmae.training.statistics import estimate_statistics
-from skelmae_datasets import DataError
-from skelmae_datasets.files import file_digest, read_json, write_json
+from skelmae_datasets.files import file_digest, write_json
 from skelmae_datasets.runs.run_folder import PRETRAIN_IDS, TRAIN_IDS, of_seed, trained_ids, write_ids
 from skelmae_datasets.runs.splits import few_shots, protocol_splits, stratified_fraction, untrained_classes
 
@@ -165,15 +165,7 @@ def _result(case, test_split, verbose, resume):
     if not file.exists():
         write_ids(case.folder, [case.store.ids[i] for i in case.train])
         write_json(file, {**_measure(case, test_split, verbose, resume), "made_from": made_from})
-    result, other = read_json(file), "a result of something else; choose another --output"
-    for key in FIGURES:
-        if not isinstance(result.get(key), int | float):
-            raise DataError(file, key, "a number, as this version writes it", f"none; remove {case.folder}")
-    before = result.get("made_from")
-    for key, value in made_from.items():
-        if not isinstance(before, dict) or before.get(key) != value:
-            raise DataError(file, key, "what is asked for now", other)
-    return result
+    return read_result(file, made_from, FIGURES)
 
 
 def _spread(results):

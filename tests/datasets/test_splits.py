@@ -121,9 +121,7 @@ def test_a_protocol_needs_classes_to_tell_apart(make):
     with make() as store:
         store.splits |= {"one": np.array([0, 3]), "rest": np.array([1, 4, 5]), "each": np.array([0, 1, 2])}
         for option in ({}, {"allow_overlap": True}):
-            with pytest.raises(
-                DataError, match="split one: expected sequences of two classes or more, found 'wave'"
-            ):
+            with pytest.raises(DataError, match="split one: expected sequences of two classes or more, found 'wave'"):
                 protocol_splits(store, "one", "rest", **option)
         assert [part.tolist() for part in protocol_splits(store, "one", "one", retrieval=True)] == [[0, 3], [0, 3]]
         with pytest.raises(

@@ -170,3 +170,23 @@ def test_finished_folds_are_not_repeated_and_other_settings_are_refused(stores, 
         cross_validate(stores["subject"], tmp_path, settings, folds=3)
     with pytest.raises(DataError, match="subject: expected a subject for every clip, two or more"):
         cross_validate(stores["file"], tmp_path / "other", settings, leave_one_out=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"top1": "high"}, "top1: expected a number"),
+        ({"probabilities": None}, "probabilities: expected numbers for each of"),
+        ({"probabilities": [[0.5, 0.5], [1.0]]}, "probabilities: expected numbers for each of"),
+        ({"distances": [0.1]}, "distances: expected numbers for each of"),
+        ({"distances": 0.1}, "distances: expected numbers for each of"),
+        ({"made_from": []}, "config: expected what is asked for now"),
+    ],
+)
+def test_a_damaged_result_of_a_fold_is_named(change, told, stores, trainings, tmp_path):
+    settings = resolve_settings("finetune")
+    cross_validate(stores["file"], tmp_path, settings, folds=2)
+    file = tmp_path / "fold-2" / "result.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(DataError, match=f"fold-2/result.json: {told}"):
+        cross_validate(stores["file"], tmp_path, settings, folds=2)
