@@ -24,7 +24,7 @@ def compare_timelines(timelines, table):
 
     Raises:
         DataError: intervals that do not fit their recording, of a recording or a person without a timeline, or some
-            with and some without a person.
+            with and some without a person; a label that one side spells in other capitals or with other spaces.
     """
     pairs, recordings = [], {}
     for timeline in timelines:
@@ -43,9 +43,19 @@ def compare_timelines(timelines, table):
             table.path.name, "file", f"recordings of the timelines, such as {timelines[0].recording!r}", found
         )
     names = dict.fromkeys(part.label for pair in pairs for line in pair for part in line.known)
+    _check_spelling(table.path.name, names)
     numbers = {name: number for number, name in enumerate(names)}
     labels = [[labels_of(line.segments, pair[0].frames, numbers) for line in pair] for pair in pairs]
     return pairs, segment_scores([(true, predicted) for predicted, true in labels])
+
+
+def _check_spelling(path, names):
+    """DataError where two labels are one but for capitals and spaces: each would count as wrong against the other."""
+    spelled = {}
+    for name in names:
+        other = spelled.setdefault("".join(name.casefold().split()), name)
+        if other != name:
+            raise DataError(path, "label", f"one spelling, here and in the timelines, of {other!r}", repr(name))
 
 
 def _pairs(table, lines, intervals):

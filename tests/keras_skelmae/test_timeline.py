@@ -162,6 +162,7 @@ def test_timelines_are_compared_by_person_or_joined(tmp_path):
         ("r,0,2,a,3\n", r"line 2: person: expected a person with a timeline of r \(1, 2\), found 3"),
         ("r,0,2,a,1\nr,2,3,a,\n", "line 3: person: .* found nobody"),
         ("r,0,2,a,1\nx,2,3,a,1\n", "file: expected recordings of the timelines, such as 'r', found 'x', of which"),
+        ("r,0,2, A,1\n", "label: expected one spelling, here and in the timelines, of 'a', found 'A'"),
         ("r,0,5,a,1\n", "line 2: expected an end within r, 40 frames or 4.000 s, found second 5"),
     ):
         (tmp_path / "bad.csv").write_text(f"file,start,end,label,person\n{text}")
