@@ -4,7 +4,7 @@
 #   benchmarks/accuracy.sh jhmdb.h5 train1 test1 runs/jh1
 #
 # Each protocol measures both starts with the same settings. Broken off, it goes on where it stopped. What follows the
-# folder goes to every command: --epochs 1 for a trial.
+# folder goes to every training: --epochs 1 for a trial.
 set -euo pipefail
 data=$1 train=$2 test=$3 runs=$4
 shift 4
@@ -17,8 +17,8 @@ measure() {
   protocol=$1
   shift
   skelmae protocol "$protocol" "$data" --train-split "$train" --test-split "$test" --seeds 0,1,2 \
-    --pretrained "$runs/pre-{seed}" --output "$runs/$protocol" "$@" "${more[@]}"
+    --pretrained "$runs/pre-{seed}" --output "$runs/$protocol" "$@"
 }
 measure linear --fraction 0.1,1
-measure semi --fraction 0.1 --epochs 120
-measure finetune
+measure semi --fraction 0.1 --epochs 120 "${more[@]}"
+measure finetune "${more[@]}"

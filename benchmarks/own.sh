@@ -3,7 +3,7 @@
 #
 #   benchmarks/own.sh jhmdb.h5 train1 test1 coco17-motion runs/own-jh1
 #
-# Broken off, it goes on where it stopped. What follows the folder goes to every command: --epochs 1 for a trial.
+# Broken off, it goes on where it stopped. What follows the folder goes to every training: --epochs 1 for a trial.
 set -euo pipefail
 data=$1 train=$2 test=$3 weights=$4 runs=$5
 shift 5

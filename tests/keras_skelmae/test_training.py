@@ -776,9 +776,14 @@ def test_classes_are_matched_by_name(run, data, tmp_path):
 
 def test_classes_called_by_numbers_are_matched_by_name(run, data, tmp_path):
     model, numbers = load_classifier(run[0] / "fine"), ["0", "1", "2"]
-    for member in model.members if isinstance(model, Ensemble) else [model]:
-        member.class_names = numbers
+    members = model.members if isinstance(model, Ensemble) else [model]
+    for member in members:
+        member.class_names = None
     wanted = measure(model, data[0], np.arange(len(data[0])), "all").result  # words, as they come
+    for member in members:
+        member.class_names = numbers
+    with pytest.raises(DataError, match="classes: expected those of the model: 0, 1, 2, found 'wave'"):
+        measure(model, data[0], np.arange(len(data[0])), "all")
     with rewritten(data[0], tmp_path / "other.h5", data[0].classes[::-1]) as other:
         other.classes = numbers[::-1]
         found = measure(model, other, np.arange(len(other)), "all").result

@@ -74,7 +74,7 @@ def test_a_signal_ends_with_its_status_and_resume_goes_on(folder, tmp_path, monk
     told = message(pretrain(folder, tmp_path / "run"), status)
     assert told.endswith(f"stopped by {signal.Signals(number).name} after 0 epochs and 1 steps; --resume goes on")
     assert "found an unfinished run; --resume goes on with it" in message(pretrain(folder, tmp_path / "run"))
-    told = message(pretrain(folder, tmp_path / "run", "--resume", "--epochs", "9"))
+    told = message(pretrain(folder, tmp_path / "run", "--resume", "--set=epochs=9"))
     assert "config.toml: epochs: expected 2 as the run to go on with has; with schedule = cosine the rate" in told
     bare = ("pretrain", folder / "s.h5", "--output", tmp_path / "run", "--no-report", "--resume", "--train-split")
     assert "run.json: train: expected" in message(skelmae(*bare, "xsub_val"))
