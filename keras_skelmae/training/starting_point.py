@@ -74,6 +74,7 @@ def pretrained_part(source, data, settings):
             wanted = f"{own}, as {source} has with an encoder for each; --set num_people={own} takes the first"
             raise DataError(source_of(data), "people", wanted, count)
         part = part.for_people(count)
+    part.trainable = True  # a training from a file that was saved frozen trains all of it
     return part
 
 

@@ -532,6 +532,11 @@ def test_nobody_is_dropped_after_a_training_of_single_people(data, tmp_path):
     np.testing.assert_allclose(np.asarray(found)[:, 0], np.asarray(wanted)[:, 0], atol=1e-4)
     again = starting_point(data[0], settings("finetune", "num_people=1"), tmp_path / "one")
     assert again.part.preprocessor.num_people == 1
+    one.trainable = False  # a file that is kept so is still a start for all of the network
+    one.save_to_preset(tmp_path / "frozen")
+    for options, wanted in (((), start), (("num_people=1",), again)):
+        part = starting_point(data[0], settings("finetune", *options), tmp_path / "frozen").part
+        assert len(part.trainable_weights) == len(wanted.part.trainable_weights) > 0
     run_protocol(
         "knn", data[0], "xsub_train", "xsub_val", tmp_path / "knn", settings("finetune"), pretrained=tmp_path / "one"
     )
