@@ -531,7 +531,7 @@ def resolve_settings(
     values |= asked
     named = {key for key, source in given.items() if source is not config_file}
     found = Settings.of(stage, given, named, **read_preset(values["preset"], values))
-    for key in [key for key in given if key in named and key in (decided or {})]:
+    for key in sorted(named.intersection(decided or ())):
         raise SettingsError(f"{given[key]}: {key}: expected a setting with an effect here: {decided[key]}")
     for key, source in given.items():
         stages = STAGES if source is config_file else (stage,)  # one file may serve both

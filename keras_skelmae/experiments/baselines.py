@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from keras_skelmae.evaluation.metrics import scores
-from keras_skelmae.experiments.protocols import doubts
+from keras_skelmae.experiments.doubts import with_doubts
 from skelmae_datasets.runs.splits import protocol_splits, untrained_classes
 from skelmae_datasets.transforms.sampling import grid_places, interpolate_frames
 
@@ -182,5 +182,4 @@ def baseline_table(found, network=None):
     if network:
         accuracies = " | ".join(f"{100 * network[key]:.1f}" for key in ("top1", "mean_class"))
         lines.append(f"| the network | {accuracies} | |")
-    notes = doubts(found)
-    return "\n".join([*lines, *[""] * bool(notes), *notes])
+    return with_doubts(lines, found)

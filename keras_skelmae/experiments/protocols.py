@@ -11,6 +11,7 @@ import numpy as np
 from keras_skelmae.evaluation.evaluate import measure
 from keras_skelmae.evaluation.features import embed
 from keras_skelmae.evaluation.metrics import average_precisions, linear_probe, nearest_neighbours, scores
+from keras_skelmae.experiments.doubts import with_doubts
 from keras_skelmae.experiments.kept import read_result
 from keras_skelmae.models import load_model
 from keras_skelmae.training.finetune import finetune
@@ -242,18 +243,4 @@ def markdown_table(results):
             )
     if results[0]["protocol"] not in ("finetune", "semi"):
         lines += ["", FROZEN.format("test" if retrieval else "training")]
-    notes = dict.fromkeys(note for result in results for note in doubts(result))
-    return "\n".join([*lines, *[""] * bool(notes), *notes])
-
-
-def doubts(result):
-    """Lines on what the figures of a protocol, a study or the baselines (dict) may not be taken for; [] mostly."""
-    told, count = [], result.get("num_test")
-    if result.get("nobody_seen"):
-        told.append(f"In {result['nobody_seen']} of {count} test clips nobody was seen: they count as wrong.")
-    if result.get("untrained"):
-        names = ", ".join(f"{name} ({number})" for name, number in result["untrained"].items())
-        told.append(f"Classes without a training clip, whose test clips count as wrong: {names}.")
-    if result.get("seen_in_pretraining"):
-        told.append(f"{result['seen_in_pretraining']} of {count} test clips were seen by the pre-training.")
-    return told
+    return with_doubts(lines, *results)

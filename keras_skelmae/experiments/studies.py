@@ -8,7 +8,8 @@ from pathlib import Path
 
 import keras
 
-from keras_skelmae.experiments.protocols import doubts, run_protocol
+from keras_skelmae.experiments.doubts import with_doubts
+from keras_skelmae.experiments.protocols import run_protocol
 from keras_skelmae.training.pretrain import pretrain
 from skelmae_datasets import DataError
 from skelmae_datasets.files import write_json, write_text
@@ -168,7 +169,7 @@ def run_study(
     _check(study, store, train_split, test_split, before, after, fraction, source)
     plans = [_plan(cell, store, train_split, test_split, output, before, after, source, source_split) for cell in cells]
     starts = {plan.start: plan for plan in plans if plan.start}
-    done, total, rows, told, seen = 0, len(seeds) * (len(cells) + len(starts)), [], {}, 0
+    done, total, rows, told = 0, len(seeds) * (len(cells) + len(starts)), [], {}
 
     def advance(count):
         if progress:
@@ -195,8 +196,8 @@ def run_study(
         done += len(seeds)
         keras.utils.clear_session()
         rows.append(_row(plan, found["rows"][0]))
-        told = {key: found[key] for key in TOLD}
-        told["seen_in_pretraining"] = seen = max(seen, found["seen_in_pretraining"])
+        seen = max(told.get("seen_in_pretraining", 0), found["seen_in_pretraining"])
+        told = {key: found[key] for key in TOLD} | {"seen_in_pretraining": seen}
     result = {
         "study": study,
         "data": str(store.path),
@@ -324,8 +325,7 @@ def study_table(result):
         for row in rows:
             figures = [_figure(places[row, column][metric], best) for column in columns]
             lines.append([*[row] * len(label), text, *figures])
-    notes = doubts(result)
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), *[""] * bool(notes), *notes])
+    return with_doubts((f"| {' | '.join(line)} |" for line in lines), result)
 
 
 def _figure(figures, best):
