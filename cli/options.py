@@ -395,17 +395,9 @@ def recipe_of(chosen, count, pretrained=None):
 
 def settings_of(stage, recipe, chosen, overrides=(), check=True, usual=None, decided=None):
     """The Settings that the options of `settings_options` ask for; `overrides` stand in place of theirs."""
-    from skelmae_datasets.runs.settings import resolve_settings
+    from skelmae_datasets.runs.settings import parse_override, resolve_settings
 
-    own = {text.partition("=")[0].strip() for text in overrides}
-    shared = [text for text in chosen["overrides"] if text.partition("=")[0].strip() not in own]
+    own = {parse_override(text)[0] for text in overrides}
     given = {key: chosen.get(key) for key in SETTINGS if key not in own}
-    pairs = (text.partition("=") for text in shared)
-    for key, value in {key.strip(): value.strip() for key, _, value in pairs}.items():  # the last of one setting
-        if given.get(key) is not None and str(given[key]) != value:
-            raise click.UsageError(
-                f"--set {key}: expected one value, found {value}, and {given[key]} of its own option"
-            )
-    return resolve_settings(
-        stage, recipe, chosen["config_file"], (*shared, *overrides), check, usual, decided=decided, **given
-    )
+    texts = (*chosen["overrides"], *overrides)
+    return resolve_settings(stage, recipe, chosen["config_file"], texts, check, usual, decided=decided, **given)

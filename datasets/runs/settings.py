@@ -144,7 +144,9 @@ class PretrainSettings:
     )
     mask: str = setting("parts", "how joints are chosen", choices=("parts", "joints", "motion"), needs=MASKED)
     mask_parts: tuple = setting((), "names of body parts; none: drawn", needs=MASKED | {"mask": ("parts",)})
-    num_masked: int = setting(0, "parts or joints; 0: drawn, or half of the joints", least=0, needs=MASKED)
+    num_masked: int = setting(
+        0, "parts or joints; 0: drawn, or half of the joints", least=0, needs=MASKED | {"mask_parts": ((),)}
+    )
     mask_frames: int = setting(0, "frames that share a draw; 0: the whole clip", least=0, needs=MASKED)
     mask_sequences: int = setting(1, "sequences that share a draw; 0: the whole batch", least=0, needs=MASKED)
     node_drop: float = setting(0.1, "share of the joints that each view lacks", least=0, below=1, needs=VIEWS)
@@ -494,7 +496,7 @@ def recipe_for(count, pretrained=None):
 def resolve_settings(
     stage, recipe="small", config_file=None, overrides=(), check=True, usual=None, decided=None, **explicit
 ):
-    """Defaults, then the preset, the recipe, its changes for the objective, the file, overrides and explicit options.
+    """Defaults, then the preset, the recipe, its changes for the objective, the file, overrides or explicit options.
 
     Args:
         stage: "pretrain" or "finetune".
@@ -504,14 +506,14 @@ def resolve_settings(
         check: False where settings are shared by stages: whether each has an effect in one is for the caller to see.
         usual: objective of a pre-training for which none is asked by name; None = the recipe's.
         decided: dict of settings that something else decides to what that is, in words. A file may hold them.
-        explicit: settings that win over everything; None = not given.
+        explicit: settings that have an option of their own; None = not given.
 
     Returns:
         Settings.
 
     Raises:
         SettingsError: naming the source, the setting, what was expected and what was found; also where a setting that
-            was given has no effect in this stage, or is one of ``decided``.
+            was given has no effect in this stage, is one of ``decided``, or has two values.
     """
     if recipe not in RECIPES:
         raise SettingsError(f"recipe: expected one of {', '.join(RECIPES)}, found {recipe!r}")
@@ -523,7 +525,11 @@ def resolve_settings(
         asked[key], given[key] = value, "--set"
     for key, value in explicit.items():
         if value is not None:
-            asked[key], given[key] = convert(key, value, f"--{key.replace('_', '-')}"), f"--{key.replace('_', '-')}"
+            option = f"--{key.replace('_', '-')}"
+            value = convert(key, value, option)
+            if given.get(key) == "--set" and asked[key] != value:
+                raise SettingsError(f"--set {key}: expected one value, found {asked[key]}, and {value} of {option}")
+            asked[key], given[key] = value, option
     values = flatten(_shipped("recipes", recipe), stage, recipe)
     if stage == "pretrain":
         values["objective"] = asked.get("objective") or usual or FIELDS["objective"].default

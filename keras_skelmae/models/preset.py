@@ -26,6 +26,16 @@ class Preset:
     """
 
     presets = dict(PRESETS)
+    parts = ()  # the classes of what an object is built around
+
+    def __init__(self, *args, trainable=True, dtype=None, **kwargs):
+        if dtype is not None:  # Keras would take it and leave the layers as they are
+            raise ValueError(
+                f"dtype: expected none, found {dtype!r}: keras.config.set_dtype_policy decides for all layers"
+            )
+        super().__init__(*args, **kwargs)
+        if not trainable:  # after Keras knows the layers: asked before, it freezes none of them
+            self.trainable = False
 
     @classmethod
     def from_preset(cls, preset, data=None, load_weights=True, **settings):
@@ -69,15 +79,6 @@ class Preset:
         """Write ``model.keras`` into a folder: architecture, preprocessor and weights."""
         write_atomically(Path(folder) / "model.keras", self.save)
 
-    def __init__(self, *args, trainable=True, dtype=None, **kwargs):
-        if dtype is not None:  # Keras would take it and leave the layers as they are
-            raise ValueError(
-                f"dtype: expected none, found {dtype!r}: keras.config.set_dtype_policy decides for all layers"
-            )
-        super().__init__(*args, **kwargs)
-        if not trainable:  # after Keras knows the layers: asked before, it freezes none of them
-            self.trainable = False
-
     def get_config(self):
         """The constructor's arguments, each kept under its own name; what they are made of in Keras's form."""
         return {name: _plain(getattr(self, name)) for name in own_arguments(type(self))} | self.frozen_config()
@@ -98,8 +99,6 @@ class Preset:
     def accepted(cls):
         """Names of the settings that this class or a part of it takes."""
         return PREPROCESSED.union(own_arguments(cls), *(part.accepted() for part in cls.parts))
-
-    parts = ()  # the classes of what an object is built around
 
 
 def find_part(model, kind):

@@ -4,13 +4,12 @@ import json
 import subprocess
 import sys
 
-import click
 import pytest
 from click.testing import CliRunner
 
 from skelmae_cli.main import cli
 from skelmae_cli.options import settings_of
-from skelmae_datasets.runs.settings import FIELDS, GROUPS, RECIPES, STAGES, resolve_settings
+from skelmae_datasets.runs.settings import FIELDS, GROUPS, RECIPES, STAGES, SettingsError, resolve_settings
 
 
 def run(*arguments, code=0):
@@ -85,13 +84,13 @@ def test_it_needs_no_keras():
 @pytest.mark.parametrize(
     ("overrides", "options", "told"),
     [
-        (["epochs=3"], {"epochs": 4}, "--set epochs: expected one value, found 3, and 4 of its own option"),
+        (["epochs=3"], {"epochs": 4}, "--set epochs: expected one value, found 3, and 4 of --epochs"),
         (["dtype_policy=float32"], {"dtype_policy": "mixed_float16"}, "found float32, and mixed_float16 of"),
     ],
 )
 def test_one_setting_has_one_value(overrides, options, told):
     chosen = {"overrides": overrides, "config_file": None, **options}
-    with pytest.raises(click.UsageError, match=told):
+    with pytest.raises(SettingsError, match=told):
         settings_of("finetune", "small", chosen)
 
 

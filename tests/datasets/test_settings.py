@@ -49,7 +49,7 @@ def test_every_key_is_in_one_group_and_has_a_text():
         assert field.metadata["text"].strip(), key
         assert field.metadata["choices"] is None or field.default in field.metadata["choices"], key
         for other, allowed in field.metadata["needs"].items():
-            assert set(allowed) <= set(FIELDS[other].metadata["choices"]), (key, other)
+            assert set(allowed) <= set(FIELDS[other].metadata["choices"] or [FIELDS[other].default]), (key, other)
 
 
 def test_presets_and_recipes_hold_settings_that_exist():
@@ -79,9 +79,9 @@ def test_both_stages_of_a_recipe_describe_the_same_network(recipe):
 
 
 def test_later_sources_win(tmp_path):
-    """The class's default, the preset, the recipe, the file, an override, an explicit option."""
+    """The class's default, the preset, the recipe, the file, an override or an explicit option."""
     file = file_of(tmp_path, "epochs = 5\nbatch_size = 6\nlearning_rate = 0.5\nunits = 24")
-    found = resolve_settings("pretrain", "small", file, ("batch_size=7", "learning_rate=0.25"), learning_rate=0.125)
+    found = resolve_settings("pretrain", "small", file, ("batch_size=6", "batch_size=7"), learning_rate=0.125)
     assert found.optimizer.global_clipnorm == FIELDS["global_clipnorm"].default
     assert (found.model.encoder_layers, found.model.units) == (read_preset("small")["encoder_layers"], 24)
     assert found.optimizer.weight_decay == 0.01  # of the recipe, for both stages
@@ -307,6 +307,8 @@ def test_a_file_names_a_setting_without_an_effect_and_an_option_does_too(tmp_pat
         resolve_settings("finetune", config_file=file)
     with pytest.raises(SettingsError, match="^--num-masked: num_masked: expected a setting with an effect in finetune"):
         resolve_settings("finetune", num_masked=3)
+    with pytest.raises(SettingsError, match=r"num_masked: .* it needs mask_parts = \(\), found"):
+        resolve_settings("pretrain", overrides=("mask_parts=left_arm", "num_masked=1"))
     other = file_of(tmp_path, "[pretrain]\nnode_drop = 0.1")  # of the other stage: it is not asked for here
     assert resolve_settings("finetune", config_file=other) == resolve_settings("finetune")
 
