@@ -1,6 +1,7 @@
 """People frame by frame, as files of estimators tell them, before anybody knows who is who."""
 
 import functools
+import sys
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -151,13 +152,13 @@ class People:
 
     def _table(self, rows, what):
         """Rows of numbers of one shape, that of the first person, as a float32 array."""
-        found = _numbers(rows)
+        found = numbers_of(rows)
         first = self._first.get(what)
         if found is None or found.ndim < 2 or (first and found.shape[1:] != first):  # which row is it?
             for row, where in zip(rows, self._where, strict=True):
-                values = _numbers(row)
+                values = numbers_of(row)
                 if values is None or values.ndim < 1:
-                    raise DataError(*where, what, told(_odd(row)))
+                    raise DataError(*where, what, odd(row))
                 first = first or values.shape
                 if values.shape != first:
                     shapes = [" x ".join(map(str, shape)) for shape in (first, values.shape)]
@@ -202,7 +203,7 @@ def number_of(key):
     return int(digits) if digits and digits.isascii() and len(digits) < 16 else None
 
 
-def _numbers(values):
+def numbers_of(values):
     """Nested lists of numbers as an array, NaN for null; None for anything else."""
     try:
         found = np.array(values)
@@ -213,8 +214,16 @@ def _numbers(values):
     return found if found.dtype.kind in "fiu" else None
 
 
-def _odd(row):
-    """The first value of a row that is no number, to be told."""
-    while isinstance(row, list) and row:
-        row = next((value for value in row if isinstance(value, bool) or not isinstance(value, int | float)), row[0])
-    return row
+def odd(values):
+    """What in nested lists is no number, or that they are ragged, in few words."""
+    leaf = next((leaf for leaf in _leaves(values) if not _is_number(leaf)), None)
+    return "lists of unequal length" if leaf is None else told(leaf)
+
+
+def _leaves(values):
+    for value in values if isinstance(values, list) and values else [values]:
+        yield from _leaves(value) if isinstance(value, list) and value else [value]
+
+
+def _is_number(value):
+    return value is None or type(value) is float or (type(value) is int and abs(value) <= sys.float_info.max)

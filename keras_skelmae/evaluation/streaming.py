@@ -10,6 +10,7 @@ from keras_skelmae.evaluation.features import window_features
 from keras_skelmae.evaluation.predict import load_classifier, predict_clip
 from keras_skelmae.evaluation.windows import SMOOTHING, answer_rule, checked, default_window, is_due, most_seen, smooth
 from skelmae_datasets import DataError
+from skelmae_datasets.readers.clip import numbers_of, odd
 from skelmae_datasets.store.writer import check_rate
 
 FRAME = "a JSON object of track id to joints [[x, y], ...]"  # a line of the standard input
@@ -176,11 +177,12 @@ def _frame(line, source, number):
         raise DataError(source, f"line {number}", FRAME, error) from error
     if not isinstance(people, dict):
         raise DataError(source, f"line {number}", FRAME, type(people).__name__)
-    try:
-        with np.errstate(over="ignore"):  # what is too large counts as not seen
-            return {track: np.array(joints, np.float32) for track, joints in people.items()}
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(source, f"line {number}", FRAME, str(error).splitlines()[0]) from error
+    found = {track: numbers_of(joints) for track, joints in people.items()}
+    for track, joints in found.items():
+        if joints is None:
+            raise DataError(source, f"line {number}, track {track!r}", FRAME, odd(people[track]))
+    with np.errstate(over="ignore"):  # what is too large counts as not seen
+        return {track: joints.astype("float32") for track, joints in found.items()}
 
 
 def _labels(predictor, frames, place):
