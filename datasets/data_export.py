@@ -12,7 +12,7 @@ import orjson
 
 from .errors import DataError, naming
 from .files import TEMPORARY, current_umask, replacing
-from .readers import csv_table, plain_json
+from .readers import plain_json, table_text
 from .readers.labels import ClassTable
 from .readers.recordings import open_recordings
 from .store.facts import EXPECTED
@@ -167,11 +167,11 @@ def _file_name(name, used):
 def _refuse_texts(store, output):
     """Raise DataError where a name would be another, several or none in a field of a table."""
     expected = "names that stay as they are in a table (a folder of .json keeps any)"
-    _refuse_classes(store, output, csv_table.label_in, expected)
+    _refuse_classes(store, output, table_text.label_in, expected)
     for key, names, read in (
         ("ids", store.ids, lambda text: text.strip()),
-        ("subjects", store.subjects, lambda text: str(csv_table.fact_in(text))),
-        ("splits", store.splits, lambda text: ";".join(csv_table.splits_in(text))),
+        ("subjects", store.subjects, lambda text: str(table_text.fact_in(text))),
+        ("splits", store.splits, lambda text: ";".join(table_text.splits_in(text))),
     ):
         changed = next((name for name in names if read(name) != name), None)
         if changed is not None:

@@ -13,14 +13,14 @@ import numpy as np
 from ..errors import DataError
 from ..store.store import MAX_INFLATION
 from .clip import Clip
-from .csv_table import encoding_of
 from .motion_capture import library
 from .people import MAX_PEOPLE, MAX_VALUES
+from .table_text import MAX_LINE, encoding_of
 
 SLEAP_NAME, SLP_NAME, DLC_NAME = "SLEAP analysis", "SLEAP labels", "DeepLabCut table"
 _HEADERS = ("scorer", "individuals", "bodyparts", "coords")
 _COORDS = ("x", "y", "likelihood")
-_MAX_LINE, _MAX_COLUMNS, _MAX_NAME = 1 << 16, 1 << 12, 1 << 10
+_MAX_COLUMNS, _MAX_NAME = 1 << 12, 1 << 10
 
 
 def _clip(values, names, fps=None):
@@ -186,6 +186,6 @@ def _columns(header, source):
 
 def _short(file, source):
     for line in file:
-        if len(line) > _MAX_LINE:
-            raise DataError(source, "", f"lines of at most {_MAX_LINE} characters", "more")
+        if len(line) > MAX_LINE:
+            raise DataError(source, "", f"lines of at most {MAX_LINE} characters", "more")
         yield line

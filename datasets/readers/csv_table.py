@@ -4,11 +4,9 @@ Read twice or more and never held whole: first for names, classes, times and the
 at a time as `_HELD` allows.
 """
 
-import codecs
 import csv
 import itertools
 import math
-import re
 from array import array
 from collections import Counter
 from pathlib import Path
@@ -24,30 +22,34 @@ from . import mediapipe
 from .clip import Clip
 from .clock import Clock
 from .journal import Journal
-from .labels import ClassTable, label_of, plain_label
+from .labels import ClassTable, plain_label
 from .named_joints import MOST
 from .notes import grouped
 from .people import MAX_VALUES, Track, join_tracks
 from .rates import evened, time_key
 from .report import Conversion, usual_layout
+from .table_text import (
+    COMMAS,
+    DELIMITERS,
+    FACTS,
+    MAX_LINE,
+    MAX_NAME,
+    SYNONYMS,
+    column_of,
+    encoding_of,
+    fact_in,
+    label_in,
+    loose_name,
+    number_in,
+    plain_name,
+    splits_in,
+    unread,
+)
 
 NAME = "table of joints"
 REQUIRED = ("sample", "frame", "joint", "x", "y")
 OPTIONAL = ("z", "score", "person", "label", "subject", "camera", "setup", "split")
-SYNONYMS = {
-    "sample": ("trial", "video", "clip", "file", "filename", "recording", "sequence", "sample_id", "trial_id",
-        "video_id", "video_name", "clip_id", "clip_name", "recording_id", "sequence_id", "sequence_name"),
-    "frame": ("frame_number", "frame_id", "frame_index", "frame_idx", "frame_no", "frame_num"),
-    "person": ("person_id", "track_id", "track", "player", "player_id", "instance", "instance_id", "individual",
-        "body_id", "skeleton_id"),
-}  # fmt: skip
-"""What tables call a column in any spelling (Frame No is frame_no), the first that there is, where none is called by
-its name."""
-COMMAS = "commas in numbers are decimal points"
-FACTS = ("label", *EXPECTED, "split")  # the same in all lines of a sample
-_DELIMITERS = (",", ";", "\t")
-_ABSENT = {"", "nan", "na", "n/a", "<na>", "none", "null", "-"}
-_MAX_LINE, _MAX_NAMES, _MAX_NAME = 1 << 16, 1 << 17, 200  # characters, names, characters of one
+_MAX_NAMES = 1 << 17
 _LOOKED_AT = 1 << 12  # lines that tell what x and y are
 _HELD = 1 << 19  # joints in memory at a time, unless one sample has more
 
@@ -167,39 +169,6 @@ def _called(names):
     return names
 
 
-def column_of(name, names):
-    """Place among the names of columns, in any spelling, of the one that SYNONYMS takes for a name; None without."""
-    if name in names:
-        return names.index(name)
-    plain = [_squeezed(own) for own in names]
-    return next((plain.index(own) for own in map(_squeezed, SYNONYMS[name]) if own in plain), None)
-
-
-def _squeezed(name):
-    return re.sub(r"[\s_.\-]+", "", name.lower())
-
-
-def unread(names):
-    """[the note on columns of these names, which are not read]; [] where there are none."""
-    names = [name for name in names if name]
-    told = f"columns that are not read: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
-    return [told] if names else []
-
-
-def number_in(text, delimiter):
-    """(the number of a field, NaN where it says that there is none, None for what is no number; whether its comma is a
-    decimal point, as it may be where fields are separated by something else)."""
-    try:
-        return float(text), False
-    except ValueError:
-        if text.strip().lower() in _ABSENT:
-            return np.nan, False
-    try:
-        return (float(text.replace(",", ".")), True) if delimiter != "," else (None, False)
-    except ValueError:
-        return None, False
-
-
 def _first_time(names):
     return next((place for place, name in enumerate(names) if time_key(name)), None)
 
@@ -251,10 +220,10 @@ class _Table:
     def _read(self, file):
         number = 0
         try:
-            while line := file.readline(_MAX_LINE + 1):
+            while line := file.readline(MAX_LINE + 1):
                 number += 1
-                if len(line) > _MAX_LINE:
-                    raise DataError(self.path.name, f"line {number}", f"at most {_MAX_LINE} characters", "more")
+                if len(line) > MAX_LINE:
+                    raise DataError(self.path.name, f"line {number}", f"at most {MAX_LINE} characters", "more")
                 yield number, line.rstrip("\r\n")
         except UnicodeError as error:
             found = getattr(error, "reason", "") or str(error)
@@ -269,7 +238,7 @@ class _Table:
     def _header(self, number, line):
         back = {header: name for name, header in self.renamed.items()}
         rows = []
-        for delimiter in _DELIMITERS:
+        for delimiter in DELIMITERS:
             names = [name.strip().lower() for name in self._split(line, delimiter, number)]
             gone = [header for header in back if header not in names]
             names = [back.get(name, f"({name})" if name in self.renamed else name) for name in names]
@@ -316,7 +285,7 @@ class _Survey:
             for store, key in ((self.joints, "joint"), (self.labels, "label")):
                 value = fields.get(key)
                 if value and value not in store:
-                    if len(store) >= _MAX_NAMES or len(value) > _MAX_NAME:
+                    if len(store) >= _MAX_NAMES or len(value) > MAX_NAME:
                         found = f"more than {_MAX_NAMES}" if len(store) >= _MAX_NAMES else f"{value[:40]!r}..."
                         raise DataError(table.path.name, f"line {number}: {key}", "a name out of a few", found)
                     store.add(value)
@@ -333,7 +302,7 @@ class _Form:
         self._first, self._joints, self.facts = 0, {}, [name for name in FACTS if name in table.columns]
         self.layout = self._layout(survey.joints, layout)
         self._names = {loose_name(name): index for index, name in enumerate(self.layout.joints)}
-        self._names |= {_plain(name): index for index, name in enumerate(self.layout.joints)}
+        self._names |= {plain_name(name): index for index, name in enumerate(self.layout.joints)}
         self.classes = ClassTable(map(label_in, survey.labels), classes)
         self.clock = Clock(survey.times.values(), self.source, step)
         self.read = [name for name in ("x", "y", "z", "score") if name in table.columns]
@@ -361,7 +330,7 @@ class _Form:
     def joint(self, text, number):
         """Index of a joint given by name or index."""
         if text not in self._joints:
-            index = self._names.get(_plain(text), self._names.get(loose_name(text)))
+            index = self._names.get(plain_name(text), self._names.get(loose_name(text)))
             if index is None and isinstance(whole := plain_label(text), int):
                 index = whole - self._first
             if index is None or not 0 <= index < self.layout.num_joints:
@@ -385,7 +354,7 @@ class _Form:
         if given is not None:
             return given
         named = {name for name, number in numbers.items() if not isinstance(number, int)}
-        for plain in (_plain, loose_name):
+        for plain in (plain_name, loose_name):
             for name in layout_names():
                 known = {plain(joint) for joint in get_layout(name).joints}
                 if {plain(joint) for joint in named} <= known and len(named) > MOST * len(known):
@@ -532,68 +501,3 @@ class _Gathered:
         if not is_fact(key, number):
             raise DataError(self.form.source, where + key, EXPECTED[key], ascii(text)[:60])
         return number
-
-
-def label_in(text):
-    """The label in a field, as `label_of`; None for one that is too long."""
-    return label_of(text) if len(text) <= _MAX_NAME else None
-
-
-def fact_in(text):
-    """The subject, camera or setup in a field: a number, a name or -1 for none."""
-    return -1 if text.strip().lower() in _ABSENT else plain_label(text)
-
-
-def splits_in(text):
-    """Names of the splits in a field."""
-    names = [name.strip() for name in text.replace("|", ";").split(";")]
-    return [name for name in names if name.lower() not in _ABSENT]
-
-
-def encoding_of(path):
-    """What the text of a file is written in: told by its first bytes, else UTF-8 unless it is none."""
-    with open(path, "rb") as file:
-        decoder, data = codecs.getincrementaldecoder("utf-8")(), file.read(1 << 20)
-        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return "utf-16"
-        try:
-            while data:
-                decoder.decode(data)
-                data = file.read(1 << 20)
-            decoder.decode(b"", True)
-        except UnicodeDecodeError:
-            return "latin-1"
-    return "utf-8-sig"
-
-
-def delimiter_of(line):
-    """What separates the fields of a line of text: a comma, a semicolon or a tab."""
-    return max(_DELIMITERS, key=line.count)
-
-
-def dict_rows(path):
-    """Yield (line number, {column in small letters: text}) of a table whose first line names its columns; first the
-    columns, as (1, [name]).
-
-    Raises: csv.Error, UnicodeError, OSError.
-    """
-    with open(path, encoding=encoding_of(path), newline="") as file:
-        delimiter = delimiter_of(file.readline(_MAX_LINE))
-        file.seek(0)
-        rows = csv.DictReader(file, strict=True, delimiter=delimiter)
-        rows.fieldnames = [str(name).strip().lower() for name in rows.fieldnames or ()]
-        yield 1, rows.fieldnames
-        for row in rows:
-            yield rows.line_num, row
-
-
-def _plain(name):
-    """A joint's name without what differs between programs: Left Elbow, LEFT_ELBOW and left-elbow are one."""
-    return name.strip().lower().replace(" ", "_").replace("-", "_")
-
-
-def loose_name(name):
-    """As `_plain`, where mouth_left, leftMouth and left_mouth are one, too, and index_finger_mcp is index_mcp."""
-    name = _plain(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.strip())).replace("_finger", "")
-    match = re.fullmatch(r"(\w+)_(left|right)", name)
-    return f"{match[2]}_{match[1]}" if match else name

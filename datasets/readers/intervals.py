@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 from ..errors import DataError
 from ..store import Sample, StoreWriter
 from ..store.facts import EXPECTED
-from .csv_table import dict_rows
 from .journal import Journal
 from .label_source import FOLDERS, parse_facts, plain_name
 from .labels import ClassTable, LabelNote
 from .report import Conversion
+from .table_text import dict_rows
 
 FRAMES, SECONDS = ("start_frame", "end_frame"), ("start", "end")
 _MAX_LINES = 1 << 22

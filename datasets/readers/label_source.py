@@ -6,9 +6,9 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
 from ..store.facts import EXPECTED, is_fact
-from .csv_table import dict_rows
 from .labels import LabelNote, label_of, plain_label
 from .suffixes import PACKED, SUFFIXES
+from .table_text import dict_rows
 
 FOLDERS = "folders"
 _FACTS = ("label", *EXPECTED, "split")

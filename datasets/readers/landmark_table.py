@@ -2,7 +2,7 @@
 
 Wide: columns `nose_x`, `nose_y`, `nose_z`, `nose_visibility`; `LeftShoulder_X`, `leftShoulderX`, `Left Shoulder X`;
 `x0`, `y0`, `v0` or `x1` ... `x33`; `0_x`. Long: `frame`, `landmark` (name or number), `x`, `y`, `z`, `visibility`.
-World landmarks are columns with `world` in their names. Others that are read: a time, what `csv_table.SYNONYMS`
+World landmarks are columns with `world` in their names. Others that are read: a time, what `table_text.SYNONYMS`
 calls frame, person and sample (the clip, where a table has several), and label, subject, camera, setup and split where
 all lines of a clip say the same; all others are told. Of one clip, person and frame there is one line. Joints are taken
 by their names; x, y, z are places in space but for MediaPipe's landmarks of the image.
@@ -17,26 +17,27 @@ from ..errors import DataError
 from ..layouts import get_layout, layout_names
 from ..store.facts import is_fact
 from .clip import People
-from .csv_table import (
+from .csv_table import fits_header
+from .labels import plain_label
+from .mediapipe import LANDMARKS, LAYOUTS, from_table
+from .rates import time_key
+from .table_text import (
     COMMAS,
     FACTS,
+    MAX_LINE,
     column_of,
     delimiter_of,
     encoding_of,
     fact_in,
-    fits_header,
     label_in,
     loose_name,
     number_in,
     splits_in,
     unread,
 )
-from .labels import plain_label
-from .mediapipe import LANDMARKS, LAYOUTS, from_table
-from .rates import time_key
 
 NAME = "table of landmarks"
-MAX_BYTES, _MAX_LINE, _MAX_COLUMNS = 256 << 20, 1 << 16, 1 << 12
+MAX_BYTES, _MAX_COLUMNS = 256 << 20, 1 << 12
 _SCORES = ("v", "visibility", "vis", "score", "conf", "confidence", "c", "likelihood")
 _AXES = {"x": 0, "y": 1, "z": 2} | dict.fromkeys(_SCORES, 3)
 _JOINT = ("landmark", "joint", "landmark_name", "name", "keypoint", "landmark_id", "landmark_index", "index")
@@ -96,10 +97,10 @@ def _rows(path):
     with open(path, encoding=encoding_of(path), newline="") as file:
         number, delimiter = 0, None
         try:
-            while line := file.readline(_MAX_LINE + 1):
+            while line := file.readline(MAX_LINE + 1):
                 number += 1
-                if len(line) > _MAX_LINE:
-                    raise DataError(path.name, f"line {number}", f"at most {_MAX_LINE} characters", "more")
+                if len(line) > MAX_LINE:
+                    raise DataError(path.name, f"line {number}", f"at most {MAX_LINE} characters", "more")
                 if not line.strip():
                     continue
                 delimiter = delimiter or delimiter_of(line)
