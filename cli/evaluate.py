@@ -8,8 +8,8 @@ from .printing import echo, more_people, progress, table, to_json
 CONFUSED = 5
 
 
-def _summary(result):
-    """Accuracies as aligned text, then the most frequent confusions."""
+def _summary(result, names):
+    """Accuracies as aligned text, then the most frequent confusions of these classes."""
     rows = [("sequences", result["num_samples"]), ("clips", result["num_clips"])]
     for key, text in (("top1", "top-1 %"), ("top5", "top-5 %"), ("mean_class", "mean class %")):
         rows.append((text, f"{100 * result[key]:.2f}"))
@@ -22,6 +22,8 @@ def _summary(result):
         lines.append(f"  in {result['nobody_seen']} of these sequences nobody was seen: they count as wrong")
     if result["more_people"]:
         lines.append(more_people(result["more_people"]))
+    if result["seen_in_training"]:
+        lines.append(f"  {result['seen_in_training']} of these sequences were trained on: the figures flatter")
     if result["seen_in_pretraining"]:
         lines.append(f"  {result['seen_in_pretraining']} of these sequences were seen while pre-training")
     if "nothing_known" in result:
@@ -30,10 +32,9 @@ def _summary(result):
     if result["calibration"]["fitted_on"]:
         told = f"  the temperature was fitted on {result['calibration']['fitted_on']} of these sequences"
         lines.append(f"{told}: their calibration flatters, their accuracy does not")
-    names, matrix = list(result["per_class"]), result["confusion"]
-    counts = [(count, true, guess) for true, row in enumerate(matrix) for guess, count in enumerate(row)]
+    counts = [(count, true, guess) for true, row in enumerate(result["confusion"]) for guess, count in enumerate(row)]
     wrong = [entry for entry in counts if entry[0] and entry[1] != entry[2]]
-    if wrong and len(names) == len(matrix):
+    if wrong:
         worst = sorted(wrong, key=lambda entry: (-entry[0], entry[1], entry[2]))[:CONFUSED]
         rows = [(int(count), names[true], "taken for", names[guess]) for count, true, guess in worst]
         lines += ["  most often confused:", table(rows, indent="    ")]
@@ -84,4 +85,4 @@ def command(model, data, test_split, clips, batch_size, allow_overlap, output, r
             write_report([model])
     if output is not None:
         write_text(output, to_json(measured.result) + "\n")
-    echo(measured.result, as_json, lambda: _summary(measured.result))
+    echo(measured.result, as_json, lambda: _summary(measured.result, measured.model.names))

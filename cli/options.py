@@ -1,6 +1,7 @@
 """The kind of command all of them are, the options that several share, and the inputs they name."""
 
 import math
+import os
 from functools import partial
 from pathlib import Path
 
@@ -101,7 +102,18 @@ class Command(click.Command):
             if isinstance(output, Path) and _is_of_run(output, self.name):
                 expected = "a file that is none of a run folder's own"
                 raise click.UsageError(f"--output: expected {expected}, found {output}; choose another name", ctx)
+            if isinstance(output, Path):
+                _check_place(output)
             return super().invoke(ctx)
+
+
+def _check_place(output):
+    """OSError that names the folder in or below which an output is to be, where it is none or not to be written to."""
+    place = output.absolute() if output.is_dir() else output.absolute().parent
+    place = next(folder for folder in (place, *place.parents) if folder.exists())
+    FOLDER.check(place)
+    if not os.access(place, os.W_OK):
+        raise PermissionError(13, "expected a folder that may be written to; choose another output", str(place))
 
 
 def _same_file(output, path):

@@ -52,7 +52,7 @@ def command(
     with ExitStack() as stack:
         store, named["source"] = (path and stack.enter_context(SkeletonStore(path)) for path in (data, source))
         named["progress"] = stack.enter_context(progress(name))
-        train, _ = protocol_splits(store, train_split, test_split)
+        train, _ = protocol_splits(store, train_split, test_split, allow_overlap=None)
         stratified_fraction(store.labels[train], chosen["fraction"], 0)
         if named["source"] is not None:
             named["source"].select(chosen["source_split"])

@@ -123,6 +123,7 @@ def protocol_splits(store, train_split, test_split, allow_overlap=False, retriev
     """Indices of the splits that a protocol learns from and measures on.
 
     Args:
+        allow_overlap: whether the splits may share sequences; None where nobody can ask for it.
         retrieval: sequences of the test split are looked for among each other, and no class is learned: the splits may
             share some.
 
@@ -138,7 +139,7 @@ def protocol_splits(store, train_split, test_split, allow_overlap=False, retriev
             raise DataError(store.path, f"split {test_split}", "a class with two sequences to find", "one of each")
         return train, test
     if not allow_overlap:
-        check_apart(store, train_split, train, test_split, test)
+        check_apart(store, train_split, train, test_split, test, told=allow_overlap is not None)
     _check_classes(store, train_split, train)
     return train, test
 
@@ -264,10 +265,14 @@ def check_unseen(model_path, store, split, indices):
     _refuse_overlap(store, split, indices, set(trained_ids(model_path)), "the model was not trained on", "it was")
 
 
-def check_apart(store, train_split, train, split, indices):
-    """DataError where some sequences of a split are in the one that is trained on too."""
+def check_apart(store, train_split, train, split, indices, told=True):
+    """DataError where some sequences of a split are in the one that is trained on too.
+
+    Args:
+        told: whether the command has --allow-overlap, which the error then names.
+    """
     found = {store.ids[index] for index in train}
-    _refuse_overlap(store, split, indices, found, f"are not in the training split {train_split}", "are")
+    _refuse_overlap(store, split, indices, found, f"are not in the training split {train_split}", "are", told)
 
 
 def _check_classes(store, split, indices):
@@ -285,10 +290,10 @@ def check_labelled(store, split, indices):
         raise DataError(store.path, split, "a label on every sequence", f"{without} without")
 
 
-def _refuse_overlap(store, split, indices, trained, expected, contrary):
+def _refuse_overlap(store, split, indices, trained, expected, contrary, told=True):
     seen = [store.ids[index] for index in indices if store.ids[index] in trained]
     if seen:
         more = ", ..." if len(seen) > SHOWN_SEEN else ""
         found = f"{len(seen)} of {len(indices)} that {contrary} ({', '.join(seen[:SHOWN_SEEN])}{more})"
-        told = f"{found}; --allow-overlap goes on all the same, and the accuracy flatters"
-        raise DataError(store.path, f"split {split}", f"sequences that {expected}", told)
+        found += "; --allow-overlap goes on all the same, and the accuracy flatters" * told
+        raise DataError(store.path, f"split {split}", f"sequences that {expected}", found)

@@ -14,7 +14,7 @@ from keras_skelmae.evaluation.metrics import scores
 from keras_skelmae.evaluation.predict import load_classifier, predict_store
 from keras_skelmae.models import load_model
 from keras_skelmae.version import __version__
-from skelmae_datasets.runs.run_folder import HELD_IDS, PRETRAIN_IDS, trained_ids
+from skelmae_datasets.runs.run_folder import HELD_IDS, PRETRAIN_IDS, TRAIN_IDS, trained_ids
 from skelmae_datasets.runs.splits import check_labelled, class_labels, measured_split
 
 
@@ -42,8 +42,19 @@ class Measured:
     result: dict  # of `scores`, and where it came from
 
 
-def count_seen(model_path, store, indices, name):
-    """How many of these samples stand in a file of ids beside a model, such as PRETRAIN_IDS."""
+def tell_seen(measured, model_path, store):
+    """Write into a Measured how many of its samples the model knows from before, going by the files beside it.
+
+    A temperature was fitted on none in which nobody was seen: they have no answer.
+    """
+    answered = measured.indices[np.isfinite(measured.probabilities).all(axis=1)]
+    measured.result["seen_in_training"] = _count_seen(model_path, store, measured.indices, TRAIN_IDS)
+    measured.result["seen_in_pretraining"] = _count_seen(model_path, store, measured.indices, PRETRAIN_IDS)
+    measured.result["calibration"]["fitted_on"] = _count_seen(model_path, store, answered, HELD_IDS)
+
+
+def _count_seen(model_path, store, indices, name):
+    """How many of these samples stand in a file of ids beside a model."""
     found = set(trained_ids(model_path, name))
     return sum(store.ids[index] in found for index in indices)
 
@@ -80,13 +91,12 @@ def evaluate_model(model_path, store, split, num_clips=1, batch_size=64, progres
     indices = measured_split(model_path, store, split, allow_overlap)
     model = load_classifier(model_path)
     found = measure(model, store, indices, split, num_clips, batch_size, progress)
-    seen = count_seen(model_path, store, indices, PRETRAIN_IDS)
-    found.result = {"model": str(model_path), **found.result, "seen_in_pretraining": seen, "versions": versions()}
+    found.result = {"model": str(model_path), **found.result, "versions": versions()}
+    tell_seen(found, model_path, store)
     known = load_known(model_path, model)
     if known is not None:
         strange = ~known(embed(model, store, indices), found.probabilities)
         found.result["nothing_known"] = int((strange & np.isfinite(found.probabilities).all(axis=1)).sum())
-    found.result["calibration"]["fitted_on"] = count_seen(model_path, store, indices, HELD_IDS)
     return found
 
 

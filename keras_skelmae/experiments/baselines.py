@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 
+from keras_skelmae.evaluation.doubts import with_doubts
 from keras_skelmae.evaluation.metrics import scores
-from keras_skelmae.experiments.doubts import with_doubts
 from skelmae_datasets.runs.splits import protocol_splits, untrained_classes
 from skelmae_datasets.transforms.sampling import grid_places, interpolate_frames
 
@@ -169,6 +169,7 @@ def compare_baselines(store, train_split, test_split, progress=None, allow_overl
         "num_test": len(test),
         "nobody_seen": nobody,
         "untrained": untrained_classes(store, train, test),
+        "seen_in_training": int(np.isin(test, train).sum()),
         "results": results,
     }
 

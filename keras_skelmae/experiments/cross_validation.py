@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_skelmae.evaluation import embed, load_classifier, measure, scores
 from keras_skelmae.evaluation.calibration import calibration, compare_calibration, temper
+from keras_skelmae.evaluation.doubts import with_doubts
 from keras_skelmae.evaluation.known import fit_known
 from keras_skelmae.experiments.kept import read_result
 from keras_skelmae.training.calibrating import HeldOut
@@ -73,7 +74,8 @@ def cross_validate(
 
     Returns:
         dict of grouped_by, folds (top1, mean_class, num_samples, subjects of each), top1 and mean_class with mean and
-        std over folds in per cent, pooled (``scores`` over all clips), calibration, and final, a folder or None.
+        std over folds in per cent, pooled (``scores`` over all clips), nobody_seen (clips in which nobody was: wrong),
+        calibration, and final, a folder or None.
 
     Raises:
         DataError: fewer than two classes; a fold in ``output`` is of other settings or data. ValueError: the folds.
@@ -149,6 +151,7 @@ def _summary(store, results, tests, groups, kind):
         **spread,
         "classes": list(store.classes),
         "pooled": scores(probabilities, labels, store.classes),
+        "nobody_seen": int(np.isnan(probabilities).any(axis=1).sum()),
         "calibration": calibration(probabilities, labels),
         "final": None,
     }
@@ -181,10 +184,10 @@ def _final(store, indices, tests, results, folder, settings, pretrained, summary
     temperature = metrics["calibration"]["temperature"]
     fit = compare_calibration(temper(held.probabilities, temperature), held.labels, temperature)
     evaluation = {
-        **{key: summary[key] for key in ("data", "fingerprint", "classes")},
+        **{key: summary[key] for key in ("data", "fingerprint", "classes", "nobody_seen")},
         **summary["pooled"],
         "split": f"{len(tests)} folds by {summary['grouped_by']}, each by a network that did not see it",
-        "calibration": {**fit, "fitted_on": len(held.labels)},
+        "calibration": {**fit, "fitted_on": len(held.labels) - summary["nobody_seen"]},
     }
     write_json(folder / EVALUATION, evaluation, indent=None)
     return str(folder)
@@ -203,4 +206,4 @@ def cross_validation_table(summary):
     lines += [f"  {name} {100 * share:.0f} %" for name, share in ranked]
     if summary["final"]:
         lines.append(f"{summary['final']}: trained on everything")
-    return "\n".join(lines)
+    return with_doubts(lines, {"num_test": summary["pooled"]["num_samples"], "nobody_seen": summary["nobody_seen"]})

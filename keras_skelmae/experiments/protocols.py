@@ -8,10 +8,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_skelmae.evaluation.doubts import with_doubts
 from keras_skelmae.evaluation.evaluate import measure
 from keras_skelmae.evaluation.features import embed
 from keras_skelmae.evaluation.metrics import average_precisions, linear_probe, nearest_neighbours, scores
-from keras_skelmae.experiments.doubts import with_doubts
 from keras_skelmae.experiments.kept import read_result
 from keras_skelmae.models import load_model
 from keras_skelmae.training.finetune import finetune
@@ -82,9 +82,10 @@ def run_protocol(
 
     Returns:
         dict with protocol, num_test, nobody_seen (test sequences in which nobody was: wrong), untrained (see
-        ``untrained_classes``), seen_in_pretraining (test sequences, at most), and rows: dict(fraction or shots,
-        num_train, mean, std, values, mean_class and its _std and _values, seeds) in per cent; of "retrieval" these are
-        mean average precisions, over all sequences and over classes. One seed has no std: None.
+        ``untrained_classes``), alone (of "retrieval", test sequences that no other is of the class of: left out),
+        seen_in_training and seen_in_pretraining (test sequences, at most), and rows: dict(fraction or shots, num_train,
+        mean, std, values, mean_class and its _std and _values, seeds) in per cent; of "retrieval" these are mean
+        average precisions, over all sequences and over classes. One seed has no std: None.
 
     Raises:
         DataError: a result in ``output`` has other settings or data; the splits share sequences, or have too few
@@ -92,7 +93,8 @@ def run_protocol(
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol: expected one of {', '.join(PROTOCOLS)}, found {protocol!r}")
-    train, test = protocol_splits(store, train_split, test_split, allow_overlap, protocol == "retrieval")
+    retrieval = protocol == "retrieval"
+    train, test = protocol_splits(store, train_split, test_split, allow_overlap, retrieval)
     rows, done = [], 0
     draws = [("fraction", f"{fraction:g}", fraction, stratified_fraction) for fraction in fractions]
     draws += [("shots", f"{count}shot", count, few_shots) for count in shots]
@@ -121,10 +123,17 @@ def run_protocol(
         "data": str(store.path),
         "num_test": len(test),
         "nobody_seen": results[-1]["nobody_seen"],
-        "untrained": {} if protocol == "retrieval" else untrained_classes(store, train, test),
+        "untrained": {} if retrieval else untrained_classes(store, train, test),
+        "alone": _count_alone(store.labels[test]) if retrieval else 0,
+        "seen_in_training": 0 if retrieval else int(np.isin(test, train).sum()),
         "seen_in_pretraining": max([_count_seen(start, store, test) for start in starts], default=0),
         "rows": rows,
     }
+
+
+def _count_alone(labels):
+    """How many sequences are the only ones of their class."""
+    return int((np.bincount(labels) == 1).sum())
 
 
 def _count_seen(start, store, test):

@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_skelmae.evaluation import load_classifier, measure
+from keras_skelmae.evaluation.doubts import with_doubts
+from keras_skelmae.evaluation.evaluate import tell_seen
+from skelmae_datasets import DataError
 from skelmae_datasets.runs.splits import measured_split
 from skelmae_datasets.transforms.degradation import DEGRADATIONS, check_kinds
 
@@ -50,26 +53,31 @@ def robustness(model_path, store, split, kinds=tuple(DEGRADATIONS), seed=0, prog
 
     Args:
         model_path: run folder or .keras file. store: SkeletonStore. split: of it.
-        kinds: of DEGRADATIONS; swaps are left out where a layout has no left and right.
+        kinds: of DEGRADATIONS; swaps are left out where a layout has no left and right, and so are as many parts as it
+            has.
         seed: int, of what is drawn; the same for every model.
         progress: called with (done, total) measurements.
 
     Returns:
-        dict of model, data, fingerprint, test_split, num_samples, seed and curves: {kind: dict(text, amounts, top1,
-        mean_class)}, accuracies in 0..1; the first amount changes nothing.
+        dict of model, data, fingerprint, test_split, num_samples, nobody_seen, seen_in_training, seen_in_pretraining,
+        seed and curves: {kind: dict(text, amounts, top1, mean_class)}, accuracies in 0..1; the first amount changes
+        nothing.
 
     Raises:
-        ValueError: an unknown kind. DataError: the model was trained on some of the split, unless ``allow_overlap``.
+        ValueError: an unknown kind. DataError: the model was trained on some of the split, unless ``allow_overlap``;
+            kinds that its layout has nothing for.
     """
     check_kinds(kinds)
     indices = measured_split(model_path, store, split, allow_overlap)
     model = load_classifier(model_path)
-    if not store.layout.mirror_pairs:
-        kinds = [kind for kind in kinds if kind != "swaps"]
+    measured = {kind: found for kind in kinds if len(found := _amounts(kind, store.layout)) > 1}
+    if not measured:
+        wanted = "left and right joints for swaps, two body parts for parts, or other --kinds"
+        raise DataError(store.path, "layout", wanted, f"{store.layout.name} without")
     curves, plain = {}, None
-    total, done = 1 + sum(len(DEGRADATIONS[kind][1]) - 1 for kind in kinds), 0
-    for kind in kinds:
-        _, amounts, text = DEGRADATIONS[kind]
+    total, done = 1 + sum(len(amounts) - 1 for amounts in measured.values()), 0
+    for kind, amounts in measured.items():
+        text = DEGRADATIONS[kind][2]
         results = []
         for amount in amounts:
             first = amount == amounts[0]
@@ -83,15 +91,24 @@ def robustness(model_path, store, split, kinds=tuple(DEGRADATIONS), seed=0, prog
                 progress(done, total)
         accuracies = {key: [result[key] for result in results] for key in ("top1", "mean_class")}
         curves[kind] = {"text": text, "amounts": list(amounts), **accuracies}
+    tell_seen(plain, model_path, store)
     return {
         "model": str(Path(model_path)),
         "data": str(store.path),
         "fingerprint": store.fingerprint,
         "test_split": split,
         "num_samples": len(indices),
+        **{key: plain.result[key] for key in ("nobody_seen", "seen_in_training", "seen_in_pretraining")},
         "seed": seed,
         "curves": curves,
     }
+
+
+def _amounts(kind, layout):
+    """The amounts of a kind of fault that recordings of this layout can have; the first changes nothing."""
+    if kind == "swaps" and not layout.mirror_pairs:
+        return ()
+    return [amount for amount in DEGRADATIONS[kind][1] if kind != "parts" or amount < len(layout.parts)]
 
 
 def robustness_table(results):
@@ -104,4 +121,4 @@ def robustness_table(results):
         lines.append("|---" * (len(first["amounts"]) + 1) + "|")
         for name, curve in curves:
             lines.append(f"| {name} | {' | '.join(f'{100 * top1:.1f}' for top1 in curve['top1'])} |")
-    return "\n".join(lines[1:])
+    return with_doubts(lines[1:], *results)

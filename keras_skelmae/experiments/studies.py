@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from keras_skelmae.experiments.doubts import with_doubts
+from keras_skelmae.evaluation.doubts import with_doubts
 from keras_skelmae.experiments.protocols import run_protocol
 from keras_skelmae.training.pretrain import pretrain
 from skelmae_datasets import DataError
@@ -250,7 +250,7 @@ def _without_effect(settings, own, key):
 
 
 def _check(study, store, train_split, test_split, before, after, fraction, source):
-    train, _ = protocol_splits(store, train_split, test_split)
+    train, _ = protocol_splits(store, train_split, test_split, allow_overlap=None)
     stratified_fraction(store.labels[train], fraction, 0)
     first, second = before.flat(), after.flat()
     for key in ENCODER_KEYS:

@@ -16,6 +16,7 @@ SHAPES = (  # corners; a circle has none
     ((0, -1.3), (1.2, 0.9), (-1.2, 0.9)),
     ((0, -1.4), (1.2, 0), (0, 1.4), (-1.2, 0)),
 )
+MARKS = COLOURS * len(SHAPES)  # of as many classes; a further one has that of another
 MOST_NAMED = 40  # classes whose names are written beside a confusion matrix
 
 
@@ -51,11 +52,13 @@ class _Plane:
 
     width, height, left, right, top, bottom = 360, 216, 44, 352, 10, 180
 
-    def __init__(self, series):
+    def __init__(self, series, unit=""):
         known = [value for *_, values in series for _, value in _known(values)]
         low, high = (min(known), max(known)) if known else (0.0, 1.0)
         pad = (high - low) * 0.05 or 0.5
         self.low, self.high = low - pad, high + pad
+        if unit == "%":  # no share is less than none or more than all
+            self.low, self.high = max(self.low, -0.05), min(self.high, 1.05)
         self.epochs = max((len(values) for *_, values in series), default=1)
 
     def x(self, epoch):
@@ -74,7 +77,7 @@ def line_chart(label, series, unit=""):
         series: [(name, colour number, dashed, values)]; a value of None is left out.
         unit: "%" shows shares as per cent.
     """
-    plane = _Plane(series)
+    plane = _Plane(series, unit)
     parts = _scales(plane, unit)
     for _, colour, dashed, values in series:
         parts += _curve(plane, _line_style(colour, dashed), values)

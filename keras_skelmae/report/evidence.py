@@ -6,12 +6,12 @@ import numpy as np
 
 from keras_skelmae.data import class_labels
 from keras_skelmae.evaluation import embed, load_classifier, measure
-from keras_skelmae.evaluation.evaluate import count_seen
+from keras_skelmae.evaluation.evaluate import tell_seen
 from keras_skelmae.models import SkeletonMAE, load_model
 from keras_skelmae.report.reconstruction import Reconstruction, reconstruct, spread
 from skelmae_datasets import DataError, SkeletonLayout
 from skelmae_datasets.files import read_json, write_json
-from skelmae_datasets.runs.run_folder import EMBEDDING, EVALUATION, HELD_IDS, RECONSTRUCTION, SETTINGS, read_metrics
+from skelmae_datasets.runs.run_folder import EMBEDDING, EVALUATION, RECONSTRUCTION, SETTINGS, read_metrics
 from skelmae_datasets.runs.settings import read_settings
 from skelmae_datasets.runs.splits import training_split, training_splits
 from skelmae_datasets.transforms.masking import default_parts, part_mask
@@ -31,7 +31,7 @@ def measure_finetuned(run, store):
         return
     split = validation or f"a part of {train}"
     measured = measure(load_classifier(run), store, indices, split)
-    measured.result["calibration"]["fitted_on"] = count_seen(run, store, indices, HELD_IDS)
+    tell_seen(measured, run, store)
     measure_evaluated(run, store, measured)
 
 
@@ -76,6 +76,7 @@ def write_embedding(run, model, store, indices, split, guesses=None):
     tsne = neighbour_map(features, seed)
     content = {
         "split": split,
+        "data": str(store.path),
         "fingerprint": store.fingerprint,
         "width": features.shape[1],
         "seed": seed,

@@ -31,7 +31,7 @@ def keep_run(folder, model, store, train_split, test_split, history=None):
     check_new(folder)
     model.preprocessor.check(store)
     train, test = store.select(train_split), store.select(test_split)
-    check_apart(store, train_split, train, test_split, test)
+    check_apart(store, train_split, train, test_split, test, told=False)
     check_labelled(store, train_split, train)
     found, history = measure(model, store, test, test_split), history or {}
     metrics = {

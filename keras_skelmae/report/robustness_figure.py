@@ -18,13 +18,14 @@ def robustness_figure(named, colour=TEXT):
     axes = figure.subplots(rows, min(len(kinds), COLUMNS), squeeze=False, sharey=True).ravel()
     for place in axes[len(kinds) :]:
         place.set_axis_off()
+    lines = {}  # a line of each run; what Matplotlib collects leaves out names that begin with "_"
     for place, kind in zip(axes, kinds, strict=False):
         for number, (name, result) in enumerate(named.items()):
             if kind in result["curves"]:
                 curve = result["curves"][kind]
                 values, style = [100 * top1 for top1 in curve["top1"]], {"marker": "o", "markersize": 3}
                 steps = range(len(values))  # amounts are not evenly spaced; what matters is their order
-                place.plot(steps, values, color=COLOURS[number % len(COLOURS)], label=joined(name), **style)
+                (lines[joined(name)],) = place.plot(steps, values, color=COLOURS[number % len(COLOURS)], **style)
                 place.set_xticks(list(steps), [f"{amount:g}" for amount in curve["amounts"]])
                 place.set_xlabel(curve["text"], fontsize=7, color=colour)
         place.set_ylim(0, 100)
@@ -34,9 +35,6 @@ def robustness_figure(named, colour=TEXT):
             place.spines[side].set_visible(False)
     axes[0].set_ylabel("top-1, %", fontsize=7, color=colour)
     if len(named) > 1:
-        lines = {
-            text: handle for place in axes for handle, text in zip(*place.get_legend_handles_labels(), strict=True)
-        }
         figure.legend(lines.values(), lines, loc="lower center", ncols=4, fontsize=7, frameon=False, labelcolor=colour)
     figure.tight_layout(rect=(0, 0.3 / (2.3 * rows + 0.5) if len(named) > 1 else 0, 1, 1))
     return figure

@@ -14,6 +14,7 @@ from skelmae_datasets.runs.run_folder import (
     EMBEDDING,
     EVALUATION,
     HISTORY,
+    METRICS,
     ROBUSTNESS,
     SETTINGS,
     read_metrics,
@@ -21,11 +22,16 @@ from skelmae_datasets.runs.run_folder import (
 from skelmae_datasets.runs.settings import read_settings
 
 SEVERAL = re.compile(r" and \d+ more$")  # ends what several stores together are called
+KNOWN_OF_RUN = ("data", "train_split", "num_sequences")  # of metrics.json, that the page cannot do without
 EVIDENCE = {  # file -> keys that the page cannot do without
     EVALUATION: ("classes", "confusion", "per_class", "top1"),
     EMBEDDING: ("classes", "labels", "ids", "pca"),
     BASELINE: ("results", "test_split", "fingerprint"),
     ROBUSTNESS: ("curves", "test_split", "fingerprint"),
+}
+AS_MANY = {  # file -> keys of as many entries each
+    EVALUATION: ("classes", "confusion", "num_per_class"),
+    EMBEDDING: ("ids", "labels", "pca", "predicted", "tsne"),
 }
 
 
@@ -59,6 +65,7 @@ def read_run(path):
     if not path.is_dir():
         raise DataError(path, "", "a run folder", "a file" if path.exists() else "nothing there")
     metrics = read_metrics(path)
+    _check_keys(path / METRICS, metrics, KNOWN_OF_RUN)
     chosen = {}
     if not metrics.get("made_in_python"):
         settings = read_settings(path / SETTINGS, metrics["stage"])
@@ -86,12 +93,29 @@ def class_counts(found):
     return dict(zip(map(str, found["classes"]), counts, strict=True))
 
 
+def measured_on(run, found, key="split"):
+    """The split that a measured file (dict) is of, with its data where the run was trained on others."""
+    same = found.get("fingerprint") in (None, run.metrics.get("fingerprint")) or not found.get("data")
+    return str(found.get(key)) if same else f"{found.get(key)} of {found['data']}"
+
+
 def _evidence(path, keys):
     """A measured file, None where there is none."""
     content = read_json(path, missing_ok=True)
-    if content is not None and not content.keys() >= set(keys):
-        raise DataError(path, "", f"keys {', '.join(keys)}", "another file")
+    if content is None:
+        return None
+    _check_keys(path, content, keys)
+    counts = {key: len(content[key]) for key in AS_MANY.get(path.name, ()) if content.get(key)}
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{count} {key}" for key, count in counts.items())
+        raise DataError(path, ", ".join(counts), "as many of each", found)
     return content
+
+
+def _check_keys(path, content, keys):
+    """DataError where a file (dict) has not got all of these keys."""
+    if not content.keys() >= set(keys):
+        raise DataError(path, "", f"keys {', '.join(keys)}", "another file")
 
 
 def _history(path):
@@ -108,6 +132,8 @@ def no_command(metrics):
     """Why no command repeats a run; "" where one does."""
     if metrics.get("made_in_python"):
         return "Trained in Python."
+    if metrics.get("cross_validation"):
+        return "Trained by skelmae protocol cross-validate --final, whose folds gave its temperature and its bound."
     if SEVERAL.search(metrics["data"]):
         return "Trained on several stores, whose names are not kept: no command is told that repeats it."
     return ""

@@ -3,10 +3,18 @@
 from itertools import permutations
 
 from keras_skelmae.report.advice import advice
-from keras_skelmae.report.charts import bar_chart, class_legend, confusion_chart, legend, line_chart, scatter_chart
+from keras_skelmae.report.charts import (
+    MARKS,
+    bar_chart,
+    class_legend,
+    confusion_chart,
+    legend,
+    line_chart,
+    scatter_chart,
+)
 from keras_skelmae.report.markup import card, details, duration, element, escape, number, percent, soft, table
 from keras_skelmae.report.reconstruction_figure import caption, reconstruction_figure, short_unit
-from keras_skelmae.report.run_folder import class_counts, no_command, repeat_command
+from keras_skelmae.report.run_folder import class_counts, measured_on, no_command, repeat_command
 from skelmae_datasets.pictures.figures import embedded_svg
 from skelmae_datasets.timelines import NOBODY
 
@@ -31,7 +39,7 @@ def overview(runs):
     """Final figures: cards for one run, a table for several."""
     facts = [_facts(run) for run in runs]
     if len(runs) == 1:
-        told = {key: value for key, value in facts[0].items() if key != "stage"}  # the page's second line says it
+        told = {key: value for key, value in facts[0].items() if key not in ("stage", "data")}  # the subtitle says it
         pairs = (element("dt", escape(key)) + element("dd", escape(value)) for key, value in told.items())
         return element("dl", *(element("div", pair) for pair in pairs), class_="figures")
     keys = dict.fromkeys(key for entry in facts for key in entry)
@@ -48,10 +56,11 @@ def next_steps(runs):
 
 
 def _facts(run):
-    metrics, evaluated, found = run.metrics, run.evaluation, {"stage": STAGES[run.stage]}
+    metrics, evaluated = run.metrics, run.evaluation
+    found = {"stage": STAGES[run.stage], "data": metrics["data"]}
     if evaluated:
         found |= {"top-1": percent(evaluated["top1"]), "mean class": percent(evaluated.get("mean_class"))}
-        found["measured on"] = f"{evaluated.get('split')} ({evaluated.get('num_samples')})"
+        found["measured on"] = f"{measured_on(run, evaluated)} ({evaluated.get('num_samples')})"
     elif metrics.get("val_accuracy") is not None:
         found["validation accuracy"] = percent(metrics["val_accuracy"])
     if run.stage == "finetune" and "accuracy" in metrics:
@@ -76,8 +85,9 @@ def curves(runs):
             title = TITLES.get(key, key.replace("_", " "))
             title += f" ({STAGES[stage]})" if len({run.stage for run in runs}) > 1 else ""
             series = list(_series(members, key, len(runs) == 1))
-            chart = line_chart(f"{title} by epoch", series, "%" if key == "accuracy" else "")
-            cards.append(card(title, chart, legend(series), _history_table(series)))
+            share = key == "accuracy"
+            chart = line_chart(f"{title} by epoch", series, "%" if share else "")
+            cards.append(card(title, chart, legend(series), _history_table(series, percent if share else number)))
     return element("section", _headed("Learning curves", cards)) if cards else ""
 
 
@@ -90,9 +100,9 @@ def _series(members, quantity, single):
                 yield name, colour, dashed, run.history[key]
 
 
-def _history_table(series):
+def _history_table(series, told):
     epochs = max(len(values) for *_, values in series)
-    columns = [[*map(number, values), *["–"] * (epochs - len(values))] for *_, values in series]
+    columns = [[*map(told, values), *["–"] * (epochs - len(values))] for *_, values in series]
     rows = zip(range(1, epochs + 1), *columns, strict=True)
     return details("as a table", table(["epoch", *(name for name, *_ in series)], rows))
 
@@ -104,10 +114,14 @@ def accuracy(run):
         return ""
     counts, matrix = class_counts(found), found["confusion"]
     classes, totals = list(counts), list(counts.values())
-    remark = f"Measured on {found.get('split')}, {found.get('num_samples')} sequences"
+    remark = f"Measured on {measured_on(run, found)}, {found.get('num_samples')} sequences"
     remark += f", {found['num_clips']} clips each." if found.get("num_clips", 1) > 1 else "."
     if found.get("nobody_seen"):
         remark += f" In {found['nobody_seen']} of them nobody was seen: they count as wrong and have no prediction."
+    if found.get("seen_in_training"):
+        remark += f" {found['seen_in_training']} of them were trained on: the figures flatter."
+    if found.get("seen_in_pretraining"):
+        remark += f" {found['seen_in_pretraining']} of them were seen by the pre-training."
     label = f"Confusion matrix of {len(classes)} classes; top-1 {percent(found['top1'])}"
     chart = element("div", confusion_chart(label, classes, matrix, totals), class_="scroll")
     rows = [[name, *row] for name, row in zip(classes, matrix, strict=True)]
@@ -153,8 +167,9 @@ def embedding(run):
     if found.get("tsne"):
         chart = scatter_chart(f"{count} by t-SNE", found["tsne"], tips, labels)
         cards.append(card("Embedding, t-SNE", chart, soft("near is alike; far says little")))
-    cards.append(card("Classes", class_legend(classes, set(labels)), details("as a table", table(heads, rows))))
-    return _headed("Embedding", cards, f"{count} of {found.get('split')}, {found.get('width')} features each.")
+    shared = soft("classes share marks: point at one for its own") if len(classes) > MARKS else ""
+    cards.append(card("Classes", class_legend(classes, set(labels)), shared, details("as a table", table(heads, rows))))
+    return _headed("Embedding", cards, f"{count} of {measured_on(run, found)}, {found.get('width')} features each.")
 
 
 def reconstruction(run):

@@ -1,8 +1,10 @@
 """How far a run's answers can be trusted, as a part of the report page."""
 
+from keras_skelmae.evaluation.doubts import doubts
 from keras_skelmae.report.charts import legend, reliability_chart
 from keras_skelmae.report.markup import card, details, element, number, percent, soft, table
 from keras_skelmae.report.robustness_figure import robustness_figure
+from keras_skelmae.report.run_folder import measured_on
 from skelmae_datasets.pictures.figures import embedded_svg
 
 WITHOUT = {"ridge": "ridge on poses and velocities", "dtw": "nearest clip by time warping"}
@@ -53,10 +55,12 @@ def baseline(run):
     evaluated = run.evaluation or {}
     same = all(evaluated.get(key) == found[other] for key, other in SAME.items())
     best = max(entry["top1"] for entry in found["results"].values())
-    told = f"Top-1 on {found['test_split']}. Evaluate the run on this split to see what the network gives."
+    where = measured_on(run, found, "test_split")
+    told = f"Top-1 on {where}. Evaluate the run on this split to see what the network gives."
     if same:
         rows.append(["the network", percent(evaluated["top1"])])
-        told = f"Top-1 on {found['test_split']}: {100 * (evaluated['top1'] - best):+.1f} points over the best of these."
+        told = f"Top-1 on {where}: {100 * (evaluated['top1'] - best):+.1f} points over the best of these."
+    told = " ".join([told, *doubts(found)])
     return [card("Does the network earn its training?", table(["", "top-1"], rows, {1}, head=False), soft(told))]
 
 
@@ -84,7 +88,9 @@ def robustness(run):
         for curve in found["curves"].values()
         for values in [(curve["amounts"], curve["top1"])]
     ]
-    told = f"Top-1 on {found['test_split']}, {found['num_samples']} sequences, made worse step by step."
+    where = measured_on(run, found, "test_split")
+    told = f"Top-1 on {where}, {found['num_samples']} sequences, made worse step by step."
+    told = " ".join([told, *doubts(found)])
     strip = element("div", drawing, class_="scroll strip", tabindex=0)
     full = details("as a table", table(["", "top-1"], rows, head=False))
     return [card("Robustness", strip, soft(told), full, size="wide")]

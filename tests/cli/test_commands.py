@@ -20,11 +20,12 @@ RESULT = {
     "top5": 1.0,
     "mean_class": 0.7,
     "per_class": {"wave": 1.0, "kick": 0.4},
-    "confusion": [[6, 0], [3, 2]],
+    "confusion": [[6, 0, 0], [3, 2, 0], [0, 0, 0]],
     "num_samples": 11,
     "num_clips": 10,
     "nobody_seen": 1,
     "more_people": 2,
+    "seen_in_training": 5,
     "seen_in_pretraining": 4,
     "split": "test",
     "model": "m.keras",
@@ -77,7 +78,7 @@ def calls(monkeypatch):
     def answers(**values):
         return {name: recorder(name, answer) for name, answer in values.items()}
 
-    measured = types.SimpleNamespace(result=RESULT)
+    measured = types.SimpleNamespace(result=RESULT, model=types.SimpleNamespace(names=["wave", "kick", "never"]))
     exported = {"path": "saved_models/m", "format": "saved-model", "max_abs_difference": 1e-6}
     modules = {
         "keras_skelmae": {},
@@ -118,7 +119,9 @@ def calls(monkeypatch):
         monkeypatch.setattr(skelmae_datasets, name, function)
     monkeypatch.setattr(splits, "check_training", lambda *_: None)
     monkeypatch.setattr(splits, "measured_split", lambda *_: None)
-    monkeypatch.setattr(splits, "protocol_splits", lambda store, *more: (store.select(more[0]), store.select(more[1])))
+    monkeypatch.setattr(
+        splits, "protocol_splits", lambda store, train, test, *_, **__: (store.select(train), store.select(test))
+    )
     monkeypatch.setattr(run_folder, "model_file", lambda path: path)
     for name in ("read_saved", "read_classifier", "check_start"):
         monkeypatch.setattr(saved_model, name, lambda *_: types.SimpleNamespace(preprocessor=None, doubts=""))
@@ -224,6 +227,7 @@ def test_evaluate_prints_figures_and_writes_all_of_them(calls, files):
         "3 of these sequences would be told as nothing known",
         "the temperature was fitted on 6 of these sequences",
         "2 of these",
+        "5 of these sequences were trained on: the figures flatter",
         "4 of these sequences were seen while pre-train",
     ):
         assert text in output
@@ -315,10 +319,10 @@ def test_protocol_compares_with_a_random_network_of_the_same_architecture(calls,
 
 def test_study_resolves_both_stages_and_opens_the_source(calls, files):
     line = "study transfer d.h5 --train-split a --test-split b --output out --source a.pkl --seeds 1,2 --set x=1"
-    assert succeed(f"{line} --epochs 3 --pretrain-set y=2 --finetune-set z=3") == "| table |\n"
+    assert succeed(f"{line} --epochs 3 --pretrain-set node_drop=0.2 --finetune-set dropout_rate=0.3") == "| table |\n"
     (_, one, before), (_, two, after), (_, (name, store, *rest), named), _ = calls
-    assert one == ("pretrain", "small", None, ("x=1", "y=2"), False, None) and before["epochs"] == 3
-    assert two == ("finetune", "small", None, ("x=1", "z=3"), False, None) and after["epochs"] == 3
+    assert one == ("pretrain", "small", None, ("x=1", "node_drop=0.2"), False, None) and before["epochs"] == 3
+    assert two == ("finetune", "small", None, ("x=1", "dropout_rate=0.3"), False, None) and after["epochs"] == 3
     assert (name, str(store.path), *map(str, rest)) == (
         "transfer",
         "d.h5",

@@ -132,6 +132,18 @@ def test_a_protocol_needs_classes_to_tell_apart(make):
         assert untrained_classes(store, np.arange(6), np.arange(6)) == {}
 
 
+def test_an_option_is_named_where_the_command_has_it(make):
+    """`skelmae study` has no --allow-overlap, and `keep_run` is no command."""
+    with make() as store:
+        store.splits |= {"one": np.array([0, 1, 2]), "two": np.array([2, 3])}
+        expected = "split two: expected sequences that are not in the training split one, found 1 of 2 that are"
+        with pytest.raises(DataError, match=f"{expected} .*; --allow-overlap goes on"):
+            protocol_splits(store, "one", "two")
+        with pytest.raises(DataError, match=expected) as told:
+            protocol_splits(store, "one", "two", allow_overlap=None)
+        assert "--" not in str(told.value)
+
+
 def test_the_folder_one_is_in_says_nothing_of_published_weights(tmp_path, monkeypatch):
     (tmp_path / "train_ids.txt").write_text("s0\n")
     (tmp_path / "model.keras").touch()

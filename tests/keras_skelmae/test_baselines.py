@@ -3,6 +3,7 @@
 import importlib
 import itertools
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -86,6 +87,8 @@ def test_clips_of_nobody_and_of_untrained_classes_are_wrong_and_told(tmp_path):
     with SkeletonStore(tmp_path / "o.h5") as store:
         assert all(entry["top1"] == 0 for entry in compare_baselines(store, "train", "empty")["results"].values())
         found = compare_baselines(store, "train", "test")
+        both = baseline_table(compare_baselines(store, "train", "all", allow_overlap=True))
+    assert "8 of 18 test clips were trained on, too: the figures flatter." in both.splitlines()
     assert (found["nobody_seen"], found["untrained"]) == (2, {"c": 2})
     told = baseline_table(found).splitlines()
     assert told[-2:] == [
@@ -147,7 +150,8 @@ def test_curves_begin_at_the_clean_accuracy(store, monkeypatch, tmp_path):
     def measure(model, worse, indices, split):
         shares = [np.count_nonzero(worse.read(index)) / store.read(index).size for index in indices]
         measured.append((type(worse).__name__, split))
-        return SimpleNamespace(result={"top1": float(np.mean(shares)), "mean_class": 0.5})
+        result = {"top1": float(np.mean(shares)), "mean_class": 0.5, "nobody_seen": 1, "calibration": {}}
+        return SimpleNamespace(result=result, indices=indices, probabilities=np.ones((len(indices), 2)))
 
     monkeypatch.setattr(MODULE, "load_classifier", lambda _: None)
     monkeypatch.setattr(MODULE, "measured_split", lambda _path, store, split, _allowed: store.select(split))
@@ -163,11 +167,21 @@ def test_curves_begin_at_the_clean_accuracy(store, monkeypatch, tmp_path):
     some = robustness(tmp_path, store, "test", kinds=("parts", "rate"))
     assert some["curves"] == {kind: found["curves"][kind] for kind in ("parts", "rate")}
     assert robustness_table([some, some]).count("\n|") == 7
-    figure = svg_text(robustness_figure({"one": found, "two": some}))
-    assert figure.count("body parts missing") == 1 and "two" in figure
-    assert figure == svg_text(robustness_figure({"one": found, "two": some}))
+    count = len(store.select("test"))
+    assert robustness_table([some]).endswith(f"In 1 of {count} test clips nobody was seen: they count as wrong.")
+    assert (some["nobody_seen"], some["seen_in_training"], some["seen_in_pretraining"]) == (1, 0, 0)
+    figure = svg_text(robustness_figure({"one": found, "_two": some}))
+    assert figure.count("body parts missing") == 1 and ">one<" in figure and ">_two<" in figure
+    assert figure == svg_text(robustness_figure({"one": found, "_two": some}))
     with pytest.raises(ValueError, match="kinds: expected some of joints, parts, .*, found 'noise'"):
         robustness(tmp_path, store, "test", kinds=("noise",))
+    six = list(store.layout.parts.values())
+    parts = {f"part {number}": six[2 * number] + six[2 * number + 1] for number in range(3)}
+    monkeypatch.setattr(store, "layout", replace(store.layout, mirror_pairs=(), parts=parts))
+    some = robustness(tmp_path, store, "test", kinds=("swaps", "parts"))
+    assert list(some["curves"]) == ["parts"] and some["curves"]["parts"]["amounts"] == [0, 1, 2], "one part is left"
+    with pytest.raises(DataError, match="layout: expected left and right joints for swaps, .*, or other --kinds"):
+        robustness(tmp_path, store, "test", kinds=("swaps",))
 
 
 def test_the_report_says_whether_the_network_earns_its_training():
@@ -180,6 +194,9 @@ def test_the_report_says_whether_the_network_earns_its_training():
     fit["bins"] = [{"confidence": 0.5, "accuracy": 0.4, "count": 9}]
     run = SimpleNamespace(name="a <b>", metrics={}, baseline=baseline, robustness=None, evaluation=None)
     assert "Evaluate the run on this split" in trust.section(run) and "<svg" not in trust.section(run)
+    baseline |= {"num_test": 9, "nobody_seen": 2, "untrained": {"c": 1}}
+    for told in ("In 2 of 9 test clips nobody was seen", "Classes without a training clip"):
+        assert told in trust.section(run)
     run.evaluation = {"top1": 0.6, "split": "test", "fingerprint": "f"}
     run.evaluation["calibration"] = {"temperature": 1.5, "before": fit, "after": fit, "fitted_on": 4}
     run.robustness = {"curves": {"joints": curve}, "test_split": "test", "num_samples": 9}

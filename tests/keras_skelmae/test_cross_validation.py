@@ -136,6 +136,25 @@ def test_the_folds_and_the_final_model(kind, stores, trainings, tmp_path):
     assert table.count("\n| ") == 4 and f"{found['top1']['mean']:.1f} +- " in table
 
 
+def test_clips_of_nobody_are_told_of_all_folds_together(stores, trainings, monkeypatch, tmp_path):
+    """They are wrong, and a temperature was fitted on the answers alone: table, evaluation.json and page say so."""
+    measure = MODULE.measure
+
+    def blind(model, store, indices, split):
+        found = measure(model, store, indices, split)
+        found.probabilities[np.isin(indices, (7, 8))] = np.nan
+        return found
+
+    monkeypatch.setattr(MODULE, "measure", blind)
+    found = cross_validate(stores["file"], tmp_path, resolve_settings("finetune"), folds=3, final=True)
+    evaluation = json.loads((tmp_path / "final" / "evaluation.json").read_text())
+    assert found["nobody_seen"] == evaluation["nobody_seen"] == 2
+    assert evaluation["calibration"]["fitted_on"] == evaluation["calibration"]["after"]["num_clips"] == 46
+    told = cross_validation_table(found)
+    assert told.endswith("In 2 of 48 test clips nobody was seen: they count as wrong.")
+    assert "nobody was seen" not in cross_validation_table(found | {"nobody_seen": 0})
+
+
 def test_classes_of_one_subject_or_few_clips_are_told(trainings, tmp_path):
     header = {"layout": "coco17", "classes": list("abc"), "channels": ("x", "y")}
     with StoreWriter(tmp_path / "s.h5", **header) as writer:

@@ -308,6 +308,21 @@ def test_what_a_pretraining_saw_of_the_test_split_is_told(store, tiny, tmp_path)
     assert markdown_table([found]).endswith("3 of 12 test clips were seen by the pre-training.")
 
 
+def test_test_clips_that_were_trained_on_are_told(store, tmp_path):
+    found = run_protocol("knn", store, "train", "all", tmp_path, settings(), allow_overlap=True)
+    count = len(store.select("train"))
+    assert found["seen_in_training"] == count and found["num_test"] == len(store)
+    told = f"{count} of {len(store)} test clips were trained on, too: the figures flatter."
+    assert markdown_table([found]).endswith(told)
+
+
+def test_a_clip_that_is_alone_of_its_class_is_told_as_left_out(odd, tmp_path):
+    (tmp_path / "ids.txt").write_text("o14\no15\no16\no17\no12\n")  # of the class wave one
+    found = run_protocol("retrieval", odd, "train", f"ids={tmp_path / 'ids.txt'}", tmp_path / "out", settings())
+    assert (found["alone"], found["num_test"]) == (1, 5)
+    assert markdown_table([found]).endswith("1 of 5 test clips are the only ones of their class: they are left out.")
+
+
 def test_settings_that_a_pretrained_network_has_differently_are_refused(store, tiny, tmp_path):
     tiny.encoder(encoder_layers=1).save_to_preset(tmp_path / "pre")
     asked = resolve_settings("finetune", overrides=("num_frames=16",))

@@ -10,16 +10,18 @@ from html.parser import HTMLParser
 from itertools import combinations
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from keras_skelmae.evaluation import evaluate_model, predict_files, scores
+from keras_skelmae.evaluation import Measured, evaluate_model, predict_files, scores
+from keras_skelmae.evaluation.evaluate import tell_seen
 from keras_skelmae.models import load_model
-from keras_skelmae.report import evidence
+from keras_skelmae.report import evidence, trust
 from keras_skelmae.report.advice import advice
-from keras_skelmae.report.charts import COLOURS, SHAPES, confusion_chart, label_width, line_chart, marker, ticks
+from keras_skelmae.report.charts import COLOURS, MARKS, confusion_chart, label_width, line_chart, marker, ticks
 from keras_skelmae.report.evidence import (
     measure_evaluated,
     measure_pretrained,
@@ -30,8 +32,8 @@ from keras_skelmae.report.evidence import (
 from keras_skelmae.report.keep_run import keep_run
 from keras_skelmae.report.markup import duration, element, table
 from keras_skelmae.report.page import render_report, write_report
-from keras_skelmae.report.run_folder import RunFolder, read_run, read_runs, repeat_command
-from keras_skelmae.report.sections import accuracy, next_steps
+from keras_skelmae.report.run_folder import RunFolder, measured_on, read_run, read_runs, repeat_command
+from keras_skelmae.report.sections import accuracy, curves, embedding, next_steps
 from keras_skelmae.training import pretrain
 from skelmae_cli.main import cli
 from skelmae_datasets import DataError, Sample, SkeletonLayout, SkeletonStore, StoreSet, StoreWriter
@@ -189,7 +191,11 @@ def test_a_broken_folder_is_told(runs, tmp_path):
         ("embedding.json", "{"),
         ("config.toml", "="),
         ("metrics.json", "[]"),
+        ("metrics.json", '{"stage": "finetune"}'),
+        ("evaluation.json", '{"classes": ["a", "b"], "confusion": [[1]], "per_class": {}, "top1": 1}'),
+        ("embedding.json", '{"classes": ["a"], "ids": ["s", "t"], "labels": [0], "pca": [[0, 0]]}'),
     ):
+        shutil.rmtree(tmp_path / name, ignore_errors=True)
         shutil.copytree(runs / "fine", tmp_path / name)
         (tmp_path / name / name).write_text(content)
         result = CliRunner().invoke(cli, ["report", str(tmp_path / name)])
@@ -339,6 +345,74 @@ def test_clips_in_which_nobody_was_seen_are_wrong_everywhere(runs, tmp_path):
     assert "predicted: nobody was seen" in write_report([tmp_path / "fine"]).read_text("utf-8")
 
 
+def test_a_temperature_was_fitted_on_answers_alone(runs, tmp_path):
+    """Held-out clips in which nobody was seen are in held_ids.txt, but no temperature was fitted on them."""
+    with SkeletonStore(runs / "s.h5") as store:
+        ids, indices = list(store.ids), np.arange(3)
+        (tmp_path / "held_ids.txt").write_text("\n".join(ids[:3]))
+        (tmp_path / "train_ids.txt").write_text("\n".join(ids[2:]))
+        probabilities = np.array([[np.nan, np.nan], [0.5, 0.5], [0.1, 0.9]])
+        measured = Measured(None, indices, probabilities, {"calibration": {}})
+        tell_seen(measured, tmp_path, store)
+    found = {"calibration": {"fitted_on": 2}, "seen_in_training": 1, "seen_in_pretraining": 0}
+    assert measured.result == found
+
+
+def test_what_was_measured_on_other_data_or_on_training_clips_is_told(runs, tmp_path):
+    shutil.copytree(runs / "fine", tmp_path / "fine")
+    shutil.copy(runs / "s.h5", tmp_path / "other.h5")
+    with h5py.File(tmp_path / "other.h5", "r+") as file:
+        file.attrs["fingerprint"] = "another"
+    told = skelmae("evaluate", tmp_path / "fine", tmp_path / "other.h5", "--test-split", "all", "--allow-overlap")
+    count = len((tmp_path / "fine" / "train_ids.txt").read_text().splitlines())
+    assert f"{count} of these sequences were trained on: the figures flatter" in told
+    page = html.unescape((tmp_path / "fine" / "report.html").read_text("utf-8"))
+    named = f"all of {tmp_path / 'other.h5'}"
+    for text in (
+        f"<dd>{named} (12)</dd>",
+        f"Measured on {named}, 12 sequences. {count} of them were trained on: the figures flatter.",
+        f"12 sequences of {named}, ",
+    ):
+        assert text in page, text
+    run = read_run(tmp_path / "fine")
+    baseline = {"results": {"ridge": {"top1": 0.5}}, "test_split": "all", "fingerprint": "another", "data": "o.h5"}
+    run.baseline = baseline
+    assert "Top-1 on all of o.h5: " in trust.section(run)
+    run.baseline = baseline | {"fingerprint": run.metrics["fingerprint"]}
+    assert "Top-1 on all. Evaluate the run on this split" in trust.section(run)
+    assert measured_on(run, {"split": "test"}) == "test", "as older files have it"
+
+
+def test_several_runs_tell_their_data(runs):
+    rows = re.search(r"<h2>Overview</h2>.*?</table>", render_report(read_runs([runs / "fine", runs / "pre"])))[0]
+    assert rows.count(str(runs / "s.h5")) == 2
+
+
+def test_the_final_model_of_a_cross_validation_names_what_trained_it(runs):
+    """`finetune` with its settings would leave out the temperature that the folds gave."""
+    run = read_run(runs / "fine")
+    spread = {"mean": 50.0, "std": 1.0}
+    run.metrics["cross_validation"] = {"folds": 2, "grouped_by": "file", "top1": spread, "mean_class": spread}
+    page = render_report([run])
+    assert repeat_command(run) is None and "skelmae protocol cross-validate --final" in page
+    assert "To repeat it" not in page
+
+
+def test_accuracy_is_told_in_per_cent_by_chart_and_table():
+    run = finished()
+    run.history = {"epoch": [1, 2], "accuracy": [0.0, 0.0], "loss": [1.5, 1.25]}
+    page = curves([run])
+    assert "<td>0.0 %</td>" in page and "<td>1.25</td>" in page
+    assert ">-50<" not in page, "no share is below none"
+
+
+def test_classes_that_share_a_mark_are_told(runs):
+    run = read_run(runs / "fine")
+    assert "classes share marks" not in embedding(run)
+    run.embedding["classes"] = [f"c{number}" for number in range(MARKS + 1)]
+    assert "classes share marks" in embedding(run)
+
+
 def test_several_stores_have_no_command_that_names_none(runs, tmp_path):
     shutil.copytree(runs / "fine", tmp_path / "fine")
     header = {"layout": "coco17", "classes": ["a"], "channels": ("x", "y")}
@@ -383,7 +457,7 @@ def test_curves_leave_out_what_was_not_measured():
 
 def test_classes_have_marks_of_their_own():
     assert len({re.sub(r'c[xy]="[^"]*"', "", marker(k, 0, 0, 3)) for k in range(COLOURS)}) == COLOURS
-    assert len({marker(k, 0, 0, 3) for k in range(COLOURS * len(SHAPES))}) == COLOURS * len(SHAPES)
+    assert len({marker(k, 0, 0, 3) for k in range(MARKS)}) == MARKS
 
 
 def test_the_plane_of_a_seed_is_always_the_same():
