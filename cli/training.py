@@ -47,6 +47,7 @@ def run_training(stage, data, output, splits, chosen, **named):
         if writes and chosen["report"]:
             _report(stage, output, store, told=not chosen["as_json"])
         next_one = _next(stage, str(output), list(map(str, data)), labelled, _aim(stage, settings, store), *splits)
+        next_one += ["--allow-overlap"] if metrics.get("overlap") else []
     if writes:
         told = {"run": str(output), **metrics}
         echo(told, chosen["as_json"], lambda: "\n".join(_summary(stage, output, metrics, next_one)))

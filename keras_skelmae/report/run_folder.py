@@ -149,5 +149,6 @@ def repeat_command(run):
     words = ["skelmae", *([] if backend == "tensorflow" else ["--backend", backend]), run.stage, metrics["data"]]
     for key in ("train_split", "val_split", "pretrained"):
         words += [f"--{key.replace('_', '-')}", metrics[key]] if metrics.get(key) else []
+    words += ["--allow-overlap"] if metrics.get("overlap") else []
     words += ["--select", metrics["select"]] if metrics.get("select", "last") != "last" else []
     return shlex.join([*words, "--config", f"{path}/{SETTINGS}", "--output", f"{path}-again"])

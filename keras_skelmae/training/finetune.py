@@ -99,6 +99,7 @@ def finetune(
             "val_split": val_split,
             "num_sequences": len(train),
             "num_validation": len(validation),
+            "overlap": int(np.isin(validation, train).sum()),  # sequences that are in both
             "pretrained": start.told,
             "select": select,
             "rare_classes": rare_classes(store, train),

@@ -31,6 +31,7 @@ from keras_skelmae.models import (
     load_model,
 )
 from keras_skelmae.models.preset import find_part
+from keras_skelmae.report.run_folder import read_run, repeat_command
 from keras_skelmae.schedules import WarmupSchedule
 from keras_skelmae.training import finetune, pretrain
 from keras_skelmae.training.optimization import compile_options, make_optimizer
@@ -846,7 +847,8 @@ def test_splits_that_share_sequences_are_refused_unless_told(data, tmp_path):
             finetune(shared, "train", "val", tmp_path / "run", settings("finetune", "epochs=1"), verbose=False)
         assert not (tmp_path / "run").exists()
         options = {"verbose": False, "allow_overlap": True}
-        finetune(shared, "train", "val", tmp_path / "run", settings("finetune", "epochs=1"), **options)
+        found = finetune(shared, "train", "val", tmp_path / "run", settings("finetune", "epochs=1"), **options)
+        assert found["overlap"] == 1 and "--allow-overlap" in repeat_command(read_run(tmp_path / "run"))
 
 
 def test_a_single_class_is_refused(data, tmp_path):
