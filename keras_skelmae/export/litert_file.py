@@ -5,7 +5,7 @@ from pathlib import Path
 from keras_skelmae.export.serving import metadata, serving_model, signature
 from skelmae_datasets.files import write_json
 
-SIZES = "M, V, C are fixed; B and T as resize_tensor_input sets them, 1 until then"
+SIZES = "M, V, C are fixed; B and T as resize_tensor_input(..., strict=True) sets them, 1 until then"
 
 
 def write_litert(model, path):
@@ -22,7 +22,7 @@ def write_litert(model, path):
     (entry,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def run(case):
-        interpreter.resize_tensor_input(entry["index"], case.shape)
+        interpreter.resize_tensor_input(entry["index"], case.shape, strict=True)
         interpreter.allocate_tensors()
         interpreter.set_tensor(entry["index"], case)
         interpreter.invoke()

@@ -15,7 +15,7 @@ import pytest
 
 from keras_skelmae.evaluation import load_classifier
 from keras_skelmae.export import TOLERANCE, convert, export_model, metadata
-from keras_skelmae.export.serving import answers, greatest_difference
+from keras_skelmae.export.serving import answers, greatest_difference, sample_inputs
 from keras_skelmae.models import Ensemble, SkeletonEncoder, SkeletonPreprocessor, STRLBackbone, STRLClassifier
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "serving.md"
@@ -123,7 +123,7 @@ def test_the_documented_input_is_what_the_preprocessor_makes(channels, normalize
     """Three people in another image than the model's, joints with a low score, a frame in which one is missing."""
     form = SkeletonPreprocessor("coco17", channels, 6, 2, normalize=normalize, image_size=(360, 640))
     (tmp_path / "served/model/assets.extra").mkdir(parents=True)
-    told = metadata(SimpleNamespace(preprocessor=form, names=["a", "b"]))
+    told = metadata(SimpleNamespace(preprocessor=form, names=["a", "b"], trained_on=None))
     (tmp_path / "served/model/assets.extra/metadata.json").write_text(json.dumps(told))
     x = np.random.default_rng(0).uniform(1, 600, (3, 9, 17, 3))
     x[..., 2] = np.random.default_rng(1).uniform(0.1, 1, x.shape[:3])
@@ -155,6 +155,61 @@ def test_litert_has_its_metadata_beside_it(exported):
     assert "resize_tensor_input" in facts["sizes"]
 
 
+def runner(kind, file):
+    """A function from a batch to the probabilities of an exported file, by its runtime alone."""
+    if kind == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(file))
+        return lambda x: session.run(["probabilities"], {"keypoints": x})[0]
+    if kind == "saved-model":
+        import tensorflow as tf
+
+        served = tf.saved_model.load(str(file)).signatures["serving_default"]
+        return lambda x: served(keypoints=tf.constant(x))["probabilities"].numpy()
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(file))
+    (entry,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def run(x):
+        interpreter.resize_tensor_input(entry["index"], x.shape, strict=True)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(entry["index"], x)
+        interpreter.invoke()
+        return interpreter.get_tensor(result["index"])
+
+    return run
+
+
+def unseen(x, dims):
+    """(the same clips with joints that were not seen told in every way, and with zeros in their place)."""
+    told, zeros = x.copy(), x.copy()
+    for joint, value in enumerate((np.nan, np.inf, -np.inf, -1, 1e30)):
+        told[:, 0, 1:3, joint, : dims if value == -1 else 1], zeros[:, 0, 1:3, joint] = value, 0
+    for joint, value in enumerate((np.nan, np.inf, 0.01, 0, -1) if x.shape[-1] > dims else (), 5):
+        told[:, 0, 1:3, joint, dims], zeros[:, 0, 1:3, joint] = value, 0
+    return told, zeros
+
+
+@pytest.mark.parametrize(("backend", "kind"), CASES)
+def test_a_joint_that_was_not_seen_is_a_zero_in_every_format(backend, kind, exported, folder):
+    told, zeros = unseen(clip(load_classifier(folder / backend / "fine"), 2, 13, seed=4), 3)
+    run = runner(kind, exported[backend, kind][0])
+    found = run(told)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, run(zeros), atol=1e-6)
+
+
+def test_litert_refuses_other_people_where_asked_to_be_strict(exported):
+    """Without it two clips of one person run as one clip of two would."""
+    file = exported["jax", "litert"][0]
+    with pytest.raises(RuntimeError, match="dimension 1 of tensor"):
+        runner("litert", file)(np.ones((2, 1, 10, 25, 3), "float32"))
+    assert "strict=True" in json.loads(file.with_suffix(".json").read_text("utf-8"))["sizes"]
+    assert all("strict=True" in code for code in examples("LiteRT"))
+
+
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_the_check_would_notice_frames_moved_by_one(backend, folder):
     model = load_classifier(folder / backend / "fine")
@@ -170,6 +225,45 @@ def small(seed, **options):
     return STRLClassifier(STRLBackbone(encoder, num_layers=1), 3, head_units=0, **options)
 
 
+def test_scores_are_read_as_the_preprocessor_reads_them():
+    """Where frames are interpolated between one in which a joint was seen and one in which it was not, too."""
+    model = small(0)
+    x = clip(model, 3, 13, seed=5)
+    x[..., 2] = 1 / (1 + x[..., 2] ** 2)
+    told, zeros = unseen(x, 2)
+    found = answers(model)(told)
+    np.testing.assert_allclose(found, answers(model)(zeros), atol=1e-6)
+    taken = np.stack([model.preprocessor(sample) for sample in told])
+    np.testing.assert_allclose(found, model.predict(taken, verbose=0), atol=1e-6)
+    assert np.abs(found - answers(model)(x)).max() > 1e-4
+
+
+def test_what_is_no_number_in_one_case_is_a_difference(folder):
+    model = load_classifier(folder / "jax" / "fine")
+    serve, last = answers(model), len(sample_inputs(model)[-1])
+    assert np.isnan(greatest_difference(lambda x: serve(x) * (np.nan if len(x) == last else 1), model))
+
+
+@pytest.mark.parametrize(
+    ("channels", "options", "extent"),
+    [
+        (("x", "y"), {}, 1080),
+        (("x", "y", "score"), {"normalize": "image", "image_size": (240, 320)}, 240),
+        (("x", "y", "z"), {"units": "metres", "normalize": "none"}, 5),
+    ],
+)
+def test_the_check_is_made_with_bodies_as_recordings_have_them(channels, options, extent):
+    """In these units, scores from 0 to 1: of others a trained model is certain, and all its answers are alike."""
+    form = SkeletonPreprocessor("coco17", channels, num_frames=8, **options)
+    for case in sample_inputs(SimpleNamespace(preprocessor=form)):
+        seen = form.observed(case)
+        at = seen[..., : form.num_coordinates][seen.any(axis=-1)]
+        assert 0.2 * extent < np.median(at) < 0.6 * extent and 0.02 * extent < at.std() < 0.2 * extent
+        assert 0.05 < (~seen.any(axis=-1)).mean() < 0.5 and not np.isfinite(case).all()
+        if "score" in channels:
+            assert seen[..., 2][seen.any(axis=-1)].min() > 0.01 and seen[..., 2].max() <= 1
+
+
 def test_an_ensemble_counts_mirror_images_in_an_export_too(tmp_path):
     import onnxruntime
 
@@ -177,18 +271,24 @@ def test_an_ensemble_counts_mirror_images_in_an_export_too(tmp_path):
     model.save_to_preset(tmp_path / "both")
     done = export_model(tmp_path / "both", "onnx", tmp_path / "both.onnx")
     session, x = onnxruntime.InferenceSession(done["path"]), clip(model, 2)
+    x[..., 2] = 1 / (1 + x[..., 2] ** 2)  # scores
     found = session.run(["probabilities"], {"keypoints": x})[0]
     np.testing.assert_allclose(found, model.predict(x, verbose=0), atol=1e-5)
     mirrored = x[:, :, :, model.preprocessor.layout.mirror] * np.array([-1, 1, 1], "float32")
     np.testing.assert_allclose(session.run(["probabilities"], {"keypoints": mirrored})[0], found, atol=1e-5)
     assert json.loads(session.get_modelmeta().custom_metadata_map["image_size"]) == [240, 320]
+    told, zeros = unseen(x, 2)
+    found, expected = (session.run(["probabilities"], {"keypoints": part})[0] for part in (told, zeros))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_the_metadata_are_those_of_the_preprocessor():
     facts = metadata(small(0, class_names=["a", "b", "c"]))
     assert json.loads(json.dumps(facts)) == facts and facts["classes"] == ["a", "b", "c"]
     assert (facts["channels"], facts["units"], facts["image_size"]) == (["x", "y", "score"], "pixels", [240, 320])
-    assert metadata(small(0))["classes"] == ["0", "1", "2"]
+    assert metadata(small(0))["classes"] == ["0", "1", "2"] and "trained_on" not in metadata(small(0))
+    clips = {"frames": [8.0, 20.0, 90.0], "fps": 30.0, "people": 1.0}  # by which long recordings are cut
+    assert metadata(small(0, trained_on=clips))["trained_on"] == clips
 
 
 def test_what_differs_is_not_put_in_place(folder, tmp_path, monkeypatch):

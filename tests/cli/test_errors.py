@@ -199,6 +199,31 @@ def test_a_file_in_place_of_a_folder_and_a_folder_in_place_of_a_file(tmp_path):
         assert str(arguments[1]) in result.output and "Traceback" not in result.output
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["export", "{model}", "--output", "{out}"],
+        ["fuse", "{model}", "{model}", "--output", "{out}"],
+        ["embed", "{model}", "{model}", "--output", "{out}.npz"],
+        ["finetune", "{model}", "--train-split", "a", "--output", "{out}"],
+        ["convert-ntu", "{folder}", "{out}.h5"],
+    ],
+    ids=" ".join,
+)
+def test_an_output_below_a_file_or_in_a_folder_of_others_is_refused_at_once(words, tmp_path, monkeypatch):
+    (tmp_path / "model.keras").touch()
+    names = {"model": tmp_path / "model.keras", "folder": tmp_path}
+    result = run(*(word.format(**names, out=tmp_path / "model.keras" / "more" / "out") for word in words))
+    assert result.exit_code == 1
+    assert result.output == f"Error: {tmp_path / 'model.keras'}: expected a folder, found a file\n"
+    monkeypatch.setattr(options.os, "access", lambda path, mode: mode != os.W_OK)
+    result = run(*(word.format(**names, out=tmp_path / "more" / "out") for word in words))
+    assert result.exit_code == 1
+    expected = "expected a folder that may be written to; choose another output"
+    assert result.output == f"Error: {tmp_path}: {expected}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+
+
 @pytest.mark.parametrize(("command", "name"), [("info", "bad.h5"), ("convert-pyskl", "bad.pkl")])
 def test_a_file_that_is_not_what_its_name_says(command, name, tmp_path):
     bad = tmp_path / name
