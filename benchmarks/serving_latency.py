@@ -49,7 +49,7 @@ def runtimes(model_path, folder, frames):
     session = onnxruntime.InferenceSession(str(files["onnx"]), options)
     interpreter = Interpreter(str(files["litert"]), num_threads=1)
     (entry,) = interpreter.get_input_details()
-    interpreter.resize_tensor_input(entry["index"], clip.shape)
+    interpreter.resize_tensor_input(entry["index"], clip.shape, strict=True)
     interpreter.allocate_tensors()
 
     def litert():
