@@ -41,7 +41,7 @@ def _segments(timelines):
     """The first segments of one recording's timelines with a label, and how much of it has none."""
     first = timelines[0]
     length = f"{first.frames} frames" + ("" if first.fps is None else f", {_time(first, first.frames)} min")
-    told = "windows of {window} frames, one every {stride}".format(**first.settings)
+    cut = "windows of {window} frames, one every {stride}".format(**first.settings)
     rows = [(line, segment) for line in timelines for segment in line.known]
     rows.sort(key=lambda row: row[1].start)
     cells = [("start", "end", *["person"] * (first.person is not None), "label", "probability")]
@@ -49,7 +49,7 @@ def _segments(timelines):
         who = [line.person] if line.person is not None else []
         share = f"{100 * segment.probability:.1f}%"
         cells.append((_time(line, segment.start), _time(line, segment.end), *who, segment.label, share))
-    lines = [f"{first.recording}: {length}; {told}"]
+    lines = [f"{first.recording}: {length}; {cut}"]
     lines += [table([tuple(map(str, row)) for row in cells])] if rows else ["  nothing is known anywhere"]
     if len(rows) > SEGMENTS:
         lines.append(f"  ... and {len(rows) - SEGMENTS} more (--output FILE writes all)")

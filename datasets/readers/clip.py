@@ -221,8 +221,12 @@ def odd(values):
 
 
 def _leaves(values):
-    for value in values if isinstance(values, list) and values else [values]:
-        yield from _leaves(value) if isinstance(value, list) and value else [value]
+    """What nested lists hold, an empty list too."""
+    if not isinstance(values, list) or not values:
+        yield values
+        return
+    for value in values:
+        yield from _leaves(value)
 
 
 def _is_number(value):

@@ -32,7 +32,6 @@ from .table_text import (
     COMMAS,
     DELIMITERS,
     FACTS,
-    MAX_LINE,
     MAX_NAME,
     SYNONYMS,
     column_of,
@@ -41,6 +40,7 @@ from .table_text import (
     label_in,
     loose_name,
     number_in,
+    numbered_lines,
     plain_name,
     splits_in,
     unread,
@@ -220,10 +220,7 @@ class _Table:
     def _read(self, file):
         number = 0
         try:
-            while line := file.readline(MAX_LINE + 1):
-                number += 1
-                if len(line) > MAX_LINE:
-                    raise DataError(self.path.name, f"line {number}", f"at most {MAX_LINE} characters", "more")
+            for number, line in numbered_lines(file, self.path.name):
                 yield number, line.rstrip("\r\n")
         except UnicodeError as error:
             found = getattr(error, "reason", "") or str(error)

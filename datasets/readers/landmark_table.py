@@ -24,7 +24,6 @@ from .rates import time_key
 from .table_text import (
     COMMAS,
     FACTS,
-    MAX_LINE,
     column_of,
     delimiter_of,
     encoding_of,
@@ -32,6 +31,7 @@ from .table_text import (
     label_in,
     loose_name,
     number_in,
+    numbered_lines,
     splits_in,
     unread,
 )
@@ -97,10 +97,7 @@ def _rows(path):
     with open(path, encoding=encoding_of(path), newline="") as file:
         number, delimiter = 0, None
         try:
-            while line := file.readline(MAX_LINE + 1):
-                number += 1
-                if len(line) > MAX_LINE:
-                    raise DataError(path.name, f"line {number}", f"at most {MAX_LINE} characters", "more")
+            for number, line in numbered_lines(file, path.name):
                 if not line.strip():
                     continue
                 delimiter = delimiter or delimiter_of(line)

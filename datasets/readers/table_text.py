@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from ..errors import DataError
 from ..store.facts import EXPECTED
 from .labels import label_of, plain_label
 
@@ -88,6 +89,16 @@ def encoding_of(path):
         except UnicodeDecodeError:
             return "latin-1"
     return "utf-8-sig"
+
+
+def numbered_lines(file, source):
+    """Yield (line number, line) of an open text; DataError for a line beyond MAX_LINE."""
+    number = 0
+    while line := file.readline(MAX_LINE + 1):
+        number += 1
+        if len(line) > MAX_LINE:
+            raise DataError(source, f"line {number}", f"at most {MAX_LINE} characters", "more")
+        yield number, line
 
 
 def delimiter_of(line):

@@ -48,14 +48,14 @@ def tell_seen(measured, model_path, store):
     A temperature was fitted on none in which nobody was seen: they have no answer.
     """
     answered = measured.indices[np.isfinite(measured.probabilities).all(axis=1)]
-    measured.result["seen_in_training"] = _count_seen(model_path, store, measured.indices, TRAIN_IDS)
-    measured.result["seen_in_pretraining"] = _count_seen(model_path, store, measured.indices, PRETRAIN_IDS)
-    measured.result["calibration"]["fitted_on"] = _count_seen(model_path, store, answered, HELD_IDS)
+    measured.result["seen_in_training"] = count_seen(model_path, store, measured.indices, TRAIN_IDS)
+    measured.result["seen_in_pretraining"] = count_seen(model_path, store, measured.indices, PRETRAIN_IDS)
+    measured.result["calibration"]["fitted_on"] = count_seen(model_path, store, answered, HELD_IDS)
 
 
-def _count_seen(model_path, store, indices, name):
-    """How many of these samples stand in a file of ids beside a model."""
-    found = set(trained_ids(model_path, name))
+def count_seen(model_path, store, indices, *names):
+    """How many of these samples stand in files of ids beside a model, such as TRAIN_IDS."""
+    found = {sample for name in names for sample in trained_ids(model_path, name)}
     return sum(store.ids[index] in found for index in indices)
 
 

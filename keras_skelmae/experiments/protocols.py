@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_skelmae.evaluation.doubts import with_doubts
-from keras_skelmae.evaluation.evaluate import measure
+from keras_skelmae.evaluation.evaluate import count_seen, measure
 from keras_skelmae.evaluation.features import embed
 from keras_skelmae.evaluation.metrics import average_precisions, linear_probe, nearest_neighbours, scores
 from keras_skelmae.experiments.kept import read_result
@@ -19,7 +19,7 @@ from keras_skelmae.training.runs import ids_digest
 from keras_skelmae.training.starting_point import architecture_of, pretrained_file, pretrained_part, starting_point
 from keras_skelmae.training.statistics import estimate_statistics
 from skelmae_datasets.files import file_digest, write_json
-from skelmae_datasets.runs.run_folder import PRETRAIN_IDS, TRAIN_IDS, of_seed, trained_ids, write_ids
+from skelmae_datasets.runs.run_folder import PRETRAIN_IDS, TRAIN_IDS, of_seed, write_ids
 from skelmae_datasets.runs.splits import few_shots, protocol_splits, stratified_fraction, untrained_classes
 
 PROTOCOLS = ("linear", "knn", "retrieval", "finetune", "semi")
@@ -29,6 +29,7 @@ FROZEN = (
     "published figures, which are of the network's last vector and of larger data."
 )
 FIGURES = ("top1", "mean_class", "nobody_seen")  # of one measurement
+SEEN_IDS = (TRAIN_IDS, PRETRAIN_IDS)  # what a pre-training, or what came before it, saw
 
 
 def random_model(store, settings, like=None):
@@ -126,7 +127,7 @@ def run_protocol(
         "untrained": {} if retrieval else untrained_classes(store, train, test),
         "alone": _count_alone(store.labels[test]) if retrieval else 0,
         "seen_in_training": 0 if retrieval else int(np.isin(test, train).sum()),
-        "seen_in_pretraining": max([_count_seen(start, store, test) for start in starts], default=0),
+        "seen_in_pretraining": max([count_seen(start, store, test, *SEEN_IDS) for start in starts], default=0),
         "rows": rows,
     }
 
@@ -134,12 +135,6 @@ def run_protocol(
 def _count_alone(labels):
     """How many sequences are the only ones of their class."""
     return int((np.bincount(labels) == 1).sum())
-
-
-def _count_seen(start, store, test):
-    """How many of the test samples a pre-training, or what came before it, saw."""
-    seen = {sample for name in (TRAIN_IDS, PRETRAIN_IDS) for sample in trained_ids(start, name)}
-    return sum(store.ids[index] in seen for index in test)
 
 
 @dataclass
